@@ -1,0 +1,49 @@
+"""Training dynamics of two-layer networks: exact flow, high-dimensional limit, finite-size simulation, verdict.
+
+State a learning problem once; get its exact gradient flow, its high-dimensional or mean-field limit, its
+finite-size simulation, and a verdict on how they agree.  Names load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES = ("ode", "plot", "quadratic")
+
+_NAMES = {
+    "Event": "events",
+    "ExtensiveQuadratic": "quadratic.extensive",
+    "MeanFieldQuadratic": "quadratic.mean_field",
+    "QuadraticFlow": "quadratic.flow",
+    "Spectrum": "quadratic.spectrum",
+    "compare": "compare",
+    "convergence": "compare",
+    "crossing": "daily",
+    "extend": "daily",
+    "to_table": "daily",
+    "wrap": "daily",
+    "cite": "citations",
+    "load": "results",
+    "load_problem": "load",
+    "save": "results",
+}
+
+__all__ = sorted([*_MODULES, *_NAMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

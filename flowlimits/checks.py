@@ -1,0 +1,143 @@
+"""Checks of what a user passes: each raises one sentence that names the argument, what it must be and what it is.
+
+Every function returns the checked value in the form that the caller computes with, so that a check cannot
+be forgotten where its result is used.  `TypeError` is for values of the wrong kind, `ValueError` for the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def show(value: Any, limit: int = 60) -> str:
+    """Return a short form of `value` for a message."""
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(word: Any, known: Iterable[str]) -> str:
+    """Return `` did you mean `name`?`` with the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def number(name: str, value: Any, *, positive: bool = False, nonnegative: bool = False, below: float = math.inf) -> float:
+    """Return `value` as a finite float; zero-dimensional arrays count as numbers."""
+    array = np.asarray(value)
+    if array.ndim != 0 or array.dtype.kind not in "fiu":
+        raise TypeError(f"Argument `{name}` must be a number, but is {show(value)}.")
+    result = float(array)
+    if not math.isfinite(result):
+        raise ValueError(f"Argument `{name}` must be finite, but is {result}.")
+    if positive and result <= 0:
+        raise ValueError(f"Argument `{name}` must be positive, but is {show(result)}.")
+    if nonnegative and result < 0:
+        raise ValueError(f"Argument `{name}` must not be negative, but is {show(result)}.")
+    if result >= below:
+        raise ValueError(f"Argument `{name}` must be below {below:g}, but is {show(result)}.")
+    return result
+
+
+def integer(name: str, value: Any, *, minimum: int | None = None) -> int:
+    """Return `value` as an int of at least `minimum`; 4.0 is not an int, and neither is True."""
+    array = np.asarray(value)
+    if array.ndim != 0 or array.dtype.kind not in "iu":
+        raise TypeError(f"Argument `{name}` must be a whole number, but is {show(value)}.")
+    result = int(array)
+    if minimum is not None and result < minimum:
+        raise ValueError(f"Argument `{name}` must be at least {minimum}, but is {result}.")
+    return result
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return `value` as a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"Argument `{name}` must be True or False, but is {show(value)}.")
+    return bool(value)
+
+
+def choice(name: str, value: Any, known: Sequence[str]) -> str:
+    """Return `value` if it is one of the names `known`."""
+    if not isinstance(value, str) or value not in known:
+        listed = ", ".join(f'"{word}"' for word in known)
+        raise ValueError(f"Argument `{name}` must be one of {listed}, but is {show(value)}{did_you_mean(value, known) or '.'}")
+    return value
+
+
+def array(name: str, value: Any, shape: Sequence[int | str | None] | None = None, *, allow_empty: bool = False) -> np.ndarray:
+    """Return `value` as a finite, C-contiguous float array of the given shape (a copy).
+
+    Parameters
+    ----------
+    shape : sequence, optional
+        One entry per axis: a length, or a letter (equal letters are equal lengths) or None for any length.
+    """
+    try:
+        result = np.array(value, dtype=np.float64, order="C")
+    except (TypeError, ValueError):
+        raise TypeError(f"Argument `{name}` must be an array of numbers, but is {show(value)}.") from None
+    if shape is not None:
+        _check_shape(name, result, shape)
+    if result.size == 0 and not allow_empty:
+        raise ValueError(f"Argument `{name}` must not be empty, but has shape {result.shape}.")
+    if not np.isfinite(result).all():
+        where = np.argwhere(~np.isfinite(result))[0]
+        index = ", ".join(str(i) for i in where)
+        at = f" at index [{index}]" if result.ndim else ""
+        raise ValueError(f"Argument `{name}` must be finite, but is {result[tuple(where)]}{at}.")
+    return result
+
+
+def _check_shape(name: str, value: np.ndarray, shape: Sequence[int | str | None]) -> None:
+    lengths: dict[str, int] = {}
+    fits = value.ndim == len(shape)
+    for expected, actual in zip(shape, value.shape):
+        if isinstance(expected, str):
+            expected = lengths.setdefault(expected, actual)
+        fits = fits and expected in (None, actual)
+    if not fits:
+        wanted = ", ".join("any" if s is None else str(s) for s in shape)
+        wanted += "," if len(shape) == 1 else ""
+        raise ValueError(f"Argument `{name}` must have shape ({wanted}), but has shape {value.shape}.")
+
+
+def times(value: Any, name: str = "times") -> np.ndarray:
+    """Return `value` as a strictly increasing, non-negative, non-empty float array; a number is an array of one."""
+    result = np.atleast_1d(array(name, value, allow_empty=True))
+    if result.ndim != 1:
+        raise ValueError(f"Argument `{name}` must be one-dimensional, but has shape {result.shape}.")
+    if result.size == 0:
+        raise ValueError(f"Argument `{name}` must hold at least one time, but is empty.")
+    if result[0] < 0:
+        raise ValueError(f"Argument `{name}` must not be negative, but starts at {result[0]:g}.")
+    steps = np.diff(result)
+    if (steps <= 0).any():
+        i = int(np.argmax(steps <= 0))
+        word = "repeats" if steps[i] == 0 else "is not sorted:"
+        detail = f"{result[i]:g} at index {i + 1}" if steps[i] == 0 else f"{result[i + 1]:g} follows {result[i]:g} at index {i + 1}"
+        raise ValueError(f"Argument `{name}` must increase strictly, but {word} {detail}.")
+    return result
+
+
+def tolerances(rtol: Any, atol: Any) -> tuple[float, float]:
+    """Return the relative and the absolute tolerance of a solver."""
+    checked = number("rtol", rtol, positive=True)
+    if not 1e-14 <= checked <= 1e-1:
+        raise ValueError(f"Argument `rtol` must lie between 1e-14 and 0.1, but is {checked:g}.")
+    return checked, number("atol", atol, nonnegative=True)
+
+
+def unknown_arguments(owner: str, given: Iterable[str], known: Sequence[str], absent: dict[str, str]) -> None:
+    """Refuse keywords that `owner` does not take; `absent` explains features that are not here.
+
+    Called from a constructor's ``**other`` so that `covariance=` and the like get a sentence of their own.
+    """
+    for key in given:
+        if key in absent:
+            raise TypeError(f"{owner} has no argument `{key}`: {absent[key]}")
+        raise TypeError(f"{owner} has no argument `{key}`{did_you_mean(key, known) or '.'}")

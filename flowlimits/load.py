@@ -1,0 +1,78 @@
+"""From names to classes: the only place that knows where each problem lives.
+
+The table is static: nothing is imported by a name that stands in a file, and a name that is not in the table is
+refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from .checks import did_you_mean
+from .problem import Description, Problem
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DESCRIPTIONS = {
+    "QuadraticFlow": "flowlimits.quadratic.flow",
+    "ExtensiveQuadratic": "flowlimits.quadratic.extensive",
+    "MeanFieldQuadratic": "flowlimits.quadratic.mean_field",
+    "Spectrum": "flowlimits.quadratic.spectrum",
+    "Event": "flowlimits.events",
+}
+
+
+def description_class(name: str) -> type[Description]:
+    """Return the class of that name."""
+    if name not in DESCRIPTIONS:
+        raise ValueError(f"There is no problem class `{name}`{did_you_mean(name, DESCRIPTIONS) or '.'}")
+    return cast(type[Description], getattr(importlib.import_module(DESCRIPTIONS[name]), name))
+
+
+def rebuild(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Description:
+    """Return the object that `Description.to_plain` described."""
+    fields = {key: _rebuild(value, arrays) for key, value in plain.items() if key != "class"}
+    return description_class(str(plain["class"])).from_plain(fields)
+
+
+def _rebuild(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if isinstance(value, Mapping):
+        if "class" in value:
+            return rebuild(value, arrays)
+        if set(value) == {"array"}:
+            if value["array"] not in arrays:
+                raise ValueError(f"The result holds no array `{value['array']}`, to which its problem refers.")
+            return np.asarray(arrays[value["array"]])
+    if isinstance(value, list):
+        return tuple(_rebuild(item, arrays) for item in value)
+    return value
+
+
+def load_problem(source: xr.Dataset | str) -> Problem:
+    """Return the problem of a result.
+
+    Parameters
+    ----------
+    source : xarray.Dataset or path
+        A result, or the file of one.
+
+    Raises
+    ------
+    ValueError
+        If the source holds no problem, or one that this version does not know.
+    """
+    if not hasattr(source, "attrs"):
+        from .results import load
+
+        source = load(source)
+    text = source.attrs.get("problem")  # type: ignore[union-attr]
+    if not text:
+        raise ValueError("This Dataset holds no problem: its attribute `problem` is missing.")
+    arrays = {str(name): source[name].values for name in source.variables if str(name).startswith("problem_")}  # type: ignore[union-attr,index]
+    return cast(Problem, rebuild(json.loads(text), arrays))

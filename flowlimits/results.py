@@ -1,0 +1,218 @@
+"""The schema of a result: an `xarray.Dataset` that knows its problem, its clock and how it was computed.
+
+A result is a function of its own file: `problem` rebuilds the problem and `provenance["call"]` the call, so that
+`flowlimits rerun FILE` repeats it bit for bit on the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import streams
+from .problem import Description, Problem
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Variable:
+    """How a variable of a result is described: dimensions after `time`, name, symbol (LaTeX), and scale if rescaled."""
+
+    long_name: str
+    symbol: str
+    dims: tuple[str, ...] = ()
+    scale: str = ""
+    timed: bool = True
+
+    def attributes(self) -> dict[str, str]:
+        named = {"long_name": self.long_name, "symbol": self.symbol}
+        return named | ({"scale": self.scale} if self.scale else {})
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of everything that can change a number."""
+    import h5netcdf
+    import numba
+    import scipy
+
+    from . import __version__
+
+    return {
+        "flowlimits": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "numba": numba.__version__,
+        "xarray": xr.__version__,
+        "h5netcdf": h5netcdf.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def build(
+    problem: Problem,
+    *,
+    kind: str,
+    times: np.ndarray | None,
+    variables: Mapping[str, np.ndarray],
+    call: Mapping[str, Any],
+    provenance: Mapping[str, Any] | None = None,
+    run: bool = False,
+    coords: Mapping[str, Any] | None = None,
+    extra: Mapping[str, tuple[tuple[str, ...], Any, dict[str, str]]] | None = None,
+    dimension: int | None = None,
+    root: np.random.SeedSequence | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Return the Dataset of a computation.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was computed; its class describes the variables.
+    kind : {"limit", "exact", "simulation"}
+        What the numbers are.
+    times : ndarray, shape (n,), or None
+        The coordinate `time`, on the problem's clock; None where the problem has no time.
+    variables : mapping
+        Arrays by name; the axes are ``run`` (if `run`), ``time`` and the `dims` of the problem's table.
+    call : mapping
+        ``{"verb": "solve", ...}`` with the arguments that repeat the call, JSON-ready (times and arrays apart).
+    provenance : mapping, optional
+        How it was computed: method, tolerances, steps, rejected, evaluations, wall time.
+    run : bool
+        Whether the first axis of the variables is `run`.
+    coords : mapping, optional
+        Further coordinates by name: an array, or a tuple (dims, array, attributes).
+    extra : mapping, optional
+        Further variables, as (dims, array, attributes).
+    dimension : int, optional
+        The size of a simulation.
+    root : numpy.random.SeedSequence, optional
+        The root of the random streams.
+    """
+    data: dict[str, Any] = {}
+    for name, values in variables.items():
+        variable = problem.variables[name]
+        lead = (("run",) if run else ()) + (("time",) if times is not None and variable.timed else ())
+        data[name] = (lead + variable.dims, values, variable.attributes())
+    data.update(extra or {})
+
+    arrays: dict[str, np.ndarray] = {}
+    plain = problem.to_plain(arrays)
+    for name, values in arrays.items():
+        data[name] = (tuple(f"{name}_{axis}" for axis in range(values.ndim)), values)
+
+    index: dict[str, Any] = dict(coords or {})
+    if times is not None:
+        index["time"] = ("time", times, {"long_name": problem.clock, "symbol": problem.clock.split(" ")[0]})
+    details = dict(provenance or {}) | {"call": dict(call), "versions": versions()}
+    if root is not None:
+        details["root_seed"] = streams.describe(root)
+    attributes: dict[str, Any] = {"kind": kind, "clock": problem.clock, "problem": json.dumps(plain)}
+    if dimension is not None:
+        attributes["dimension"] = dimension
+    attributes |= dict(attrs or {})
+    attributes |= {"provenance": json.dumps(details, default=_jsonable), "schema": SCHEMA}
+    return xr.Dataset(data, coords=index, attrs=attributes)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Description):
+        arrays: dict[str, np.ndarray] = {}
+        plain = value.to_plain(arrays)
+        if not arrays:
+            return plain
+    raise TypeError(f"{type(value).__name__} has no JSON form.")
+
+
+def provenance(dataset: xr.Dataset) -> dict[str, Any]:
+    """Return the provenance of a result as a dict."""
+    text = dataset.attrs.get("provenance")
+    if not text:
+        raise ValueError("This Dataset holds no provenance: it is not a result of flowlimits.")
+    return dict(json.loads(text))
+
+
+def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Write a result to a netCDF file, atomically: the file is there whole or as it was before.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be written.
+    """
+    import tempfile
+
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {target}: the folder {target.parent} does not exist.")
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    except OSError as error:
+        raise type(error)(f"Cannot write {target}: {error.strerror or error}.") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        encoding = {name: {"zlib": True, "shuffle": True} for name in dataset.variables if dataset[name].size > 1000}
+        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes private files; a result gets the permissions any new file would have.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Read a result into memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no netCDF file, or was cut off.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise FileNotFoundError(f"There is no file {source}.")
+    try:
+        with xr.open_dataset(source, engine="h5netcdf") as opened:
+            return opened.load()
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{source} is not a netCDF file or is damaged: {error}") from error
+
+
+def size_of(dataset: xr.Dataset) -> int:
+    """Return the size (dimension, or student width) that a simulation was run at."""
+    for name in ("dimension", "student_width"):
+        if name in dataset.attrs:
+            return int(dataset.attrs[name])
+    raise ValueError("This Dataset names no size: it needs the attribute `dimension` (see fl.wrap).")
+
+
+def time_variables(dataset: xr.Dataset) -> list[str]:
+    """Return the names of the scalar variables that depend on time (and on the run, if there are runs)."""
+    allowed: Sequence[set[str]] = ({"time"}, {"run", "time"})
+    return [str(name) for name, values in dataset.data_vars.items() if set(map(str, values.dims)) in allowed]
