@@ -1,0 +1,7 @@
+"""The public programme: what papers claim, computed again, with numbers, figures and a verdict.
+
+``python -m validation`` runs every case and writes one HTML page.  A case is a module with a docstring and a
+function ``run(record, full)``; `record` takes claims, figures and tables.
+"""
+
+CASES = ("martin2024",)
