@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from . import streams
+from .checks import show
 from .problem import Description, Problem
 
 SCHEMA = 1
@@ -42,9 +44,8 @@ class Variable:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of everything that can change a number."""
-    import h5netcdf
-    import numba
-    import scipy
+    # The metadata is read where importing the package would cost more than the first curve does.
+    from importlib.metadata import version
 
     from . import __version__
 
@@ -52,10 +53,10 @@ def versions() -> dict[str, str]:
         "flowlimits": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "numba": numba.__version__,
+        "scipy": version("scipy"),
+        "numba": version("numba"),
         "xarray": xr.__version__,
-        "h5netcdf": h5netcdf.__version__,
+        "h5netcdf": version("h5netcdf"),
         "machine": platform.machine(),
     }
 
@@ -149,39 +150,90 @@ def provenance(dataset: xr.Dataset) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Write a result to a netCDF file, atomically: the file is there whole or as it was before.
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Return `path`, symbolic links followed, after making sure that a file can be written there.
 
     Raises
     ------
     OSError
-        If the folder does not exist or cannot be written.
+        If the folder does not exist or cannot be written, or the path is a folder.
     """
-    import tempfile
-
-    target = Path(path)
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"Cannot write {path}: it is a folder.")
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {target}: the folder {target.parent} does not exist.")
+        raise FileNotFoundError(f"Cannot write {path}: the folder {target.parent} does not exist.")
+    descriptor, probe = _open_beside(target)
+    os.close(descriptor)
+    probe.unlink()
+    return target
+
+
+def _open_beside(target: Path) -> tuple[int, Path]:
+    """Create a new empty file in the folder of `target`, with the permissions that any new file gets."""
+    probe = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        return os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), probe
     except OSError as error:
         raise type(error)(f"Cannot write {target}: {error.strerror or error}.") from None
-    os.close(handle)
-    temporary = Path(name)
+
+
+def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Write a result to a netCDF file, atomically: the file is there whole or as it was before.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        A result, or any Dataset.
+    path : path
+        The file; its folder must exist.  A file that is there is replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The file that was written.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be written, or the disk is full.
+    TypeError
+        If `dataset` is no Dataset.
+    """
+    if not isinstance(dataset, xr.Dataset):
+        raise TypeError(f"Argument `dataset` must be an xarray.Dataset, but is {show(dataset)}.")
+    target = check_target(path)
+    descriptor, temporary = _open_beside(target)
+    os.close(descriptor)
     try:
-        encoding = {name: {"zlib": True, "shuffle": True} for name in dataset.variables if dataset[name].size > 1000}
-        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        clean = dataset.drop_encoding()
+        clean.to_netcdf(temporary, engine="h5netcdf", encoding={str(n): _encoding(v) for n, v in clean.variables.items()})
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        # mkstemp makes private files; a result gets the permissions any new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         os.replace(temporary, target)
+        _sync_folder(target.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return target
+
+
+def _encoding(variable: xr.Variable) -> dict[str, Any]:
+    """Compress what is large, and give numbers a checksum, so that a flipped byte is an error and not a result."""
+    if variable.ndim == 0 or variable.size == 0 or variable.dtype.kind not in "fiub":
+        return {}
+    return {"fletcher32": True} | ({"zlib": True, "shuffle": True} if variable.size > 1000 else {})
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; Windows cannot open folders and needs no such step."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -191,17 +243,23 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     ------
     FileNotFoundError
         If there is no such file.
+    PermissionError
+        If the file may not be read.
     ValueError
-        If the file is no netCDF file, or was cut off.
+        If the file is no netCDF file, or was cut off or changed.
     """
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {source}.")
     try:
+        source.open("rb").close()
+    except OSError as error:
+        raise type(error)(f"Cannot read {source}: {error.strerror or error}.") from None
+    try:
         with xr.open_dataset(source, engine="h5netcdf") as opened:
-            return opened.load()
+            return opened.load().drop_encoding()
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{source} is not a netCDF file or is damaged: {error}") from error
+        raise ValueError(f"{source} is not a netCDF-4 file, or is damaged ({error}).") from error
 
 
 def size_of(dataset: xr.Dataset) -> int:
