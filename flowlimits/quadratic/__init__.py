@@ -1,0 +1,1 @@
+"""Quadratic networks: exact flow at finite dimension, extensive widths, infinite width."""
