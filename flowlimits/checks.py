@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,13 @@ def did_you_mean(word: Any, known: Iterable[str]) -> str:
 
 def number(name: str, value: Any, *, positive: bool = False, nonnegative: bool = False, below: float = math.inf) -> float:
     """Return `value` as a finite float; zero-dimensional arrays count as numbers."""
-    array = np.asarray(value)
-    if array.ndim != 0 or array.dtype.kind not in "fiu":
+    scalar = _scalar(value)
+    if not isinstance(scalar, Real):
         raise TypeError(f"Argument `{name}` must be a number, but is {show(value)}.")
-    result = float(array)
+    try:
+        result = float(scalar)
+    except OverflowError:
+        raise ValueError(f"Argument `{name}` must be finite, but is {show(value)}.") from None
     if not math.isfinite(result):
         raise ValueError(f"Argument `{name}` must be finite, but is {result}.")
     if positive and result <= 0:
@@ -45,13 +49,20 @@ def number(name: str, value: Any, *, positive: bool = False, nonnegative: bool =
 
 def integer(name: str, value: Any, *, minimum: int | None = None) -> int:
     """Return `value` as an int of at least `minimum`; 4.0 is not an int, and neither is True."""
-    array = np.asarray(value)
-    if array.ndim != 0 or array.dtype.kind not in "iu":
+    scalar = _scalar(value)
+    if not isinstance(scalar, Integral):
         raise TypeError(f"Argument `{name}` must be a whole number, but is {show(value)}.")
-    result = int(array)
+    result = int(scalar)
     if minimum is not None and result < minimum:
         raise ValueError(f"Argument `{name}` must be at least {minimum}, but is {result}.")
     return result
+
+
+def _scalar(value: Any) -> Any:
+    """Return a zero-dimensional array or DataArray as its element, a bool as None, and all else as it is."""
+    if not isinstance(value, Real) and getattr(value, "ndim", None) == 0 and hasattr(value, "dtype"):
+        value = np.asarray(value).item()
+    return None if isinstance(value, bool | np.bool_) else value
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -78,8 +89,14 @@ def array(name: str, value: Any, shape: Sequence[int | str | None] | None = None
         One entry per axis: a length, or a letter (equal letters are equal lengths) or None for any length.
     """
     try:
-        result = np.array(value, dtype=np.float64, order="C")
-    except (TypeError, ValueError):
+        given = np.asarray(value)
+        # Fractions and the like arrive as objects; text, dates, complex numbers and None are no real numbers.
+        if given.dtype.kind not in "fiu" and not (given.dtype.kind == "O" and all(isinstance(v, Real) for v in given.flat)):
+            raise TypeError
+        result = np.array(given, dtype=np.float64, order="C")
+    except (TypeError, ValueError, OverflowError):
+        if np.size(value) == 0 and allow_empty:
+            return np.zeros(np.shape(value))
         raise TypeError(f"Argument `{name}` must be an array of numbers, but is {show(value)}.") from None
     if shape is not None:
         _check_shape(name, result, shape)
@@ -118,9 +135,9 @@ def times(value: Any, name: str = "times") -> np.ndarray:
     steps = np.diff(result)
     if (steps <= 0).any():
         i = int(np.argmax(steps <= 0))
-        word = "repeats" if steps[i] == 0 else "is not sorted:"
-        detail = f"{result[i]:g} at index {i + 1}" if steps[i] == 0 else f"{result[i + 1]:g} follows {result[i]:g} at index {i + 1}"
-        raise ValueError(f"Argument `{name}` must increase strictly, but {word} {detail}.")
+        before, after = show(result[i]), show(result[i + 1])
+        fault = f"repeats {after}" if steps[i] == 0 else f"is not sorted: {after} follows {before}"
+        raise ValueError(f"Argument `{name}` must increase strictly, but {fault} at index {i + 1}.")
     return result
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from .checks import did_you_mean
-from .problem import Description, Problem
+from .problem import ARRAY_PREFIX, Description, Problem
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,9 +37,19 @@ def description_class(name: str) -> type[Description]:
 
 
 def rebuild(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Description:
-    """Return the object that `Description.to_plain` described."""
+    """Return the object that `Description.to_plain` described.
+
+    Raises
+    ------
+    ValueError
+        If the class or one of its fields is unknown, or an array is missing.
+    """
+    kind = description_class(str(plain.get("class")))
     fields = {key: _rebuild(value, arrays) for key, value in plain.items() if key != "class"}
-    return description_class(str(plain["class"])).from_plain(fields)
+    try:
+        return kind.from_plain(fields)
+    except TypeError as error:
+        raise ValueError(f"This version of flowlimits cannot rebuild {kind.__name__}: {error}") from error
 
 
 def _rebuild(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -54,7 +65,7 @@ def _rebuild(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     return value
 
 
-def load_problem(source: xr.Dataset | str) -> Problem:
+def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
     """Return the problem of a result.
 
     Parameters
@@ -67,12 +78,20 @@ def load_problem(source: xr.Dataset | str) -> Problem:
     ValueError
         If the source holds no problem, or one that this version does not know.
     """
-    if not hasattr(source, "attrs"):
+    if isinstance(source, str | os.PathLike):
         from .results import load
 
         source = load(source)
-    text = source.attrs.get("problem")  # type: ignore[union-attr]
+    text = source.attrs.get("problem")
     if not text:
         raise ValueError("This Dataset holds no problem: its attribute `problem` is missing.")
-    arrays = {str(name): source[name].values for name in source.variables if str(name).startswith("problem_")}  # type: ignore[union-attr,index]
-    return cast(Problem, rebuild(json.loads(text), arrays))
+    arrays = {
+        str(name): values.values
+        for name, values in source.variables.items()
+        if str(name).startswith(ARRAY_PREFIX)
+    }
+    try:
+        plain = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The attribute `problem` of this Dataset is no JSON: {error}.") from None
+    return cast(Problem, rebuild(plain, arrays))

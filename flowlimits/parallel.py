@@ -19,11 +19,20 @@ Result = TypeVar("Result")
 
 
 class Interrupted(KeyboardInterrupt):
-    """An interrupt in the middle of several runs; `finished` maps the index of each finished run to its result."""
+    """An interrupt in the middle of several runs.
+
+    Attributes
+    ----------
+    finished : dict
+        The result of each finished run by its index.
+    partial : xarray.Dataset or None
+        The finished runs as a result, where the caller of `run_threads` made one.
+    """
 
     def __init__(self, message: str, finished: dict[int, Any]):
         super().__init__(message)
         self.finished = finished
+        self.partial: Any = None
 
 
 def available_threads() -> int:
@@ -133,6 +142,7 @@ def _run_pool(function: Callable[[int], Result], count: int, workers: int, finis
                     finished[index] = future.result()
                     bar.update()
         except BaseException:
-            for future in pending:
-                future.cancel()
+            running = [(future, index) for future, index in pending.items() if not future.cancel()]
+            wait([future for future, _ in running])
+            finished.update((index, future.result()) for future, index in running if future.exception() is None)
             raise

@@ -31,6 +31,13 @@ class Description:
         copy.flags.writeable = False
         object.__setattr__(self, name, copy)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy or a pickle, in which NumPy forgets that arrays are read-only."""
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
     def _content(self) -> tuple[Any, ...]:
         return (type(self).__name__, *((name, _content(value)) for name, value in self._fields().items()))
 

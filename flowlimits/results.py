@@ -258,7 +258,7 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     try:
         with xr.open_dataset(source, engine="h5netcdf") as opened:
             return opened.load().drop_encoding()
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a damaged file can fail in any way
         raise ValueError(f"{source} is not a netCDF-4 file, or is damaged ({error}).") from error
 
 
