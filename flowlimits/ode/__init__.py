@@ -1,0 +1,17 @@
+"""Integrators of ordinary differential equations, compiled once for all models; they know nothing of networks."""
+
+from .functions import Event, RightHandSide, event, right_hand_side
+from .integrate import integrate
+from .solution import IntegrationError, IntegrationInterrupted, Report, Status
+
+__all__ = [
+    "Event",
+    "IntegrationError",
+    "IntegrationInterrupted",
+    "Report",
+    "RightHandSide",
+    "Status",
+    "event",
+    "integrate",
+    "right_hand_side",
+]

@@ -1,0 +1,96 @@
+"""Step-size control that the explicit and the implicit methods share (compiled part).
+
+Errors are measured in the maximum norm, in units of ``atol + rtol |y|``: no component is diluted by the others.
+"""
+
+import numpy as np
+
+from .._jit import call_rhs, jit
+from .dense import evaluate
+from .layout import DENSE_FROM, END, H, MAX_STEP, NEXT, T
+
+SPACING = 2.220446049250313e-16
+
+
+@jit
+def all_finite(values):
+    """Whether all entries are finite."""
+    for i in range(values.size):
+        if not np.isfinite(values[i]):
+            return False
+    return True
+
+
+@jit
+def scaled(values, y, rtol, atol):
+    """Return the largest |values| in units of the tolerance; components without any scale do not count."""
+    worst = 0.0
+    for i in range(y.size):
+        scale = atol[i] + rtol * abs(y[i])
+        if scale > 0.0:
+            worst = max(worst, abs(values[i]) / scale)
+    return worst
+
+
+@jit
+def first_step(rhs, t, y, slope, order, span, rtol, atol, point, other, params, work):
+    """Guess the first step (Hairer, Norsett & Wanner, section II.4); costs one evaluation."""
+    size, speed = scaled(y, y, rtol, atol), scaled(slope, y, rtol, atol)
+    trial = 1e-6 * span
+    if size > 1e-5 and speed > 1e-5:
+        trial = min(0.01 * size / speed, span)
+    for i in range(y.size):
+        point[i] = y[i] + trial * slope[i]
+    call_rhs(rhs, t + trial, point, other, params, work)
+    if not all_finite(other):
+        return 1e-3 * trial
+    for i in range(y.size):
+        other[i] -= slope[i]
+    bend = scaled(other, y, rtol, atol) / trial
+    fastest = max(speed, bend)
+    guess = (0.01 / fastest) ** (1.0 / order) if fastest > 1e-15 else max(1e-6 * span, 1e-3 * trial)
+    return min(100.0 * trial, guess, span)
+
+
+@jit
+def target(real, count, times):
+    """Return the time that the next step must not pass: the next requested one, or the last where outputs are dense."""
+    dense_from, following = count[DENSE_FROM], count[NEXT]
+    if dense_from > 0:
+        last = following + dense_from - 1
+        if last < times.size and times[last] <= real[T] + min(real[H], real[MAX_STEP]):
+            return real[END]
+    return times[following]
+
+
+@jit
+def fit(t, natural, goal):
+    """Return a step of at most about `natural` so that no sliver is left before `goal`, and whether it ends there."""
+    left = goal - t
+    if 1.01 * natural >= left:
+        return left, True
+    if 2.0 * natural > left:
+        return 0.5 * left, False
+    return natural, False
+
+
+@jit
+def too_small(t, h):
+    """Whether a step no longer moves the time."""
+    return h <= 8.0 * SPACING * abs(t) or h < 1e-300
+
+
+@jit
+def emit(count, times, states, dense, rows, t, h, until):
+    """Write the states at the requested times before `until`, inside a step, from the continuous extension."""
+    while count[NEXT] < times.size and times[count[NEXT]] < until:
+        evaluate(dense, rows, (times[count[NEXT]] - t) / h, states[count[NEXT]])
+        count[NEXT] += 1
+
+
+@jit
+def emit_end(count, times, states, t, y):
+    """Write the state at the end of a step if it was asked for."""
+    if count[NEXT] < times.size and times[count[NEXT]] <= t:
+        states[count[NEXT], :] = y
+        count[NEXT] += 1

@@ -1,0 +1,185 @@
+"""What a user writes: right-hand sides, Jacobians and event functions, compiled to callbacks with an address."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numba.core.ccallback import CFunc
+from numba.core.errors import NumbaError
+
+from .. import checks
+from .._jit import (
+    EVENT_SIGNATURE,
+    JACOBIAN_SIGNATURE,
+    RHS_SIGNATURE,
+    STRUCTURED_SIGNATURE,
+    callback,
+)
+
+_FORMS = {
+    "right-hand side": (RHS_SIGNATURE, "(t, y, dy, params, work)", "write dy and return nothing"),
+    "Jacobian": (JACOBIAN_SIGNATURE, "(t, y, J, params, work)", "write J and return nothing"),
+    "structured Jacobian": (STRUCTURED_SIGNATURE, "(t, y, D, U, V, params, work)", "write D, U, V and return nothing"),
+    "event": (EVENT_SIGNATURE, "(t, y, params, work)", "return a number"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RightHandSide:
+    """The compiled right-hand side of y' = f(t, y), with its Jacobian if there is one; made by `right_hand_side`."""
+
+    function: CFunc
+    jacobian: CFunc | None = None
+    structured: bool = False
+    rank: int = 0
+    sparsity: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.function.__name__
+
+    def __call__(self, t, y, params=(), work_size: int = 0) -> np.ndarray:
+        """Return dy at (t, y), computed by the uncompiled function: for checks by hand."""
+        state = checks.array("y", y, ["n"])
+        dy = np.full(state.shape, np.nan)
+        self.function(float(t), state, dy, np.asarray(params, dtype=np.float64), np.empty(work_size))
+        return dy
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A compiled event function g(t, y, params, work); made by `event`."""
+
+    function: CFunc
+    terminal: bool
+    direction: int
+
+
+def right_hand_side(
+    function: Callable | None = None,
+    *,
+    jacobian: Callable | None = None,
+    rank: int | None = None,
+    sparsity: Any = None,
+) -> Any:
+    """Compile ``f(t, y, dy, params, work)``, which writes dy/dt to `dy`; use it as ``@right_hand_side`` or with options.
+
+    Parameters
+    ----------
+    function : callable
+        ``f(t, y, dy, params, work)``: time, state (n,), place for the velocity (n,), parameters, scratch.  It is
+        compiled by Numba, should allocate nothing, and must not raise: where it is not defined, let it write NaN.
+    jacobian : callable, optional
+        For the implicit method.  Either dense, ``jac(t, y, J, params, work)`` which writes every entry of J, shape
+        (n, n); or structured, ``jac(t, y, D, U, V, params, work)`` which writes every entry of D (n,), U and V
+        (n, rank) such that J = diag(D) + U V^T: a step then costs O(n rank^2).  Without it, differences are used.
+    rank : int, optional
+        Columns of U and V; can also be given to `integrate`, for ranks known later.
+    sparsity : array_like of bool, shape (n, n), optional
+        True where the Jacobian may differ from zero: differences then need as many evaluations as there are groups
+        of columns that share no row (Curtis, Powell & Reid, 1974).
+
+    Returns
+    -------
+    RightHandSide
+
+    Raises
+    ------
+    TypeError
+        If a function takes other arguments or cannot be compiled.
+
+    Examples
+    --------
+    >>> import flowlimits as fl
+    >>> @fl.ode.right_hand_side
+    ... def decay(t, y, dy, params, work):
+    ...     for i in range(y.size):
+    ...         dy[i] = -params[0] * y[i]
+    >>> times, states, report = fl.ode.integrate(decay, [1.0], [1.0, 2.0], params=[0.5])
+    """
+    if function is None:
+        return lambda f: right_hand_side(f, jacobian=jacobian, rank=rank, sparsity=sparsity)
+    if isinstance(function, RightHandSide):
+        return function
+    compiled = _compile("right-hand side", function)
+    if jacobian is None:
+        return RightHandSide(compiled, sparsity=_pattern(sparsity))
+    structured = _number_of_arguments(jacobian) == 7
+    matrix = _compile("structured Jacobian" if structured else "Jacobian", jacobian)
+    columns = 0 if rank is None else checks.integer("rank", rank, minimum=0)
+    return RightHandSide(compiled, matrix, structured, columns, _pattern(sparsity))
+
+
+def event(function: Callable | None = None, *, terminal: bool = True, direction: int = 0) -> Any:
+    """Compile an event function ``g(t, y, params, work)``; use it as ``@event`` or ``@event(terminal=False)``.
+
+    Parameters
+    ----------
+    function : callable
+        Returns the number whose change of sign is the event.
+    terminal : bool, optional
+        Stop there (default), or only record.
+    direction : {0, 1, -1}, optional
+        1: only from negative to positive values; -1: only from positive to negative; 0: both.
+
+    Returns
+    -------
+    Event
+    """
+    if function is None:
+        return lambda f: event(f, terminal=terminal, direction=direction)
+    if direction not in (-1, 0, 1):
+        raise ValueError(f"Argument `direction` must be -1, 0 or 1, but is {checks.show(direction)}.")
+    return Event(_compile("event", function), checks.boolean("terminal", terminal), int(direction))
+
+
+def _pattern(sparsity: Any) -> np.ndarray | None:
+    if sparsity is None:
+        return None
+    pattern = np.array(sparsity)
+    if pattern.ndim != 2 or pattern.shape[0] != pattern.shape[1]:
+        raise ValueError(f"Argument `sparsity` must have shape (n, n), but has shape {pattern.shape}.")
+    return pattern != 0
+
+
+def _number_of_arguments(function: Any) -> int:
+    return len(inspect.signature(_plain(function)).parameters) if callable(function) else -1
+
+
+def _plain(function: Any) -> Any:
+    return getattr(function, "__wrapped__", getattr(function, "py_func", function))
+
+
+def _compile(kind: str, function: Any) -> CFunc:
+    signature, form, task = _FORMS[kind]
+    if isinstance(function, CFunc) and function._sig == signature:
+        return function
+    plain = _plain(function)
+    if not inspect.isfunction(plain):
+        raise TypeError(f"The {kind} must be a function {form}, but is {checks.show(function)}.")
+    given = inspect.signature(plain)
+    if len(given.parameters) != form.count(",") + 1:
+        raise TypeError(f"The {kind} must take {form}, but `{plain.__name__}` takes {given}.")
+    try:
+        return callback(signature)(plain)
+    except NumbaError as error:
+        raise TypeError(
+            f"The {kind} `{plain.__name__}` cannot be compiled: {_reason(error)} It must {task}, "
+            "with numbers, arrays, loops and NumPy functions that Numba knows."
+        ) from error
+
+
+def _reason(error: NumbaError) -> str:
+    """Return the telling line of Numba's message, and where it points to."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    dull = ("Failed in nopython", "During:", "File ", "This error", "<source", "Overload", "There are", "- Of which")
+    telling = [line for line in lines if not line.startswith(dull)]
+    first = telling[0] if telling else type(error).__name__
+    place = next((line for line in lines if line.startswith("File ")), "")
+    number = place.rpartition("line ")[2].strip(" ():") if "line " in place else ""
+    return f"{first.rstrip('.:')}{f' (line {number})' if number else ''}."

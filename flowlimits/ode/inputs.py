@@ -1,0 +1,73 @@
+"""Checks of what a user passes to `integrate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from .functions import Event, RightHandSide
+
+METHODS = ("auto", "dop853", "tsit5", "radau")
+
+
+def check_rhs(rhs: Any) -> RightHandSide:
+    """Return `rhs` if it was made by `right_hand_side`."""
+    if not isinstance(rhs, RightHandSide):
+        raise TypeError(
+            f"Argument `rhs` must be a function decorated with fl.ode.right_hand_side, but is {checks.show(rhs)}."
+        )
+    return rhs
+
+
+def check_times(times: Any, start: float) -> np.ndarray:
+    """Return the requested times: finite, strictly increasing, none before `start`."""
+    result = np.atleast_1d(checks.array("times", times, allow_empty=True))
+    if result.ndim != 1:
+        raise ValueError(f"Argument `times` must be one-dimensional, but has shape {result.shape}.")
+    if result.size == 0:
+        raise ValueError("Argument `times` must hold at least one time, but is empty.")
+    if result[0] < start:
+        raise ValueError(f"Argument `times` must not begin before `start` = {start:g}, but begins at {result[0]:g}.")
+    if (np.diff(result) <= 0).any():
+        i = int(np.argmax(np.diff(result) <= 0))
+        raise ValueError(
+            f"Argument `times` must increase strictly, but {result[i + 1]:g} follows {result[i]:g} at index {i + 1}."
+        )
+    return result
+
+
+def check_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, np.ndarray]:
+    """Return rtol and one absolute tolerance per component."""
+    relative = checks.number("rtol", rtol, nonnegative=True)
+    absolute = checks.array("atol", atol)
+    if absolute.ndim > 1 or absolute.ndim == 1 and absolute.shape != (n,):
+        raise ValueError(f"Argument `atol` must be a number or have shape ({n},), but has shape {absolute.shape}.")
+    if (absolute < 0).any():
+        raise ValueError(f"Argument `atol` must not be negative, but holds {absolute.min():g}.")
+    if relative < 1e-15 and not (absolute > 0).all():
+        raise ValueError("Arguments `rtol` and `atol` must not both be zero.")
+    if 0 < relative < 1e-14:
+        raise ValueError(f"Argument `rtol` must be zero or at least 1e-14, but is {relative:g}.")
+    return relative, np.ascontiguousarray(np.broadcast_to(absolute, (n,)))
+
+
+def check_events(events: Any) -> tuple[Event, ...]:
+    """Return `events` as a tuple of events."""
+    listed = (events,) if isinstance(events, Event) else tuple(events)
+    for event in listed:
+        if not isinstance(event, Event):
+            raise TypeError(
+                f"Argument `events` must hold functions decorated with fl.ode.event, but holds {checks.show(event)}."
+            )
+    return listed
+
+
+def check_dense(dense: Any) -> int | None:
+    """Return from how many requested times in one step on they are interpolated: 0 never, None by the rule."""
+    if isinstance(dense, str) and dense == "auto":
+        return None
+    if isinstance(dense, bool | np.bool_):
+        return 1 if dense else 0
+    raise TypeError(f'Argument `dense` must be True, False or "auto", but is {checks.show(dense)}.')

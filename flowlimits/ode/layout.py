@@ -1,0 +1,41 @@
+"""Where the integrators keep their state between two slices of work, and the codes they return.
+
+A loop runs a bounded number of steps and returns, so that Python sees interrupts and can show progress.  Everything
+that the next slice needs lies in these arrays: cutting the work into slices does not change a bit of the result.
+"""
+
+# real: float64 array
+T, H, MEMORY, END, MAX_STEP, RTOL, LAST_H, LAST_ERROR = range(8)
+REALS = 8
+
+# count: int64 array
+(
+    BEGUN,  # 0 before the first evaluation
+    NEXT,  # index of the next requested time
+    STEPS,
+    REJECTED,
+    EVALUATIONS,
+    JACOBIANS,
+    FACTORISATIONS,
+    AFTER_REJECTION,
+    NOT_FINITE_RUN,  # consecutive steps with values that are not finite
+    STIFF_SIGNS,
+    NONSTIFF_SIGNS,
+    LOGGED,  # filled rows of the event log
+    MAX_STEPS,
+    DENSE_FROM,  # interpolate when this many requested times lie in one step, 0: never
+    PATIENCE,  # leave for the other kind of method if more steps than this remain, -1: never
+    ORDER,
+    FRESH_JACOBIAN,
+    HAS_PREVIOUS,
+    SAVED,  # steps since the method began
+    NEWTON_FAILURES,
+) = range(20)
+COUNTS = 20
+
+RUNNING, SUCCESS, EVENT, STIFF, NONSTIFF, LOG_FULL = range(6)
+NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS, JACOBIAN_SINGULAR, JACOBIAN_NOT_FINITE, NEWTON_FAILED = range(10, 16)
+INTERRUPTED = 20
+
+#: At most this many roots of one event are looked for in one step.
+PIECES = 4
