@@ -19,6 +19,7 @@ _NAMES = {
     "MeanFieldQuadratic": "quadratic.mean_field",
     "QuadraticFlow": "quadratic.flow",
     "Spectrum": "quadratic.spectrum",
+    "XorMixture": "mixture.xor",
     "compare": "compare",
     "convergence": "compare",
     "crossing": "daily",

@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "QuadraticFlow": "flowlimits.quadratic.flow",
     "ExtensiveQuadratic": "flowlimits.quadratic.extensive",
     "MeanFieldQuadratic": "flowlimits.quadratic.mean_field",
+    "XorMixture": "flowlimits.mixture.xor",
     "Spectrum": "flowlimits.quadratic.spectrum",
     "Event": "flowlimits.events",
 }

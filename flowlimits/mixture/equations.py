@@ -21,9 +21,9 @@ import math
 
 import numpy as np
 
-from .._jit import RHS_SIGNATURE, callback, jit
-from .moments import active, rectified_mean, relu_moments
+from .._jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
 from ..gaussian.bivariate import normal_density
+from .moments import active, rectified_mean, relu_moments
 
 WIDTH, SEPARATION, NOISE_SCALE, LABEL_NOISE, SECOND_LAYER_RATE = range(5)
 
@@ -114,7 +114,7 @@ def velocity(Q, R, a, separation, s, label_noise, dQ, dR, da):
             dQ[l, k] = total
 
 
-@jit
+@jit(FLOAT(A2, A2, A1, FLOAT, FLOAT))
 def squared_risk(Q, R, a, s, label_noise):
     """Return half the mean squared error, E (y - f)^2 / 2, label noise included, eq. (X4)."""
     K = a.size
@@ -143,3 +143,9 @@ def squared_flow(t, y, dy, params, work):
     velocity(Q, R, a, params[SEPARATION], params[NOISE_SCALE], params[LABEL_NOISE], dQ, dR, da)
     for k in range(K):
         da[k] *= params[SECOND_LAYER_RATE]
+
+
+@jit((ADDRESS, FLOAT, A1, A1, A1, A1))
+def evaluate(address, t, y, dy, params, work):
+    """Evaluate a right-hand side once."""
+    call_rhs(address, t, y, dy, params, work)

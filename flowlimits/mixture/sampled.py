@@ -1,0 +1,131 @@
+r"""Any loss at finite variance within the clusters, by fixed quasi-Monte Carlo points.
+
+Within a cluster the fields are :math:`u = e R_{\cdot c} + s B z` with :math:`z\sim N(0, I_{K+2})`,
+:math:`B = (R/\mu, L)` and :math:`LL^\top = Q - RR^\top/\mu^2`; the points stay fixed, so the right-hand side is a deterministic
+function of the state, eq. (X12).  Every point is used with both signs together with both signs of the centre, which
+makes odd moments vanish exactly.
+
+State as in `equations`; parameters are `width`, `separation`, `noise_scale`, `label_noise`, `second_layer_rate`, `loss`,
+`learning_rate`, the number of points, then the points, row by row.
+"""
+
+import math
+
+import numpy as np
+from numba import void
+
+from .._jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, callback, jit
+from .equations import unpack
+from .losses import mean_loss, mean_square_pull, pull
+
+HEAD = 8
+
+
+@jit(void(A2, A2, FLOAT, A2))
+def factor(Q, R, separation, B):
+    """Write B = (R/mu, L), with L the lower triangular root of what Q has outside the centres' plane.
+
+    A pivot that round-off made negative counts as zero: the unit then lies in the span of those before it.
+    """
+    K = Q.shape[0]
+    B[:] = 0.0
+    for k in range(K):
+        B[k, 0] = R[k, 0] / separation
+        B[k, 1] = R[k, 1] / separation
+    for j in range(K):
+        pivot = Q[j, j] - B[j, 0] * B[j, 0] - B[j, 1] * B[j, 1]
+        for m in range(j):
+            pivot -= B[j, 2 + m] * B[j, 2 + m]
+        if pivot <= 1e-14 * Q[j, j]:
+            continue
+        root = math.sqrt(pivot)
+        B[j, 2 + j] = root
+        for i in range(j + 1, K):
+            total = Q[i, j] - B[i, 0] * B[j, 0] - B[i, 1] * B[j, 1]
+            for m in range(j):
+                total -= B[i, 2 + m] * B[j, 2 + m]
+            B[i, 2 + j] = total / root
+
+
+@jit
+def add_sample(u, projections, a, label, label_noise, loss, weight, noise_weight, dQ, N, da):
+    """Add one weighted input to the velocities; `projections` are x.mu_1 and x.mu_2."""
+    K = a.size
+    output = 0.0
+    for k in range(K):
+        if u[k] > 0.0:
+            output += a[k] * u[k]
+    force = weight * pull(loss, output, label, label_noise)
+    noise = noise_weight * mean_square_pull(loss, output, label, label_noise) if noise_weight > 0.0 else 0.0
+    for k in range(K):
+        if u[k] > 0.0:
+            da[k] += force * u[k]
+            push = force * a[k]
+            N[k, 0] += push * projections[0]
+            N[k, 1] += push * projections[1]
+            for l in range(K):
+                dQ[k, l] += push * u[l]
+                if noise > 0.0 and u[l] > 0.0:
+                    dQ[k, l] += 0.5 * noise * a[k] * a[l]
+
+
+@callback(RHS_SIGNATURE)
+def sampled_flow(t, y, dy, params, work):
+    """Gradient flow or one-pass SGD of any loss, eqs. (X12), (X13); see the module's docstring for the layout."""
+    K = int(params[0])
+    separation, s, label_noise = params[1], params[2], params[3]
+    loss, learning_rate, count = int(params[5]), params[6], int(params[7])
+    points = params[HEAD : HEAD + count * (K + 2)].reshape(count, K + 2)
+    Q, R, a = unpack(y, K)
+    dQ, dR, da = unpack(dy, K)
+    B = np.empty((K, K + 2))
+    factor(Q, R, separation, B)
+    half = np.zeros((K, K))
+    dR[:] = 0.0
+    da[:] = 0.0
+    u = np.empty(K)
+    projections = np.empty(2)
+    weight = 0.25 / count
+    for i in range(count):
+        for c in range(2):
+            label = 1.0 if c == 0 else -1.0
+            for k in range(K):
+                total = R[k, c]
+                for m in range(K + 2):
+                    total += s * B[k, m] * points[i, m]
+                u[k] = total
+            projections[0] = s * separation * points[i, 0]
+            projections[1] = s * separation * points[i, 1]
+            projections[c] += separation * separation
+            for sign in range(2):
+                add_sample(u, projections, a, label, label_noise, loss, weight, weight * learning_rate * s * s, half, dR, da)
+                if sign == 0:
+                    for k in range(K):
+                        u[k] = -u[k]
+                    projections[0] = -projections[0]
+                    projections[1] = -projections[1]
+    for k in range(K):
+        da[k] *= params[4]
+        for l in range(K):
+            dQ[k, l] = half[k, l] + half[l, k]
+
+
+@jit(FLOAT(A2, A2, A1, FLOAT, FLOAT, FLOAT, ADDRESS, A2))
+def sampled_risk(Q, R, a, separation, s, label_noise, loss, points):
+    """Return the mean loss over fixed points."""
+    K = a.size
+    B = np.empty((K, K + 2))
+    factor(Q, R, separation, B)
+    total = 0.0
+    for i in range(points.shape[0]):
+        for c in range(2):
+            for sign in (1.0, -1.0):
+                output = 0.0
+                for k in range(K):
+                    u = R[k, c]
+                    for m in range(K + 2):
+                        u += s * B[k, m] * points[i, m]
+                    if sign * u > 0.0:
+                        output += a[k] * sign * u
+                total += mean_loss(loss, output, 1.0 if c == 0 else -1.0, label_noise)
+    return total / (4.0 * points.shape[0])
