@@ -18,13 +18,13 @@ def crosses(before, after, direction):
 
 
 @jit
-def suspect(addresses, info, values, new_values, dense, t, h, out, params, work):
-    """Whether any event seems to cross zero in the step, by the cubic Hermite polynomial at a few points."""
+def suspect(addresses, info, values, new_values, dense, rows, t, h, out, params, work):
+    """Whether any event seems to cross zero in the step, by a polynomial of `rows` rows at a few points."""
     for e in range(addresses.size):
         before = values[e]
         for j in range(1, PIECES + 1):
             if j < PIECES:
-                after = event_on_polynomial(addresses[e], dense, 4, j / PIECES, t, h, out, params, work)
+                after = event_on_polynomial(addresses[e], dense, rows, j / PIECES, t, h, out, params, work)
             else:
                 after = new_values[e]
             if crosses(before, after, info[e, 1]):

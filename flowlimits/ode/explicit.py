@@ -242,7 +242,7 @@ def advance(
         if addresses.size > 0:
             evaluate_all(addresses, tnew, ynew, values[1], params, work)
             hermite(h, y, K[0], ynew, K[last], dense)
-            if suspect(addresses, info, values[0], values[1], dense, t, h, scratch[2], params, work):
+            if suspect(addresses, info, values[0], values[1], dense, 4, t, h, scratch[2], params, work):
                 rows = extend(method, rhs, t, h, y, K, ynew, point, dense, count, params, work)
                 number = find(
                     addresses, info, values[0], values[1], dense, rows, t, h, scratch[2], found, params, work

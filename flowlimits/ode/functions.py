@@ -108,11 +108,11 @@ def right_hand_side(
         return function
     compiled = _compile("right-hand side", function)
     if jacobian is None:
-        return RightHandSide(compiled, sparsity=_pattern(sparsity))
+        return RightHandSide(compiled, sparsity=check_pattern(sparsity))
     structured = _number_of_arguments(jacobian) == 7
     matrix = _compile("structured Jacobian" if structured else "Jacobian", jacobian)
     columns = 0 if rank is None else checks.integer("rank", rank, minimum=0)
-    return RightHandSide(compiled, matrix, structured, columns, _pattern(sparsity))
+    return RightHandSide(compiled, matrix, structured, columns, check_pattern(sparsity))
 
 
 def event(function: Callable | None = None, *, terminal: bool = True, direction: int = 0) -> Any:
@@ -138,7 +138,8 @@ def event(function: Callable | None = None, *, terminal: bool = True, direction:
     return Event(_compile("event", function), checks.boolean("terminal", terminal), int(direction))
 
 
-def _pattern(sparsity: Any) -> np.ndarray | None:
+def check_pattern(sparsity: Any) -> np.ndarray | None:
+    """Return the pattern of non-zero entries as booleans, or None."""
     if sparsity is None:
         return None
     pattern = np.array(sparsity)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .functions import Event, RightHandSide
+from .driver import Jacobian
+from .functions import Event, RightHandSide, check_pattern
 
-METHODS = ("auto", "dop853", "tsit5", "radau")
+METHODS = ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13")
 
 
 def check_rhs(rhs: Any) -> RightHandSide:
@@ -71,3 +72,21 @@ def check_dense(dense: Any) -> int | None:
     if isinstance(dense, bool | np.bool_):
         return 1 if dense else 0
     raise TypeError(f'Argument `dense` must be True, False or "auto", but is {checks.show(dense)}.')
+
+
+def check_jacobian(rhs: RightHandSide, n: int, rank: Any, sparsity: Any) -> Jacobian:
+    """Return how the implicit method gets its Jacobian."""
+    columns = rhs.rank if rank is None else checks.integer("rank", rank, minimum=0)
+    if rhs.jacobian is not None:
+        if rhs.structured and columns == 0 and rank is None:
+            raise ValueError(
+                "Argument `rank` is missing: a structured Jacobian needs the number of columns of U and V, here or in "
+                "fl.ode.right_hand_side."
+            )
+        return Jacobian(1 if rhs.structured else 0, rhs.jacobian.address, columns if rhs.structured else 0)
+    pattern = rhs.sparsity if sparsity is None else check_pattern(sparsity)
+    if pattern is None:
+        return Jacobian()
+    if pattern.shape != (n, n):
+        raise ValueError(f"Argument `sparsity` must have shape ({n}, {n}), but has shape {pattern.shape}.")
+    return Jacobian(3, sparsity=pattern)

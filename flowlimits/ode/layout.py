@@ -5,8 +5,8 @@ that the next slice needs lies in these arrays: cutting the work into slices doe
 """
 
 # real: float64 array
-T, H, MEMORY, END, MAX_STEP, RTOL, LAST_H, LAST_ERROR = range(8)
-REALS = 8
+T, H, MEMORY, END, MAX_STEP, RTOL, LAST_H, FACTORED_H, RATE, SLOWEST, WIDEN = range(11)
+REALS = WIDEN + 3
 
 # count: int64 array
 (
@@ -25,13 +25,16 @@ REALS = 8
     MAX_STEPS,
     DENSE_FROM,  # interpolate when this many requested times lie in one step, 0: never
     PATIENCE,  # leave for the other kind of method if more steps than this remain, -1: never
-    ORDER,
-    FRESH_JACOBIAN,
-    HAS_PREVIOUS,
-    SAVED,  # steps since the method began
-    NEWTON_FAILURES,
-) = range(20)
-COUNTS = 20
+    METHOD,  # index of the implicit method: 0, 1, 2 for 3, 5, 7 stages
+    LOWEST,  # bounds of METHOD
+    HIGHEST,
+    SINCE_CHANGE,  # steps since METHOD changed
+    STALE_JACOBIAN,  # the Jacobian must be evaluated before the next step
+    CURRENT_JACOBIAN,  # the Jacobian belongs to the present state
+    PREVIOUS_ROWS,  # rows of the polynomial of the last step, 0: none
+    FAILURES,  # consecutive failures of Newton's iteration or of the linear algebra
+) = range(23)
+COUNTS = 23
 
 RUNNING, SUCCESS, EVENT, STIFF, NONSTIFF, LOG_FULL = range(6)
 NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS, JACOBIAN_SINGULAR, JACOBIAN_NOT_FINITE, NEWTON_FAILED = range(10, 16)

@@ -1,0 +1,282 @@
+"""The driver of the compiled loops: owns their arrays, runs them in slices, changes the method, reports."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from . import explicit, layout
+from .solution import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
+
+#: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
+SLICE = 0.15
+#: Crossings of events kept in the compiled loop before Python takes them.
+LOG_ROWS = 64
+#: After this many changes between explicit and implicit methods the implicit one stays.
+MOST_SWITCHES = 8
+
+_EXPLICIT = {"dop853": explicit.DOP853, "tsit5": explicit.TSIT5}
+#: First, lowest and highest index of the implicit methods (3, 5, 7 stages).
+_IMPLICIT = {"radau5": (0, 0, 0), "radau9": (1, 1, 1), "radau13": (2, 2, 2)}
+
+
+@dataclass(frozen=True)
+class Jacobian:
+    """How the implicit method gets its Jacobian: kind (see `jacobian`), address, rank, pattern of non-zeros."""
+
+    kind: int = 2
+    address: int = 0
+    rank: int = 0
+    sparsity: np.ndarray | None = None
+
+
+def groups_of(pattern: np.ndarray) -> np.ndarray:
+    """Return a group for each column such that no two columns of a group share a row (greedily, densest first)."""
+    n = pattern.shape[1]
+    groups = np.full(n, -1, dtype=np.int64)
+    occupied: list[np.ndarray] = []
+    for column in np.argsort(-pattern.sum(axis=0), kind="stable"):
+        rows = pattern[:, column]
+        for number, used in enumerate(occupied):
+            if not (used & rows).any():
+                used |= rows
+                groups[column] = number
+                break
+        else:
+            groups[column] = len(occupied)
+            occupied.append(rows.copy())
+    return groups
+
+
+class Integration:
+    """One integration: the arrays of the compiled loops, and what has happened so far."""
+
+    def __init__(
+        self,
+        address: int,
+        y0: np.ndarray,
+        times: np.ndarray,
+        params: np.ndarray,
+        *,
+        start: float = 0.0,
+        rtol: float = 1e-8,
+        atol: np.ndarray,
+        method: str = "auto",
+        jacobian: Jacobian = Jacobian(),
+        events: tuple[tuple[int, bool, int], ...] = (),
+        max_steps: int = 1_000_000,
+        work_size: int = 0,
+        first_step: float = 0.0,
+        max_step: float = np.inf,
+        dense_from: int | None = None,
+    ) -> None:
+        n, number = y0.size, len(events)
+        self.address, self.times, self.params, self.atol = address, times, params, atol
+        self.y, self.states = y0.copy(), np.full((times.size, n), np.nan)
+        self.work = np.zeros(work_size)
+        self.real, self.count = np.zeros(layout.REALS), np.zeros(layout.COUNTS, dtype=np.int64)
+        self.real[layout.T], self.real[layout.H], self.real[layout.END] = start, first_step, times[-1]
+        self.real[layout.RTOL], self.real[layout.MAX_STEP] = rtol, max_step
+        self.count[layout.MAX_STEPS], self.dense_from = max_steps, dense_from
+        rows = max(LOG_ROWS, 4 * layout.PIECES * number) if number else 0
+        self.addresses = np.array([event[0] for event in events], dtype=np.int64)
+        self.info = np.array([event[1:] for event in events], dtype=np.int64).reshape(-1, 2)
+        self.values, self.found = np.zeros((2, number)), np.zeros((layout.PIECES * number, 3))
+        self.log, self.logged = np.zeros((rows, 1 + n)), np.zeros(rows, dtype=np.int64)
+        self.kept: list[tuple[np.ndarray, np.ndarray]] = []
+        self.automatic, self.jacobian = method == "auto", jacobian
+        self.switches: list[tuple[float, str]] = []
+        self.implicit_arrays: tuple[Any, ...] | None = None
+        self.use("dop853" if self.automatic else method)
+
+    def use(self, method: str) -> None:
+        """Take the method from here on."""
+        self.method = method
+        self.switches.append((float(self.real[layout.T]), method))
+        self.count[layout.BEGUN] = 0
+        self.count[layout.PATIENCE] = -1
+        if method in _EXPLICIT:
+            stages = explicit.STAGES[_EXPLICIT[method]]
+            self.K = np.zeros((stages, self.y.size))
+            self.scratch, self.dense = np.zeros((3, self.y.size)), np.zeros((explicit.ROWS, self.y.size))
+            if self.automatic and len(self.switches) <= MOST_SWITCHES:
+                self.count[layout.PATIENCE] = self.patience()
+            self.count[layout.DENSE_FROM] = dense_rule(method, self.dense_from)
+            return
+        if self.implicit_arrays is None:
+            self.implicit_arrays = implicit_arrays(self.y.size, self.jacobian)
+        first, lowest, highest = _IMPLICIT.get(method) or variable_order(self.real[layout.RTOL])
+        self.count[layout.METHOD : layout.HIGHEST + 1] = first, lowest, highest
+        self.real[layout.WIDEN :] = [widening(self.real[layout.RTOL], 2 * k + 3) for k in range(3)]
+        self.real[layout.MEMORY] = 0.0
+        if self.automatic and len(self.switches) < MOST_SWITCHES:
+            self.count[layout.PATIENCE] = 0
+        self.count[layout.DENSE_FROM] = dense_rule(method, self.dense_from)
+
+    def patience(self) -> int:
+        """Return how many explicit steps must remain for the implicit method to be worth its linear algebra.
+
+        One hundred, and the steps that cost as much as 200 implicit steps when an evaluation takes 20 n + n^1.5
+        operations, an explicit step 12 evaluations, and an implicit one the decompositions of four matrices.
+        """
+        n, rank = self.y.size, self.jacobian.rank
+        evaluation = 12 * (20 * n + n**1.5)
+        if self.jacobian.kind == 1:
+            return int(100 + 200 * 20 * n * (1 + rank) ** 2 / evaluation)
+        differences = n if self.jacobian.kind == 2 else 1
+        return int(100 + 200 * (differences / 12 + 5 * n**3 / evaluation))
+
+    def slice(self, budget: int) -> int:
+        """Run at most `budget` steps; return a status of `layout`."""
+        if self.method in _EXPLICIT:
+            return explicit.advance(
+                self.address, _EXPLICIT[self.method], self.real, self.count, self.y, self.K, self.scratch, self.dense,
+                self.times, self.states, self.atol, self.params, self.work, self.addresses, self.info, self.values,
+                self.found, self.log, self.logged, budget,
+            )  # fmt: skip
+        assert self.implicit_arrays is not None
+        stiff, model, workspace, matrices, tables = self.implicit_arrays
+        events = (self.addresses, self.info, self.values, self.found, self.log, self.logged)
+        return stiff.advance(
+            self.address, model, self.real, self.count, self.y, workspace, matrices, tables, self.times, self.states,
+            self.atol, self.params, self.work, events, budget,
+        )  # fmt: skip
+
+    def run(
+        self, progress: bool | None = False, advice: dict[Status, str] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, Report]:
+        """Integrate to the end; see `integrate` for what is returned and raised."""
+        began = time.perf_counter()
+        code, budget = layout.RUNNING, 8
+        bar = None if progress is False else progress_bar(progress, self.real[layout.T], self.times[-1])
+        try:
+            while code in (layout.RUNNING, layout.LOG_FULL, layout.STIFF, layout.NONSTIFF):
+                before = time.perf_counter()
+                code = self.slice(budget)
+                took = max(time.perf_counter() - before, 1e-9)
+                budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
+                if self.count[layout.LOGGED]:
+                    self.take_log()
+                if code == layout.STIFF:
+                    self.use("radau")
+                elif code == layout.NONSTIFF:
+                    self.use("dop853")
+                if bar is not None:
+                    bar.update(self.real[layout.T] - bar.n - self.switches[0][0])
+        except KeyboardInterrupt:
+            code = layout.INTERRUPTED
+        finally:
+            if bar is not None:
+                bar.close()
+        return self.finish(status_of(code), time.perf_counter() - began, advice)
+
+    def take_log(self) -> None:
+        """Take the crossings out of the compiled loop."""
+        filled = self.count[layout.LOGGED]
+        self.kept.append((self.log[:filled].copy(), self.logged[:filled].copy()))
+        self.count[layout.LOGGED] = 0
+
+    def finish(
+        self, status: Status, seconds: float, advice: dict[Status, str] | None
+    ) -> tuple[np.ndarray, np.ndarray, Report]:
+        """Return the result or raise the error that carries it."""
+        report = self.report(status, seconds, advice)
+        done = int(self.count[layout.NEXT])
+        times, states = self.times[:done], self.states[:done]
+        if status is Status.EVENT and (done == 0 or times[-1] < report.reached):
+            times, states = np.append(times, report.reached), np.vstack([states, self.y])
+        if status is Status.INTERRUPTED:
+            raise IntegrationInterrupted(report.message, times, states, report)
+        if status.failed:
+            raise IntegrationError(report.message, times, states, report)
+        return times, states, report
+
+    def report(self, status: Status, seconds: float, advice: dict[Status, str] | None) -> Report:
+        """Return the report up to now."""
+        count, reached = self.count, float(self.real[layout.T])
+        crossings: tuple[np.ndarray, ...] = ()
+        event_states: tuple[np.ndarray, ...] = ()
+        if self.addresses.size:
+            log = np.concatenate([self.log[:0], *(rows for rows, _ in self.kept)])
+            which = np.concatenate([self.logged[:0], *(rows for _, rows in self.kept)])
+            order = np.argsort(log[:, 0], kind="stable")
+            log, which = log[order], which[order]
+            crossings = tuple(log[which == e, 0] for e in range(self.addresses.size))
+            event_states = tuple(log[which == e, 1:] for e in range(self.addresses.size))
+        return Report(
+            status=status,
+            method=", ".join(name for _, name in self.switches),
+            switches=tuple(self.switches),
+            steps=int(count[layout.STEPS]),
+            rejected=int(count[layout.REJECTED]),
+            evaluations=int(count[layout.EVALUATIONS]),
+            jacobians=int(count[layout.JACOBIANS]),
+            factorisations=int(count[layout.FACTORISATIONS]),
+            reached=reached,
+            wall_time=seconds,
+            rtol=float(self.real[layout.RTOL]),
+            atol=float(self.atol.min()),
+            event_times=np.array([times[0] if times.size else np.nan for times in crossings]),
+            crossings=crossings,
+            event_states=event_states,
+            message=message_of(status, reached, advice),
+        )
+
+
+def dense_rule(method: str, dense_from: int | None) -> int:
+    """Return from how many requested times in one step on they are interpolated, see `integrate`."""
+    return 3 if dense_from is None else dense_from
+
+
+def variable_order(rtol: float) -> tuple[int, int, int]:
+    """Return the first, lowest and highest index of the implicit method."""
+    first = 2 if rtol <= 1e-8 else 1 if rtol <= 1e-5 else 0
+    return first, 0, 2
+
+
+def widening(rtol: float, stages: int) -> float:
+    """Return the factor between the tolerance of the error estimate, of order `stages`, and that of the solution."""
+    if rtol <= 0.0:
+        return 1.0
+    return max(1.0, 0.1 * rtol ** ((stages + 1.0) / (2.0 * stages) - 1.0))
+
+
+def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, tuple, tuple]:
+    """Load the implicit loop and make its arrays."""
+    from . import jacobian, radau_tables, stiff
+
+    structured = given.kind == jacobian.STRUCTURED
+    order = given.rank if structured else n
+    full, thin = (0, n) if structured else (n, 0)
+    matrices = (
+        np.zeros((full, full)), np.zeros(thin), np.zeros((thin, given.rank)), np.zeros((thin, given.rank)),
+        np.zeros((order, order)), np.zeros((3, order, order), dtype=np.complex128),
+        np.zeros((4, order), dtype=np.int64), np.zeros(thin), np.zeros((3, thin), dtype=np.complex128),
+        np.zeros(given.rank), np.zeros(given.rank, dtype=np.complex128),
+    )  # fmt: skip
+    workspace = (
+        np.zeros((8, n)),
+        np.zeros((3, radau_tables.WIDTH, n)),
+        np.zeros(n, dtype=np.complex128),
+        np.zeros((radau_tables.WIDTH + 1, n)),
+    )
+    pattern = np.zeros((0, 0), dtype=np.bool_)
+    groups = np.arange(n, dtype=np.int64)
+    if given.kind == jacobian.COLOURED:
+        assert given.sparsity is not None
+        pattern = np.ascontiguousarray(given.sparsity, dtype=np.bool_)
+        groups = groups_of(pattern)
+    model = (given.kind, given.address, groups, pattern)
+    return stiff, model, workspace, matrices, radau_tables.tables()
+
+
+def progress_bar(progress: bool | None, start: float, end: float) -> Any:
+    """Return a bar over time on stderr; with None it appears after two seconds."""
+    from tqdm.auto import tqdm
+
+    form = "{desc}{percentage:3.0f}%|{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}]"
+    return tqdm(total=end - start, delay=0 if progress else 2.0, bar_format=form, leave=False, desc="integrate: ")

@@ -1,0 +1,393 @@
+r"""The loop of the implicit methods: Radau IIA of orders 5, 9 and 13, compiled once for all models (compiled part).
+
+Method, error estimate, step size and change of order follow E. Hairer and G. Wanner, *Solving Ordinary Differential
+Equations II* (Springer, 1996), section IV.8, and *Stiff differential equations solved by Radau methods*, J. Comput.
+Appl. Math. 111 (1999) 93-111.  The error estimate is
+:math:`(\lambda_0 - h J)^{-1} h (f(t_0, y_0) - u'(t_0))` with the collocation polynomial u, of order s.
+"""
+
+import numpy as np
+from numba import types
+
+from .._jit import A1, A2, ADDRESS, call_event, call_rhs, jit
+from .control import SPACING, all_finite, emit, emit_end, first_step, fit, target, too_small
+from .dense import evaluate
+from .events import evaluate_all, find, forget_later, suspect
+from .jacobian import bound, jacobian
+from .layout import (
+    AFTER_REJECTION,
+    BEGUN,
+    CURRENT_JACOBIAN,
+    END,
+    EVALUATIONS,
+    EVENT,
+    FACTORED_H,
+    FAILURES,
+    H,
+    HIGHEST,
+    JACOBIAN_NOT_FINITE,
+    JACOBIAN_SINGULAR,
+    LAST_H,
+    LOG_FULL,
+    LOGGED,
+    LOWEST,
+    MAX_STEP,
+    MAX_STEPS,
+    MEMORY,
+    METHOD,
+    NEWTON_FAILED,
+    NEXT,
+    NONSTIFF,
+    NONSTIFF_SIGNS,
+    NOT_FINITE,
+    NOT_FINITE_RUN,
+    PATIENCE,
+    PIECES,
+    PREVIOUS_ROWS,
+    RATE,
+    REJECTED,
+    RTOL,
+    RUNNING,
+    SINCE_CHANGE,
+    SLOWEST,
+    STALE_JACOBIAN,
+    STEP_TOO_SMALL,
+    STEPS,
+    SUCCESS,
+    TOO_MANY_STEPS,
+    WIDEN,
+    T,
+)
+from .newton import BROKEN, CONVERGED, iterate, polynomial, prepare, solve_real
+from .radau_tables import NODES, START_SLOPE
+
+COUNT = types.int64[::1]
+INFO = types.int64[:, ::1]
+A3 = types.float64[:, :, ::1]
+C1 = types.complex128[::1]
+C2 = types.complex128[:, ::1]
+C3 = types.complex128[:, :, ::1]
+#: J, D, U, V, real matrix, complex matrices, pivots, real and complex diagonals, real and complex small vectors
+MATRICES = types.Tuple([A2, A1, A2, A2, A2, C3, INFO, A1, C2, A1, C1])
+#: real and complex coefficients
+TABLES = types.Tuple([A3, C3])
+#: kind and address of the Jacobian, groups of columns, pattern
+JACOBIAN = types.Tuple([types.int64, ADDRESS, COUNT, types.boolean[:, ::1]])
+#: vectors (8, n), stages (3, 7, n), complex vector, polynomial (8, n)
+WORKSPACE = types.Tuple([A2, A3, C1, A2])
+#: addresses, info, values, found, log, logged
+EVENTS = types.Tuple([COUNT, INFO, A2, A2, A2, COUNT])
+
+SLOPE, YNEW, SLOPE_NEW, POINT, ERROR, OTHER, REAL, STATE = range(8)
+
+
+@jit
+def begin(rhs, real, count, y, vectors, times, states, atol, addresses, values, params, work):
+    """Evaluate at the start, choose the first step if there is none; return a status."""
+    t = real[T]
+    vectors[SLOPE, :] = np.nan
+    call_rhs(rhs, t, y, vectors[SLOPE], params, work)
+    count[EVALUATIONS] += 1
+    if not all_finite(vectors[SLOPE]):
+        return NOT_FINITE
+    if real[H] <= 0.0:
+        order = 2.0 * count[METHOD] + 4.0
+        span = real[END] - t
+        real[H] = first_step(
+            rhs, t, y, vectors[SLOPE], order, span, real[RTOL], atol, vectors[POINT], vectors[OTHER], params, work
+        )
+        count[EVALUATIONS] += 1
+    evaluate_all(addresses, t, y, values, params, work)
+    emit_end(count, times, states, t, y)
+    count[STALE_JACOBIAN] = 1
+    count[PREVIOUS_ROWS] = 0
+    count[SINCE_CHANGE] = 0
+    real[FACTORED_H] = 0.0
+    real[RATE] = 1.0
+    real[SLOWEST] = 0.0
+    real[LAST_H] = 0.0
+    count[BEGUN] = 1
+    return RUNNING
+
+
+@jit
+def guess(k, tables, h, last_h, rows, dense, y, Z, point):
+    """Start the stages from the extrapolated polynomial of the last step."""
+    s = 2 * k + 3
+    if rows == 0:
+        Z[:, :] = 0.0
+        return
+    for i in range(s):
+        evaluate(dense, rows, 1.0 + tables[k, NODES, i] * h / last_h, point)
+        for m in range(y.size):
+            Z[i, m] = point[m] - y[m]
+
+
+@jit
+def estimate(kind, h, k, tables, y, Z, slope, matrices, rtol, atol, vector):
+    """Write the error of the step to `vector`; return its largest entry in units of the tolerance."""
+    s = 2 * k + 3
+    for m in range(y.size):
+        value = h * slope[m]
+        for j in range(s):
+            value -= tables[k, START_SLOPE, j] * Z[j, m]
+        vector[m] = value
+    solve_real(kind, h, matrices, vector)
+    worst = 0.0
+    for m in range(y.size):
+        scale = atol[m] + rtol * max(abs(y[m]), abs(y[m] + Z[s - 1, m]))
+        if not (np.isfinite(vector[m]) and np.isfinite(scale)):
+            return np.inf
+        if vector[m] != 0.0:
+            worst = max(worst, abs(vector[m]) / scale)
+    return worst
+
+
+@jit
+def choose_order(real, count, iterations, contraction, ratio):
+    """Raise the order while Newton's iteration contracts fast and the step is steady, lower it when it is slow."""
+    count[SINCE_CHANGE] += 1
+    k = count[METHOD]
+    real[SLOWEST] = max(contraction, 0.5 * real[SLOWEST])
+    if count[SINCE_CHANGE] > 10 and iterations > 1 and real[SLOWEST] <= 0.002 and 0.8 < ratio < 1.2:
+        k = min(k + 1, count[HIGHEST])
+    if real[SLOWEST] >= 0.8:
+        k = max(k - 1, count[LOWEST])
+    if k != count[METHOD]:
+        count[METHOD] = k
+        count[SINCE_CHANGE] = 0
+        real[FACTORED_H] = 0.0
+        real[MEMORY] = 0.0
+
+
+@jit
+def log_events(
+    rhs, kind, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal, outcome,
+    params, work,
+):  # fmt: skip
+    """Refine each crossing by real steps up to it, log it; return the row of the earliest terminal one, or -1."""
+    addresses, info, values, found, log, logged = events
+    vectors, stages, complex_vector, dense = workspace
+    Z, F, R = stages[0], stages[1], stages[2]
+    s = 2 * k + 3
+    stop = -1
+    for c in range(number):
+        theta, e = found[c, 0], int(found[c, 1])
+        for i in range(5):
+            for j in range(s):
+                evaluate(dense, rows, tables[0][k, NODES, j] * theta, vectors[POINT])
+                for m in range(y.size):
+                    Z[j, m] = vectors[POINT, m] - y[m]
+            evaluate(dense, rows, theta, vectors[STATE])
+            real[FACTORED_H] = 0.0
+            if not prepare(kind, theta * h, k, tables[1], matrices, count):
+                break
+            if iterate(
+                kind, rhs, t, theta * h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
+                complex_vector, real[RTOL], atol, 0.1 * goal, count, outcome, params, work,
+            ) != CONVERGED:  # fmt: skip
+                break
+            for m in range(y.size):
+                vectors[STATE, m] = y[m] + Z[s - 1, m]
+            value = call_event(addresses[e], t + theta * h, vectors[STATE], params, work)
+            shift = -value / found[c, 2]
+            if i == 4 or not abs(shift) < 0.1 or abs(shift) * h <= 1e-16 * abs(t) + 1e-17 * h:
+                break
+            theta = min(max(theta + shift, 1e-15), 1.0)
+        row = count[LOGGED]
+        log[row, 0] = t + theta * h
+        log[row, 1:] = vectors[STATE]
+        logged[row] = e
+        count[LOGGED] += 1
+        if info[e, 0] == 1 and (stop < 0 or log[row, 0] < log[stop, 0]):
+            stop = row
+    return stop
+
+
+@jit(
+    types.int64(
+        ADDRESS, JACOBIAN, A1, COUNT, A1, WORKSPACE, MATRICES, TABLES, A1, A2, A1, A1, A1, EVENTS, ADDRESS
+    )
+)
+def advance(
+    rhs, model, real, count, y, workspace, matrices, tables, times, states, atol, params, work, events, budget
+):
+    """Run at most `budget` steps; return a status of `layout`.
+
+    Parameters
+    ----------
+    rhs : int
+        Address of the right-hand side.
+    model, workspace, matrices, tables, events : tuple
+        See `JACOBIAN`, `WORKSPACE`, `MATRICES`, `TABLES`, `EVENTS`.
+    real, count : ndarray
+        State of the integrator, see `layout`.
+    y : ndarray, shape (n,)
+        State at `real[T]`, overwritten.
+    times, states : ndarray, shapes (times,), (times, n)
+        Requested times, increasing, and the place for the states there.
+    atol, params, work : ndarray
+        Absolute tolerances (n,), parameters and scratch of the right-hand side.
+    """
+    kind, address, groups, pattern = model
+    J, D, U, V = matrices[0], matrices[1], matrices[2], matrices[3]
+    vectors, stages, complex_vector, dense = workspace
+    Z, F, R = stages[0], stages[1], stages[2]
+    addresses, info, values, found, log, logged = events
+    if count[BEGUN] == 0:
+        status = begin(rhs, real, count, y, vectors, times, states, atol, addresses, values[0], params, work)
+        if status != RUNNING:
+            return status
+    rtol = real[RTOL]
+    goal = 0.03
+    if rtol > 0.0:
+        goal = max(goal, 10.0 * SPACING / rtol)
+    outcome = np.empty(3)
+    slope, ynew, slope_new = vectors[SLOPE], vectors[YNEW], vectors[SLOPE_NEW]
+    for _ in range(budget):
+        if count[NEXT] >= times.size:
+            return SUCCESS
+        if count[STEPS] + count[REJECTED] >= count[MAX_STEPS]:
+            return TOO_MANY_STEPS
+        if count[LOGGED] + PIECES * addresses.size > logged.size:
+            return LOG_FULL
+        t = real[T]
+        natural = min(real[H], real[MAX_STEP])
+        end = target(real, count, times)
+        h, ends = fit(t, natural, end)
+        if count[AFTER_REJECTION] == 1 and too_small(t, natural) or count[NOT_FINITE_RUN] > 40:
+            if count[NOT_FINITE_RUN] > 0:
+                return NOT_FINITE
+            return NEWTON_FAILED if count[FAILURES] > 0 else STEP_TOO_SMALL
+        tnew = end if ends else t + h
+        k = count[METHOD]
+        s = 2 * k + 3
+        if count[STALE_JACOBIAN] == 1:
+            finite = jacobian(
+                kind, address, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, D, U, V, vectors[POINT],
+                vectors[OTHER], count, params, work,
+            )  # fmt: skip
+            if not finite:
+                return JACOBIAN_NOT_FINITE
+            count[STALE_JACOBIAN] = 0
+            count[CURRENT_JACOBIAN] = 1
+            real[FACTORED_H] = 0.0
+        if real[FACTORED_H] != h:
+            if not prepare(kind, h, k, tables[1], matrices, count):
+                count[FAILURES] += 1
+                count[REJECTED] += 1
+                count[AFTER_REJECTION] = 1
+                real[FACTORED_H] = 0.0
+                if count[FAILURES] > 20:
+                    return JACOBIAN_SINGULAR
+                real[H] = 0.5 * h
+                continue
+            real[FACTORED_H] = h
+        guess(k, tables[0], h, real[LAST_H], count[PREVIOUS_ROWS], dense, y, Z, vectors[POINT])
+        outcome[2] = real[RATE]
+        ended = iterate(
+            kind, rhs, t, h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
+            complex_vector, rtol, atol, goal, count, outcome, params, work,
+        )  # fmt: skip
+        iterations = int(outcome[1])
+        if ended != CONVERGED:
+            count[REJECTED] += 1
+            count[AFTER_REJECTION] = 1
+            count[PREVIOUS_ROWS] = 0
+            real[RATE] = 1.0
+            if ended == BROKEN:
+                count[NOT_FINITE_RUN] += 1
+                real[H] = 0.1 * h
+            elif count[CURRENT_JACOBIAN] == 1:
+                count[FAILURES] += 1
+                real[H] = 0.5 * h
+                if count[FAILURES] >= 2 and k > count[LOWEST]:
+                    count[METHOD] = k - 1
+                    count[SINCE_CHANGE] = 0
+                    real[FACTORED_H] = 0.0
+            count[STALE_JACOBIAN] = 1 - count[CURRENT_JACOBIAN]
+            continue
+        real[RATE] = outcome[2]
+        count[FAILURES] = 0
+        for m in range(y.size):
+            ynew[m] = y[m] + Z[s - 1, m]
+        error = estimate(kind, h, k, tables[0], y, Z, slope, matrices, rtol, atol, vectors[ERROR]) / real[WIDEN + k]
+        if error >= 1.0 and np.isfinite(error) and (count[AFTER_REJECTION] == 1 or count[PREVIOUS_ROWS] == 0):
+            # A second application of the filter removes the stiff part of the estimate (section IV.8).
+            for m in range(y.size):
+                vectors[POINT, m] = y[m] + vectors[ERROR, m]
+            call_rhs(rhs, t, vectors[POINT], vectors[OTHER], params, work)
+            count[EVALUATIONS] += 1
+            error = estimate(
+                kind, h, k, tables[0], y, Z, vectors[OTHER], matrices, rtol, atol, vectors[ERROR]
+            ) / real[WIDEN + k]  # fmt: skip
+        if error < 1.0:
+            call_rhs(rhs, tnew, ynew, slope_new, params, work)
+            count[EVALUATIONS] += 1
+            if not all_finite(slope_new):
+                error = np.inf
+        most = 7 + 5 * k
+        safety = 0.9 * (2.0 * most + 1.0) / (2.0 * most + iterations)
+        exponent = 1.0 / (s + 1.0)
+        if not error < 1.0:
+            count[REJECTED] += 1
+            if np.isfinite(error):
+                real[H] = h * max(0.1, safety / error**exponent)
+            else:
+                count[NOT_FINITE_RUN] += 1
+                real[H] = 0.1 * h
+            count[AFTER_REJECTION] = 1
+            count[STALE_JACOBIAN] = 1 - count[CURRENT_JACOBIAN]
+            continue
+        count[STEPS] += 1
+        count[NOT_FINITE_RUN] = 0
+        growth = min(8.0, max(0.2, safety / max(error, 1e-30) ** exponent))
+        if real[LAST_H] > 0.0 and real[MEMORY] > 0.0:
+            predicted = 0.9 * h / real[LAST_H] * (real[MEMORY] / max(error, 1e-30) ** 2) ** exponent
+            growth = min(growth, max(0.2, predicted))
+        if count[AFTER_REJECTION] == 1:
+            growth = min(growth, 1.0)
+        real[MEMORY] = max(error, 1e-2)
+        count[AFTER_REJECTION] = 0
+        count[CURRENT_JACOBIAN] = 0
+        count[STALE_JACOBIAN] = 1 if outcome[0] > 1e-3 or iterations > 2 else 0
+        if count[STALE_JACOBIAN] == 0 and 1.0 <= growth <= 1.2:
+            growth = 1.0
+        real[H] = h * growth
+        if h < natural:
+            real[H] = max(real[H], natural)
+        if count[PATIENCE] >= 0:
+            count[NONSTIFF_SIGNS] = count[NONSTIFF_SIGNS] + 1 if h * bound(kind, J, D, U, V) < 2.0 else 0
+        polynomial(k, tables[0], y, Z, dense)
+        rows = s + 1
+        count[PREVIOUS_ROWS] = rows
+        real[LAST_H] = h
+        contraction = outcome[0]
+        if addresses.size > 0:
+            evaluate_all(addresses, tnew, ynew, values[1], params, work)
+            if suspect(addresses, info, values[0], values[1], dense, rows, t, h, vectors[STATE], params, work):
+                number = find(
+                    addresses, info, values[0], values[1], dense, rows, t, h, vectors[STATE], found, params, work
+                )
+                first = count[LOGGED]
+                stop = log_events(
+                    rhs, kind, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal,
+                    outcome, params, work,
+                )  # fmt: skip
+                if stop >= 0:
+                    emit(count, times, states, dense, rows, t, h, log[stop, 0])
+                    forget_later(log, logged, count, first, log[stop, 0])
+                    real[T] = log[stop, 0]
+                    y[:] = log[stop, 1:]
+                    emit_end(count, times, states, real[T], y)
+                    return EVENT
+            values[0, :] = values[1]
+        emit(count, times, states, dense, rows, t, h, tnew)
+        real[T] = tnew
+        y[:] = ynew
+        slope[:] = slope_new
+        emit_end(count, times, states, tnew, y)
+        choose_order(real, count, iterations, contraction, growth)
+        if count[PATIENCE] >= 0 and count[NONSTIFF_SIGNS] >= 20 and count[NEXT] < times.size:
+            return NONSTIFF
+    return SUCCESS if count[NEXT] >= times.size else RUNNING
