@@ -76,7 +76,8 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
     """Return `value` if it is one of the names `known`."""
     if not isinstance(value, str) or value not in known:
         listed = ", ".join(f'"{word}"' for word in known)
-        raise ValueError(f"Argument `{name}` must be one of {listed}, but is {show(value)}{did_you_mean(value, known) or '.'}")
+        hint = did_you_mean(value, known) if isinstance(value, str) else ""
+        raise ValueError(f"Argument `{name}` must be one of {listed}, but is {show(value)}{hint or '.'}")
     return value
 
 
@@ -95,8 +96,6 @@ def array(name: str, value: Any, shape: Sequence[int | str | None] | None = None
             raise TypeError
         result = np.array(given, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError):
-        if np.size(value) == 0 and allow_empty:
-            return np.zeros(np.shape(value))
         raise TypeError(f"Argument `{name}` must be an array of numbers, but is {show(value)}.") from None
     if shape is not None:
         _check_shape(name, result, shape)

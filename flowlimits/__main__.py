@@ -1,0 +1,5 @@
+"""``python -m flowlimits`` is the command `flowlimits`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,133 @@
+"""How the deviation of simulations from a theory shrinks with their size."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..checks import did_you_mean, show
+from . import style
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+LETTERS = {"dimension": "d", "student_width": "p"}
+
+
+def convergence(comparison: Any, variable: str | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draw the deviation of the runs from the theory against their size, on logarithmic axes.
+
+    The deviation of a size is the root mean square, over all times, of (mean of the runs minus theory), in units of
+    the largest value of the variable.  Its error bar is one standard error, taken as equal in sign at all times,
+    which bounds it from above.  The dashed line falls as one over the size, as a right theory asks for.
+
+    Parameters
+    ----------
+    comparison : Comparison, or xarray.Dataset
+        What `flowlimits.compare` or `flowlimits.convergence` returned for several sizes, or its `dataset`.
+    variable : str, optional
+        The variable to draw; all of them by default.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; None makes a new figure of the width of a journal column.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError
+        If `comparison` is none.
+    ValueError
+        If it has fewer than two sizes, or no such variable.
+    """
+    data = _data(comparison)
+    names = _names(data, variable)
+    axes = style.check_axes(ax)
+    sizes = data["size"].values.astype(float)
+    curves = [_measure(data, name) for name in names]
+    for number, (name, (level, error)) in enumerate(zip(names, curves)):
+        axes.errorbar(
+            sizes, level, error, fmt=f"-{style.MARKERS[number % len(style.MARKERS)]}",
+            color=style.COLOURS[number % len(style.COLOURS)], ms=3.5, mfc="white", mew=0.9, lw=0.8, elinewidth=0.8,
+            label=_legend_name(comparison, name), zorder=3,
+        )  # fmt: skip
+    letter = LETTERS.get(str(data["size"].attrs.get("long_name", "")), "size")
+    _guide(axes, sizes, [level for level, _ in curves], letter)
+    axes.set_xscale("log")
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(*_limits([level for level, _ in curves]))
+    axes.set_xticks(sizes, [f"{int(size)}" for size in sizes])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(style.formula(letter) if letter != "size" else "size")
+    axes.set_ylabel("relative deviation (rms)")
+    title = _exponent(comparison, data)
+    style.add_legend(axes, loc="lower left", title=title, title_fontsize=style.SMALL, alignment="left")
+    return axes
+
+
+def _data(comparison: Any) -> xr.Dataset:
+    import xarray as xr
+
+    data = comparison if isinstance(comparison, xr.Dataset) else getattr(comparison, "dataset", None)
+    if not isinstance(data, xr.Dataset):
+        raise TypeError(f"Argument `comparison` must be what fl.compare or fl.convergence returns, but is {show(comparison)}.")
+    if data.attrs.get("kind") != "comparison":
+        raise ValueError("Argument `comparison` must be a comparison, but is a result: pass fl.compare(theory, *runs).")
+    if data.sizes.get("size", 0) < 2:
+        raise ValueError("A deviation against the size needs at least two sizes: bring runs of several.")
+    return data
+
+
+def _names(data: xr.Dataset, variable: str | None) -> list[str]:
+    known = [str(name) for name in data["variable"].values]
+    if variable is None:
+        return known
+    if variable not in known:
+        raise ValueError(f"The comparison has no variable `{variable}`{did_you_mean(variable, known) or f'; it has {chr(44).join(known)}.'}")
+    return [variable]
+
+
+def _measure(data: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the relative deviation of every size and its error."""
+    entry = data.sel(variable=name)
+    deviation = entry["deviation"].transpose("size", "time").values
+    error = np.nan_to_num(entry["standard_error"].transpose("size", "time").values)
+    scale = float(np.abs(entry["theory"].values).max()) or 1.0
+    level = np.sqrt((deviation**2).mean(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.where(level > 0, (np.abs(deviation) * error).mean(axis=1) / level, 0.0)
+    return level / scale, spread / scale
+
+
+def _guide(axes: Axes, sizes: np.ndarray, levels: list[np.ndarray], letter: str) -> None:
+    """Draw a line of slope -1 above the data."""
+    height = max(float((level * sizes).max()) for level in levels)
+    if height > 0:
+        axes.plot(sizes, 1.5 * height / sizes, "--", color=style.GUIDE, lw=1.0, label=f"$\\propto 1/{letter}$", zorder=2)
+
+
+def _limits(levels: list[np.ndarray]) -> tuple[float, float]:
+    joined = np.concatenate(levels)
+    positive = joined[joined > 0]
+    if not positive.size:
+        return 1e-16, 1.0
+    # Room below for the legend, above for the guide.
+    return float(positive.min()) / 10 ** (0.35 * len(levels) ** 0.5 + 0.35), float(positive.max()) * 2.5
+
+
+def _legend_name(comparison: Any, name: str) -> str:
+    theory = getattr(comparison, "theory", None)
+    if theory is not None and name in theory:
+        return style.variable_label(theory, name)
+    return name.replace("_", " ")
+
+
+def _exponent(comparison: Any, data: xr.Dataset) -> str | None:
+    values = [getattr(comparison, key, data.attrs.get(key, math.nan)) for key in ("exponent", "exponent_error")]
+    if not all(isinstance(value, float) and math.isfinite(value) for value in values):
+        return None
+    return f"fitted exponent ${values[0]:.2f} \\pm {values[1]:.2f}$"

@@ -1,0 +1,73 @@
+"""A convergence on one page: curves of theory and runs, and the deviation against the size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import style
+from .deviations import convergence
+from .lines import curves
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+FIRST = ("overlap", "multiplier", "risk")
+
+
+def overview(comparison: Any, *, variables: tuple[str, str] | None = None) -> Figure:
+    """Draw two variables of a comparison in time, and the deviation against the size.
+
+    The theory is drawn on a fine grid: the comparison holds the problem, which is solved again.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What `flowlimits.compare` or `flowlimits.convergence` returned for several sizes.
+    variables : (str, str), optional
+        The variables to draw; by default the first two of overlap, multiplier, risk that it has.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As wide as a page.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `flowlimits.plot.convergence` and `flowlimits.plot.curves`.
+    """
+    chosen = variables or _choose(comparison)
+    figure = style.new_figure(7.0, 2.45)
+    panels = figure.subplots(1, len(chosen) + 1)
+    for panel in panels:
+        style.dress(panel)
+    smooth = _smooth(comparison.theory)
+    for number, (panel, variable) in enumerate(zip(panels, chosen)):
+        curves(smooth, *comparison.runs, variable=variable, ax=panel, legend=False)
+        if number == 0:
+            style.add_legend(panel, fontsize=7)
+    convergence(comparison, ax=panels[-1])
+    legend = panels[-1].get_legend()
+    for text in (*legend.get_texts(), legend.get_title()):
+        text.set_fontsize(7)
+    return figure
+
+
+def _choose(comparison: Any) -> tuple[str, ...]:
+    known = [str(name) for name in getattr(comparison, "dataset", {}).get("variable", ())] if comparison is not None else []
+    known = [name for name in known if name in comparison.theory]
+    return tuple(sorted(known, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))[:2])
+
+
+def _smooth(theory: xr.Dataset) -> xr.Dataset:
+    """Return the theory on a fine grid between its first and last time."""
+    from ..load import load_problem
+
+    times = theory["time"].values
+    if times.size < 2 or not theory.attrs.get("problem"):
+        return theory
+    spaced = np.geomspace if style.is_geometric(times) and times[0] > 0 else np.linspace
+    return load_problem(theory).solve(spaced(times[0], times[-1], 200))  # type: ignore[attr-defined]

@@ -1,0 +1,126 @@
+"""What all plots share: colours, sizes, new figures, and text from the attributes of a variable."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by readers with any common colour vision; yellow is too pale for lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+THEORY = "#000000"
+GUIDE = "#7F7F7F"
+MARKERS = ("o", "s", "^", "D", "v", "P")
+LINES = ("-", "--", "-.", ":")
+
+COLUMN = 3.4  # inches: one column of a two-column page
+TEXT, SMALL = 9.0, 8.0  # points
+
+_GREEK = re.compile(
+    r"(?<![\\A-Za-z])(alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|chi|psi|omega)"
+    r"(?![A-Za-z])"
+)
+
+
+def new_axes(width: float = COLUMN, height: float = 2.55) -> Axes:
+    """Return the Axes of a new figure of that size in inches."""
+    axes = new_figure(width, height).subplots()
+    dress(axes)
+    return axes
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a new figure, known to pyplot exactly where something will show it."""
+    settings: dict[str, Any] = {"figsize": (width, height), "dpi": 180, "layout": "constrained"}
+    if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
+        from matplotlib import pyplot
+
+        return pyplot.figure(**settings)
+    from matplotlib.figure import Figure
+
+    return Figure(**settings)
+
+
+def check_axes(axes: Any) -> Axes:
+    """Return `axes`, or new ones for None."""
+    if axes is None:
+        return new_axes()
+    from matplotlib.axes import Axes
+
+    if not isinstance(axes, Axes):
+        raise TypeError(f"Argument `ax` must be a matplotlib Axes or None, but is of type {type(axes).__name__}.")
+    return axes
+
+
+def dress(axes: Axes) -> None:
+    """Set the sizes of text, ticks and lines of Axes that we made."""
+    axes.tick_params(which="both", labelsize=SMALL, direction="in", top=True, right=True, width=0.6)
+    axes.tick_params(which="major", length=3.5)
+    axes.tick_params(which="minor", length=2.0)
+    axes.xaxis.label.set_fontsize(TEXT)
+    axes.yaxis.label.set_fontsize(TEXT)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)
+
+
+def add_legend(axes: Axes, **settings: Any) -> None:
+    """Draw the legend of labelled artists, if there are any."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**({"fontsize": SMALL, "frameon": False, "handlelength": 1.6, "borderaxespad": 0.6} | settings))
+
+
+@lru_cache(maxsize=256)
+def formula(symbol: str) -> str:
+    """Return a symbol as mathtext, or as it stands where mathtext cannot read it."""
+    if not symbol:
+        return ""
+    text = symbol if "$" in symbol else f"${_GREEK.sub(lambda m: chr(92) + m.group(1), symbol)}$"
+    from matplotlib.mathtext import MathTextParser
+
+    try:
+        MathTextParser("path").parse(text)
+    except ValueError:
+        return symbol.replace("$", r"\$")
+    return text
+
+
+def variable_label(dataset: xr.Dataset, name: Hashable) -> str:
+    """Return the axis label of a variable: what it is, its symbol, and its scale where it has one."""
+    attributes = dataset[name].attrs
+    words = str(attributes.get("long_name") or str(name).replace("_", " "))
+    symbol = formula(str(attributes.get("symbol", "")))
+    return f"{words}  {symbol}" if symbol else words
+
+
+def clock_label(dataset: xr.Dataset) -> str:
+    """Return the axis label of the time: ``tau = t/d`` as mathtext."""
+    clock = str(dataset.attrs.get("clock") or dataset["time"].attrs.get("long_name") or "time")
+    head = clock.partition(",")[0]
+    looks_like_formula = all(len(w) < 2 or _GREEK.fullmatch(w) for w in re.findall(r"[A-Za-z]+", head))
+    shown = formula(head.strip()) if looks_like_formula else clock
+    return f"time  {shown}" if looks_like_formula else shown
+
+
+def is_geometric(times: np.ndarray) -> bool:
+    """Return whether the positive times are nearer to a geometric grid than to an even one, over at least a decade."""
+    positive = times[times > 0]
+    if positive.size < 3 or positive[-1] < 10 * positive[0]:
+        return False
+    spread = [float(np.std(steps) / np.mean(steps)) for steps in (np.diff(np.log(positive)), np.diff(positive))]
+    return spread[0] < spread[1]
+
+
+def spans_decades(values: list[np.ndarray], decades: float = 1.5) -> bool:
+    """Return whether all the finite values are positive and spread over that many decades."""
+    joined = np.concatenate([np.ravel(v) for v in values])
+    joined = joined[np.isfinite(joined)]
+    return bool(joined.size and joined.min() > 0 and np.log10(joined.max() / joined.min()) >= decades)
