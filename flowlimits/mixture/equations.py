@@ -86,15 +86,18 @@ def _square(m, s, on):
 
 
 @jit
-def velocity(Q, R, a, separation, s, label_noise, dQ, dR, da):
-    """Write the velocities of Q, R and a (the latter at unit rate) of the gradient flow, eqs. (X9), (X10)."""
+def velocity(Q, R, a, separation, s, mean_label, dQ, dR, da):
+    """Write the velocities of Q, R and a (the latter at unit rate) of the gradient flow, eqs. (X9), (X10).
+
+    `mean_label` is the mean label of the clusters of clean label +1.
+    """
     K = a.size
     M = np.zeros((K, K))
     N = np.zeros((K, 2))
     diagonal = np.zeros(K)
     da[:] = 0.0
     for c in range(2):
-        label = (1.0 - 2.0 * label_noise) * (1.0 if c == 0 else -1.0)
+        label = mean_label if c == 0 else -mean_label
         for sign in (1.0, -1.0):
             cluster_terms(Q, R, a, sign, c, s, label, M, N, da, diagonal)
     for k in range(K):
@@ -140,7 +143,7 @@ def squared_flow(t, y, dy, params, work):
     K = int(params[WIDTH])
     Q, R, a = unpack(y, K)
     dQ, dR, da = unpack(dy, K)
-    velocity(Q, R, a, params[SEPARATION], params[NOISE_SCALE], params[LABEL_NOISE], dQ, dR, da)
+    velocity(Q, R, a, params[SEPARATION], params[NOISE_SCALE], 1.0 - 2.0 * params[LABEL_NOISE], dQ, dR, da)
     for k in range(K):
         da[k] *= params[SECOND_LAYER_RATE]
 

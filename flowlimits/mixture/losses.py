@@ -49,6 +49,14 @@ def pull(loss, output, label, label_noise):
 
 
 @jit
+def linear_pull(loss, label_noise):
+    """Return (b, c) such that the pull is close to b * label - c * output at small outputs, and equal to it for SQUARED."""
+    if loss == LOGISTIC:
+        return 0.5 * (1.0 - 2.0 * label_noise), 0.25
+    return 1.0 - 2.0 * label_noise, 1.0
+
+
+@jit
 def mean_square_pull(loss, output, label, label_noise):
     """Return the mean over label flips of the squared derivative: the strength of the noise of one-pass SGD."""
     z = label * output

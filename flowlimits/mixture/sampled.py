@@ -3,7 +3,8 @@ r"""Any loss at finite variance within the clusters, by fixed quasi-Monte Carlo 
 Within a cluster the fields are :math:`u = e R_{\cdot c} + s B z` with :math:`z\sim N(0, I_{K+2})`,
 :math:`B = (R/\mu, L)` and :math:`LL^\top = Q - RR^\top/\mu^2`; the points stay fixed, so the right-hand side is a deterministic
 function of the state, eq. (X12).  Every point is used with both signs together with both signs of the centre, which
-makes odd moments vanish exactly.
+makes odd moments vanish exactly.  The part of the pull that is linear in label and output is taken in closed form, so that
+the points carry only the remainder, which vanishes at small outputs, and the noise of one-pass SGD.
 
 State as in `equations`; parameters are `width`, `separation`, `noise_scale`, `label_noise`, `second_layer_rate`, `loss`,
 `learning_rate`, the number of points, then the points, row by row.
@@ -15,8 +16,8 @@ import numpy as np
 from numba import void
 
 from .._jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, callback, jit
-from .equations import unpack
-from .losses import mean_loss, mean_square_pull, pull
+from .equations import unpack, velocity
+from .losses import SQUARED, linear_pull, mean_loss, mean_square_pull, pull
 
 HEAD = 8
 
@@ -48,45 +49,36 @@ def factor(Q, R, separation, B):
 
 
 @jit
-def add_sample(u, projections, a, label, label_noise, loss, weight, noise_weight, dQ, N, da):
-    """Add one weighted input to the velocities; `projections` are x.mu_1 and x.mu_2."""
+def add_sample(u, projections, a, label, label_noise, loss, weight, noise_weight, half, dR, da):
+    """Add one weighted input: what its pull has beyond the linear part, and the noise of one-pass SGD."""
     K = a.size
     output = 0.0
     for k in range(K):
         if u[k] > 0.0:
             output += a[k] * u[k]
-    force = weight * pull(loss, output, label, label_noise)
+    slope, curvature = linear_pull(loss, label_noise)
+    force = weight * (pull(loss, output, label, label_noise) - slope * label + curvature * output)
     noise = noise_weight * mean_square_pull(loss, output, label, label_noise) if noise_weight > 0.0 else 0.0
     for k in range(K):
         if u[k] > 0.0:
             da[k] += force * u[k]
             push = force * a[k]
-            N[k, 0] += push * projections[0]
-            N[k, 1] += push * projections[1]
+            dR[k, 0] += push * projections[0]
+            dR[k, 1] += push * projections[1]
             for l in range(K):
-                dQ[k, l] += push * u[l]
+                half[k, l] += push * u[l]
                 if noise > 0.0 and u[l] > 0.0:
-                    dQ[k, l] += 0.5 * noise * a[k] * a[l]
+                    half[k, l] += 0.5 * noise * a[k] * a[l]
 
 
-@callback(RHS_SIGNATURE)
-def sampled_flow(t, y, dy, params, work):
-    """Gradient flow or one-pass SGD of any loss, eqs. (X12), (X13); see the module's docstring for the layout."""
-    K = int(params[0])
-    separation, s, label_noise = params[1], params[2], params[3]
-    loss, learning_rate, count = int(params[5]), params[6], int(params[7])
-    points = params[HEAD : HEAD + count * (K + 2)].reshape(count, K + 2)
-    Q, R, a = unpack(y, K)
-    dQ, dR, da = unpack(dy, K)
-    B = np.empty((K, K + 2))
-    factor(Q, R, separation, B)
-    half = np.zeros((K, K))
-    dR[:] = 0.0
-    da[:] = 0.0
+@jit
+def _add_points(R, a, B, separation, s, label_noise, loss, learning_rate, points, half, dR, da):
+    K = a.size
     u = np.empty(K)
     projections = np.empty(2)
-    weight = 0.25 / count
-    for i in range(count):
+    weight = 0.25 / points.shape[0]
+    noise_weight = weight * learning_rate * s * s
+    for i in range(points.shape[0]):
         for c in range(2):
             label = 1.0 if c == 0 else -1.0
             for k in range(K):
@@ -98,16 +90,37 @@ def sampled_flow(t, y, dy, params, work):
             projections[1] = s * separation * points[i, 1]
             projections[c] += separation * separation
             for sign in range(2):
-                add_sample(u, projections, a, label, label_noise, loss, weight, weight * learning_rate * s * s, half, dR, da)
+                add_sample(u, projections, a, label, label_noise, loss, weight, noise_weight, half, dR, da)
                 if sign == 0:
                     for k in range(K):
                         u[k] = -u[k]
                     projections[0] = -projections[0]
                     projections[1] = -projections[1]
+
+
+@callback(RHS_SIGNATURE)
+def sampled_flow(t, y, dy, params, work):
+    """Gradient flow or one-pass SGD of any loss, eqs. (X12), (X13); see the module's docstring for the layout."""
+    K = int(params[0])
+    separation, s, label_noise = params[1], params[2], params[3]
+    loss, learning_rate, count = int(params[5]), params[6], int(params[7])
+    points = params[HEAD : HEAD + count * (K + 2)].reshape(count, K + 2)
+    Q, R, a = unpack(y, K)
+    dQ, dR, da = unpack(dy, K)
+    slope, curvature = linear_pull(loss, label_noise)
+    velocity(Q, R, a, separation, s, slope / curvature, dQ, dR, da)
+    for i in range(dy.size):
+        dy[i] *= curvature
+    if loss != SQUARED or learning_rate > 0.0:
+        B = np.empty((K, K + 2))
+        factor(Q, R, separation, B)
+        half = np.zeros((K, K))
+        _add_points(R, a, B, separation, s, label_noise, loss, learning_rate, points, half, dR, da)
+        for k in range(K):
+            for l in range(K):
+                dQ[k, l] += half[k, l] + half[l, k]
     for k in range(K):
         da[k] *= params[4]
-        for l in range(K):
-            dQ[k, l] = half[k, l] + half[l, k]
 
 
 @jit(FLOAT(A2, A2, A1, FLOAT, FLOAT, FLOAT, ADDRESS, A2))

@@ -99,7 +99,7 @@ def solve(
     wanted = checks.times(times)
     chosen = choose(problem, method)
     loose = chosen == "points"
-    rtol, atol = checks.tolerances(rtol if rtol is not None else (1e-6 if loose else 1e-8), atol if atol is not None else (1e-8 if loose else 1e-10))
+    rtol, atol = checks.tolerances(rtol if rtol is not None else (1e-4 if loose else 1e-8), atol if atol is not None else (1e-6 if loose else 1e-10))
     listed = check_events(events, ["risk", "error", "clean_error", "relevant_share"])
     shown = [checks.choice("observables", name, list(problem.variables)) for name in (problem.variables if observables is None else observables)]
     began = time.perf_counter()

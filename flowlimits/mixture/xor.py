@@ -180,8 +180,9 @@ class XorMixture(Problem):
         times : array_like, shape (n,)
             On the problem's clock.
         rtol, atol : float, optional
-            Tolerances of the integrator.  Default 1e-8 and 1e-10 where moments are in closed form, 1e-6 and 1e-8 where they are
-            averages over fixed points.
+            Tolerances of the integrator.  Default 1e-8 and 1e-10 where moments are in closed form, 1e-4 and 1e-6 where fixed points
+            enter: the velocity then jumps by O(1/points) whenever a unit switches on at a point, and tighter tolerances
+            make the integrator resolve these jumps.
         method : {"auto", "atoms", "closed", "points"}
             "atoms" needs noise_scale = 0, "closed" the squared loss and learning_rate = 0; "points" averages over `points`
             quasi-Monte Carlo points, of both signs.  "auto" takes the first that applies.

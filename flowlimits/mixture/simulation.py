@@ -1,0 +1,212 @@
+"""Simulate the XOR mixture at finite dimension: one-pass SGD, and descent on fixed or fresh samples."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import checks, parallel, results, streams
+from ..results import Variable
+from . import steps
+from .losses import LOSSES
+from .solution import observe, pack
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .xor import XorMixture
+
+METHODS = ("overlaps", "samples", "descent", "fresh")
+ERROR_POINTS = 1024
+#: Steps between two looks at interrupts.
+SLICE = 20_000
+
+TRAINING = {
+    "train_risk": Variable("mean loss on the training sample", r"$\mathcal{R}_{\rm train}$"),
+    "train_error": Variable("classification error on the training sample, ties one half", r"$\epsilon_{\rm train}$"),
+}
+
+
+def simulate(
+    problem: XorMixture,
+    times: Any,
+    *,
+    dimension: int,
+    weights: Any,
+    runs: int,
+    rng: Any,
+    method: str | None,
+    step: float | None,
+    samples: int | None,
+    threads: int | None,
+    progress: bool | None,
+) -> xr.Dataset:
+    """Return a simulation; see `XorMixture.simulate`."""
+    wanted = checks.times(times)
+    runs = checks.integer("runs", runs, minimum=1)
+    dimension = checks.integer("dimension", dimension, minimum=2)
+    method = _method(problem, method, step, samples)
+    if weights is None:
+        W = problem.weights(dimension)
+    else:
+        W = checks.array("weights", weights, (problem.width, dimension))
+    root = streams.root(rng)
+    generators = streams.generators(root, runs)
+    began = time.perf_counter()
+    if method in ("overlaps", "samples"):
+        gain = problem.learning_rate / dimension
+        counts = np.round(wanted / gain).astype(np.int64)
+        realised = counts * gain
+    else:
+        step = checks.number("step", 0.1 if step is None else step, positive=True)
+        counts = np.round(wanted / step).astype(np.int64)
+        realised = counts * step
+    if wanted.size > 1 and (np.diff(counts) == 0).any():
+        raise ValueError("Argument `times` asks for two times within one step of the simulation: take them further apart.")
+
+    def one(index: int) -> tuple[np.ndarray, np.ndarray]:
+        if method == "overlaps":
+            return _chain(problem, W, dimension, counts, generators[index])
+        if method == "samples":
+            return _one_pass(problem, W, counts, generators[index])
+        return _descend(problem, W, counts, generators[index], float(step or 0), int(samples or 0), method == "fresh")
+
+    outcomes = parallel.run_threads(one, runs, threads=threads, progress=progress, description="runs")
+    states = np.stack([state for state, _ in outcomes])
+    flat = observe(problem, states.reshape(-1, states.shape[-1]), ERROR_POINTS, set(problem.variables))
+    variables = {name: values.reshape(runs, wanted.size, *values.shape[1:]) for name, values in flat.items()}
+    extra = {}
+    if method == "descent":
+        training = np.stack([values for _, values in outcomes])
+        for i, (name, variable) in enumerate(TRAINING.items()):
+            extra[name] = (("run", "time"), training[:, :, i], variable.attributes())
+    call = {"verb": "simulate", "dimension": dimension, "runs": runs, "method": method, "step": step, "samples": samples}
+    if weights is not None:
+        extra["start_weights"] = (("student", "dimension"), W, {"long_name": "starting weights"})
+    return results.build(
+        problem, kind="simulation", times=realised, variables=variables, call=call, run=True, dimension=dimension, root=root, extra=extra,
+        provenance={"method": method, "wall_time": time.perf_counter() - began, "steps": int(counts[-1])},
+    )  # fmt: skip
+
+
+def _method(problem: XorMixture, method: str | None, step: Any, samples: Any) -> str:
+    one_pass = problem.learning_rate > 0
+    if method is None:
+        method = "overlaps" if one_pass else "descent"
+    checks.choice("method", method, METHODS)
+    if method in ("overlaps", "samples"):
+        if not one_pass:
+            raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use "descent" or "fresh" with `samples=`.')
+        if step is not None or samples is not None:
+            raise ValueError(f'Arguments `step` and `samples` belong to the methods "descent" and "fresh", not to "{method}".')
+    else:
+        if one_pass:
+            raise ValueError(f'Method "{method}" simulates gradient flow and needs learning_rate = 0, but it is {problem.learning_rate:g}.')
+        if samples is None:
+            raise ValueError(f'Argument `samples`, the number of inputs per step, must be given for the method "{method}".')
+        checks.integer("samples", samples, minimum=1)
+    return method
+
+
+def _chain(problem: XorMixture, W: np.ndarray, dimension: int, counts: np.ndarray, generator: Any) -> tuple[np.ndarray, np.ndarray]:
+    if dimension < problem.width + 2:
+        raise ValueError(f"Argument `dimension` must be at least width + 2 = {problem.width + 2} for the method \"overlaps\", but is {dimension}.")
+    Q, R, a = W @ W.T, np.ascontiguousarray(W[:, :2] * problem.separation), np.array(problem.second_layer)
+    loss = LOSSES.index(problem.loss)
+    rows = []
+    done = 0
+    for count in counts:
+        while done < count:
+            now = min(SLICE, int(count) - done)
+            steps.overlap_steps(
+                generator, Q, R, a, problem.separation, problem.noise_scale, problem.label_noise,
+                problem.learning_rate, problem.second_layer_rate, loss, dimension, now,
+            )  # fmt: skip
+            done += now
+        rows.append(_finite(pack(Q, R, a), done))
+    return np.array(rows), np.zeros(0)
+
+
+def _one_pass(problem: XorMixture, W: np.ndarray, counts: np.ndarray, generator: Any) -> tuple[np.ndarray, np.ndarray]:
+    W, a = np.array(W), np.array(problem.second_layer)
+    loss = LOSSES.index(problem.loss)
+    slice_steps = max(1, SLICE * 50 // W.size)
+    rows = []
+    done = 0
+    for count in counts:
+        while done < count:
+            now = min(slice_steps, int(count) - done)
+            steps.sample_steps(
+                generator, W, a, problem.separation, problem.noise_scale, problem.label_noise,
+                problem.learning_rate, problem.second_layer_rate, loss, now,
+            )  # fmt: skip
+            done += now
+        rows.append(_finite(_overlaps(problem, W, a), done))
+    return np.array(rows), np.zeros(0)
+
+
+def _overlaps(problem: XorMixture, W: np.ndarray, a: np.ndarray) -> np.ndarray:
+    return pack(W @ W.T, W[:, :2] * problem.separation, a)
+
+
+def _finite(state: np.ndarray, done: int) -> np.ndarray:
+    if not np.isfinite(state).all():
+        raise FloatingPointError(f"The simulation left the finite range within {done} steps: lower the learning rate or the step.")
+    return state
+
+
+def draw(problem: XorMixture, samples: int, dimension: int, generator: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return inputs (n, d), the labels they carry, and the clean labels."""
+    axis = generator.integers(0, 2, samples)
+    sign = 2.0 * generator.integers(0, 2, samples) - 1
+    X = problem.noise_scale * generator.standard_normal((samples, dimension))
+    X[np.arange(samples), axis] += sign * problem.separation
+    clean = 1.0 - 2.0 * axis
+    flipped = generator.random(samples) < problem.label_noise
+    return X, np.where(flipped, -clean, clean), clean
+
+
+def _pull(loss: str, output: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if loss == "squared":
+        return y - output
+    if loss == "logistic":
+        return y * _sigmoid(-y * output)
+    return y * np.exp(-y * output)
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * z))
+
+
+def _mean_loss(loss: str, output: np.ndarray, y: np.ndarray) -> float:
+    if loss == "squared":
+        return 0.5 * float(np.mean((y - output) ** 2))
+    return float(np.mean(np.logaddexp(0, -y * output) if loss == "logistic" else np.exp(-y * output)))
+
+
+def _descend(
+    problem: XorMixture, W: np.ndarray, counts: np.ndarray, generator: Any, step: float, samples: int, fresh: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    W, a = np.array(W), np.array(problem.second_layer)
+    dimension = W.shape[1]
+    X, y, _ = draw(problem, samples, dimension, generator)
+    rows, training = [], []
+    done = 0
+    for count in counts:
+        while done < count:
+            if fresh and done:
+                X, y, _ = draw(problem, samples, dimension, generator)
+            hidden = np.maximum(X @ W.T, 0)
+            force = _pull(problem.loss, hidden @ a, y) / samples
+            change = step * ((hidden > 0) * force[:, None] * a).T @ X
+            if problem.second_layer_rate > 0:
+                a += step * problem.second_layer_rate * (force @ hidden)
+            W += change
+            done += 1
+        rows.append(_finite(_overlaps(problem, W, a), done))
+        output = np.maximum(X @ W.T, 0) @ a
+        wrong = np.mean((y * output < 0) + 0.5 * (output == 0))
+        training.append([_mean_loss(problem.loss, output, y), wrong])
+    return np.array(rows), np.array(training)
