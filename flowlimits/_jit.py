@@ -23,8 +23,10 @@ Cache
 
 import functools
 import hashlib
+import inspect
 import pickle
 import types as python_types
+from typing import Any
 
 import numba
 import numpy as np
@@ -50,7 +52,7 @@ STRUCTURED_SIGNATURE = types.void(FLOAT, A1, A1, A2, A2, A1, A1)
 #: g(t, y, params, work) returns the value whose sign is watched
 EVENT_SIGNATURE = FLOAT(FLOAT, A1, A1, A1)
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 def jit(signature=None, **options):
@@ -84,7 +86,9 @@ def callback(signature):
     """
 
     def compile_callback(function):
-        result = CFunc(function, sigutils.normalize_signature(signature), locals={}, options=dict(_OPTIONS, nopython=True))
+        result: Any = CFunc(
+            function, sigutils.normalize_signature(signature), locals={}, options=dict(_OPTIONS, nopython=True)
+        )
         result._cache = _LazyCache(function)
         result.compile()
         return result
@@ -141,7 +145,8 @@ class _LazyCache(NullCache):
 def _fingerprint(function):
     """Return a hash of the code of all compiled functions that `function` calls, and of the plain values it reads."""
     digest = hashlib.sha256(repr(sorted(_OPTIONS.items())).encode())
-    pending, seen = [function], set()
+    pending: list[Any] = [function]
+    seen: set[Any] = set()
     while pending:
         current = pending.pop()
         if current in seen:
@@ -155,7 +160,7 @@ def _fingerprint(function):
         found += [(name, vars(module)[name]) for module in modules for name in names if name in vars(module)]
         for name, value in found:
             if isinstance(value, Dispatcher | CFunc):
-                pending.append(value.__wrapped__)
+                pending.append(inspect.unwrap(value))
             elif isinstance(value, bool | int | float | complex | str | tuple):
                 digest.update(f"{name}={value!r}".encode())
             elif isinstance(value, np.ndarray):
@@ -181,6 +186,11 @@ def _add_code(digest, code):
     return names
 
 
+def _intrinsic(function) -> Any:
+    # The implementation takes a typing context that callers do not pass.
+    return intrinsic(function)
+
+
 def _call_by_address(signature):
     """Return an intrinsic ``call(address, *arguments)`` for callbacks of this signature."""
     full = signature.return_type(ADDRESS, *signature.args)
@@ -196,25 +206,25 @@ def _call_by_address(signature):
     return full, generate
 
 
-@intrinsic
+@_intrinsic
 def call_rhs(typingctx, address, t, y, dy, params, work):
     """Call the right-hand side at `address`: writes dy."""
     return _call_by_address(RHS_SIGNATURE)
 
 
-@intrinsic
+@_intrinsic
 def call_jacobian(typingctx, address, t, y, J, params, work):
     """Call the dense Jacobian at `address`: writes J."""
     return _call_by_address(JACOBIAN_SIGNATURE)
 
 
-@intrinsic
+@_intrinsic
 def call_structured_jacobian(typingctx, address, t, y, D, U, V, params, work):
     """Call the Jacobian diag(D) + U V^T at `address`: writes D, U, V."""
     return _call_by_address(STRUCTURED_SIGNATURE)
 
 
-@intrinsic
+@_intrinsic
 def call_event(typingctx, address, t, y, params, work):
     """Call the event function at `address`: returns its value."""
     return _call_by_address(EVENT_SIGNATURE)

@@ -3,11 +3,9 @@
 Errors are measured in the maximum norm, in units of ``atol + rtol |y|``: no component is diluted by the others.
 """
 
-import numpy as np
-
 from .._jit import call_rhs, jit
 from .dense import evaluate
-from .layout import DENSE_FROM, END, H, MAX_STEP, NEXT, T
+from .layout import DENSE_FROM, DENSE_MODE, DENSE_WHILE, END, MAX_STEP, NEXT, H, T
 
 SPACING = 2.220446049250313e-16
 
@@ -15,10 +13,10 @@ SPACING = 2.220446049250313e-16
 @jit
 def all_finite(values):
     """Whether all entries are finite."""
+    total = 0.0
     for i in range(values.size):
-        if not np.isfinite(values[i]):
-            return False
-    return True
+        total += 0.0 * values[i]
+    return total == 0.0
 
 
 @jit
@@ -54,11 +52,14 @@ def first_step(rhs, t, y, slope, order, span, rtol, atol, point, other, params, 
 
 @jit
 def target(real, count, times):
-    """Return the time that the next step must not pass: the next requested one, or the last where outputs are dense."""
-    dense_from, following = count[DENSE_FROM], count[NEXT]
-    if dense_from > 0:
-        last = following + dense_from - 1
+    """Return the time that the next step must not pass: the next requested one, or the last if it interpolates."""
+    needed = count[DENSE_WHILE] if count[DENSE_MODE] == 1 else count[DENSE_FROM]
+    following = count[NEXT]
+    count[DENSE_MODE] = 0
+    if needed > 0:
+        last = following + needed - 1
         if last < times.size and times[last] <= real[T] + min(real[H], real[MAX_STEP]):
+            count[DENSE_MODE] = 1
             return real[END]
     return times[following]
 

@@ -8,6 +8,8 @@ so that the first two rows give the chord and the first four the cubic Hermite p
 *Solving Ordinary Differential Equations I*, section II.6).
 """
 
+import numpy as np
+
 from .._jit import call_event, jit
 
 
@@ -20,6 +22,24 @@ def evaluate(dense, rows, theta, out):
             factor = theta if j % 2 == 0 else 1 - theta
             value = dense[j, i] + factor * value
         out[i] = value
+
+
+@jit
+def defect(dense, rows, theta, slope, y, ynew, h, rtol, atol):
+    """Return the largest |u' - h f| at theta in units of the tolerance; `slope` holds f there."""
+    worst = 0.0
+    for i in range(y.size):
+        value, derivative = dense[rows - 1, i], 0.0
+        for j in range(rows - 2, -1, -1):
+            factor, sign = (theta, 1.0) if j % 2 == 0 else (1 - theta, -1.0)
+            derivative = sign * value + factor * derivative
+            value = dense[j, i] + factor * value
+        difference = abs(derivative - h * slope[i])
+        if not np.isfinite(difference):
+            return np.inf
+        if difference > 0.0:
+            worst = max(worst, difference / (atol[i] + rtol * max(abs(y[i]), abs(ynew[i]))))
+    return worst
 
 
 @jit

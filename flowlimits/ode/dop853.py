@@ -8,6 +8,7 @@ Equations I* (Springer, 1993), section II.5 and II.10 (their program DOP853).  R
 import numpy as np
 
 from .._jit import call_rhs, jit
+from .dense import defect, evaluate
 
 # fmt: off
 C = (
@@ -96,7 +97,6 @@ D3 = (
     93.40532418362432, -37.45832313645163, 104.0996495089623, 29.8402934266605, -43.53345659001114,
     96.32455395918828, -39.17726167561544, -149.72683625798564,
 )
-# fmt: on
 
 
 @jit
@@ -204,5 +204,20 @@ def error(h, y, K, ynew, rtol, atol):
     if worst5 == 0.0:
         return 0.0
     ratio = worst3 / worst5
+    if not np.isfinite(ratio):
+        return np.inf
     result = abs(h) * worst5 / np.sqrt(1 + 0.01 * ratio * ratio)
     return result if np.isfinite(result) else np.inf
+# fmt: on
+
+
+@jit
+def extension_error(rhs, t, h, y, K, ynew, point, dense, rtol, atol, params, work):
+    """Return an estimate of the largest error of the continuous extension, in units of the tolerance.
+
+    It is a fifth of the defect at theta = 0.7, where the defect is large for all problems tried: the largest error
+    over the step was between 0.11 and 0.46 of it, and 0.13 in the median.  Costs one evaluation.
+    """
+    evaluate(dense, 8, 0.7, point)
+    call_rhs(rhs, t + 0.7 * h, point, K[13], params, work)
+    return 0.2 * defect(dense, 8, 0.7, K[13], y, ynew, h, rtol, atol)

@@ -75,8 +75,10 @@ class Integration:
         dense_from: int | None = None,
     ) -> None:
         n, number = y0.size, len(events)
-        self.address, self.times, self.params, self.atol = address, times, params, atol
-        self.y, self.states = y0.copy(), np.full((times.size, n), np.nan)
+        # Copies: the compiled loops take writable, contiguous arrays.
+        self.address, self.times = address, np.array(times, dtype=np.float64)
+        self.params, self.atol = np.array(params, dtype=np.float64), np.array(atol, dtype=np.float64)
+        self.y, self.states = np.array(y0, dtype=np.float64), np.full((times.size, n), np.nan)
         self.work = np.zeros(work_size)
         self.real, self.count = np.zeros(layout.REALS), np.zeros(layout.COUNTS, dtype=np.int64)
         self.real[layout.T], self.real[layout.H], self.real[layout.END] = start, first_step, times[-1]
@@ -99,13 +101,13 @@ class Integration:
         self.switches.append((float(self.real[layout.T]), method))
         self.count[layout.BEGUN] = 0
         self.count[layout.PATIENCE] = -1
+        self.count[layout.DENSE_FROM], self.count[layout.DENSE_WHILE] = dense_rule(method, self.dense_from)
         if method in _EXPLICIT:
             stages = explicit.STAGES[_EXPLICIT[method]]
             self.K = np.zeros((stages, self.y.size))
             self.scratch, self.dense = np.zeros((3, self.y.size)), np.zeros((explicit.ROWS, self.y.size))
             if self.automatic and len(self.switches) <= MOST_SWITCHES:
                 self.count[layout.PATIENCE] = self.patience()
-            self.count[layout.DENSE_FROM] = dense_rule(method, self.dense_from)
             return
         if self.implicit_arrays is None:
             self.implicit_arrays = implicit_arrays(self.y.size, self.jacobian)
@@ -115,7 +117,6 @@ class Integration:
         self.real[layout.MEMORY] = 0.0
         if self.automatic and len(self.switches) < MOST_SWITCHES:
             self.count[layout.PATIENCE] = 0
-        self.count[layout.DENSE_FROM] = dense_rule(method, self.dense_from)
 
     def patience(self) -> int:
         """Return how many explicit steps must remain for the implicit method to be worth its linear algebra.
@@ -227,15 +228,17 @@ class Integration:
         )
 
 
-def dense_rule(method: str, dense_from: int | None) -> int:
-    """Return from how many requested times in one step on they are interpolated, see `integrate`."""
-    return 3 if dense_from is None else dense_from
+def dense_rule(method: str, dense_from: int | None) -> tuple[int, int]:
+    """Return how many requested times in one step begin, and keep up, interpolation; see `integrate`."""
+    if dense_from is not None:
+        return dense_from, dense_from
+    return (3, 1) if method in _EXPLICIT else (5, 2)
 
 
 def variable_order(rtol: float) -> tuple[int, int, int]:
-    """Return the first, lowest and highest index of the implicit method."""
-    first = 2 if rtol <= 1e-8 else 1 if rtol <= 1e-5 else 0
-    return first, 0, 2
+    """Return the first, lowest and highest index of the implicit method for this tolerance."""
+    first = 2 if rtol <= 1e-8 else 1 if rtol <= 1e-4 else 0
+    return first, 0, first
 
 
 def widening(rtol: float, stages: int) -> float:

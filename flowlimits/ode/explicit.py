@@ -16,10 +16,10 @@ from .events import evaluate_all, find, forget_later, suspect
 from .layout import (
     AFTER_REJECTION,
     BEGUN,
+    DENSE_MODE,
     END,
     EVALUATIONS,
     EVENT,
-    H,
     LOG_FULL,
     LOGGED,
     MAX_STEP,
@@ -40,6 +40,7 @@ from .layout import (
     STIFF_SIGNS,
     SUCCESS,
     TOO_MANY_STEPS,
+    H,
     T,
 )
 
@@ -84,7 +85,9 @@ def begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresse
         return NOT_FINITE
     if real[H] <= 0.0:
         span = real[END] - t
-        real[H] = first_step(rhs, t, y, K[0], float(method), span, real[RTOL], atol, scratch[0], scratch[1], params, work)
+        real[H] = first_step(
+            rhs, t, y, K[0], float(method), span, real[RTOL], atol, scratch[0], scratch[1], params, work
+        )
         count[EVALUATIONS] += 1
     evaluate_all(addresses, t, y, values, params, work)
     emit_end(count, times, states, t, y)
@@ -108,7 +111,7 @@ def stiffness(h, y, K, ynew, point, last, slope_row, rtol, atol):
 @jit
 def is_stiff(method, h, y, K, ynew, point, last, real, count, atol):
     """Count signs of stiffness; whether to leave for the implicit method."""
-    limit = 6.1 if method == DOP853 else 3.0
+    limit = 4.5 if method == DOP853 else 2.5
     if stiffness(h, y, K, ynew, point, last, last - 1, real[RTOL], atol) > limit:
         count[NONSTIFF_SIGNS] = 0
         count[STIFF_SIGNS] += 1
@@ -200,7 +203,7 @@ def advance(
         natural = min(real[H], real[MAX_STEP])
         goal = target(real, count, times)
         h, ends = fit(t, natural, goal)
-        if count[AFTER_REJECTION] == 1 and too_small(t, natural) or count[NOT_FINITE_RUN] > 40:
+        if (count[AFTER_REJECTION] == 1 and too_small(t, natural)) or count[NOT_FINITE_RUN] > 40:
             return NOT_FINITE if count[NOT_FINITE_RUN] > 0 else STEP_TOO_SMALL
         tnew = goal if ends else t + h
         count[EVALUATIONS] += attempt(method, rhs, t, h, y, K, ynew, point, params, work)
@@ -213,6 +216,15 @@ def advance(
             error = tsit5.error(h, y, K, ynew, real[RTOL], atol)
         if error <= 1.0 and not all_finite(K[last]):
             error = np.inf
+        rows = 0
+        if error <= 1.0 and count[DENSE_MODE] == 1 and times[count[NEXT]] < tnew:
+            rows = extend(method, rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
+            if method == DOP853:
+                accuracy = dop853.extension_error(
+                    rhs, t, h, y, K, ynew, scratch[2], dense, real[RTOL], atol, params, work
+                )  # fmt: skip
+                error = max(error, accuracy)
+                count[EVALUATIONS] += 1
         if not error <= 1.0:
             count[REJECTED] += 1
             count[AFTER_REJECTION] = 1
@@ -238,15 +250,14 @@ def advance(
             method, h, y, K, ynew, point, last, real, count, atol
         )  # fmt: skip
 
-        rows = 0
         if addresses.size > 0:
             evaluate_all(addresses, tnew, ynew, values[1], params, work)
-            hermite(h, y, K[0], ynew, K[last], dense)
-            if suspect(addresses, info, values[0], values[1], dense, 4, t, h, scratch[2], params, work):
-                rows = extend(method, rhs, t, h, y, K, ynew, point, dense, count, params, work)
-                number = find(
-                    addresses, info, values[0], values[1], dense, rows, t, h, scratch[2], found, params, work
-                )
+            if rows == 0:
+                hermite(h, y, K[0], ynew, K[last], dense)
+            if suspect(addresses, info, values[0], values[1], dense, max(rows, 4), t, h, scratch[2], params, work):
+                if rows == 0:
+                    rows = extend(method, rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
+                number = find(addresses, info, values[0], values[1], dense, rows, t, h, scratch[2], found, params, work)
                 first = count[LOGGED]
                 stop = log_events(
                     method, rhs, t, h, y, K, scratch, found, number, real, count, addresses, info, log, logged,
@@ -260,9 +271,7 @@ def advance(
                     emit_end(count, times, states, real[T], y)
                     return EVENT
             values[0, :] = values[1]
-        if times[count[NEXT]] < tnew:
-            if rows == 0:
-                rows = extend(method, rhs, t, h, y, K, ynew, point, dense, count, params, work)
+        if rows > 0:
             emit(count, times, states, dense, rows, t, h, tnew)
         real[T] = tnew
         y[:] = ynew

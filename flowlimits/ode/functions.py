@@ -138,6 +138,13 @@ def event(function: Callable | None = None, *, terminal: bool = True, direction:
     return Event(_compile("event", function), checks.boolean("terminal", terminal), int(direction))
 
 
+def address_of(function: CFunc) -> int:
+    """Return the address of a callback; the caller keeps the callback alive."""
+    address = function.address
+    assert address is not None
+    return address
+
+
 def check_pattern(sparsity: Any) -> np.ndarray | None:
     """Return the pattern of non-zero entries as booleans, or None."""
     if sparsity is None:
@@ -158,7 +165,7 @@ def _plain(function: Any) -> Any:
 
 def _compile(kind: str, function: Any) -> CFunc:
     signature, form, task = _FORMS[kind]
-    if isinstance(function, CFunc) and function._sig == signature:
+    if isinstance(function, CFunc) and getattr(function, "_sig", None) == signature:
         return function
     plain = _plain(function)
     if not inspect.isfunction(plain):

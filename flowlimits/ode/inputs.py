@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks
 from .driver import Jacobian
-from .functions import Event, RightHandSide, check_pattern
+from .functions import Event, RightHandSide, address_of, check_pattern
 
 METHODS = ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13")
 
@@ -43,7 +43,7 @@ def check_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, np.ndarray]:
     """Return rtol and one absolute tolerance per component."""
     relative = checks.number("rtol", rtol, nonnegative=True)
     absolute = checks.array("atol", atol)
-    if absolute.ndim > 1 or absolute.ndim == 1 and absolute.shape != (n,):
+    if absolute.ndim > 1 or (absolute.ndim == 1 and absolute.shape != (n,)):
         raise ValueError(f"Argument `atol` must be a number or have shape ({n},), but has shape {absolute.shape}.")
     if (absolute < 0).any():
         raise ValueError(f"Argument `atol` must not be negative, but holds {absolute.min():g}.")
@@ -51,7 +51,7 @@ def check_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, np.ndarray]:
         raise ValueError("Arguments `rtol` and `atol` must not both be zero.")
     if 0 < relative < 1e-14:
         raise ValueError(f"Argument `rtol` must be zero or at least 1e-14, but is {relative:g}.")
-    return relative, np.ascontiguousarray(np.broadcast_to(absolute, (n,)))
+    return relative, np.broadcast_to(absolute, (n,))
 
 
 def check_events(events: Any) -> tuple[Event, ...]:
@@ -83,7 +83,7 @@ def check_jacobian(rhs: RightHandSide, n: int, rank: Any, sparsity: Any) -> Jaco
                 "Argument `rank` is missing: a structured Jacobian needs the number of columns of U and V, here or in "
                 "fl.ode.right_hand_side."
             )
-        return Jacobian(1 if rhs.structured else 0, rhs.jacobian.address, columns if rhs.structured else 0)
+        return Jacobian(1 if rhs.structured else 0, address_of(rhs.jacobian), columns if rhs.structured else 0)
     pattern = rhs.sparsity if sparsity is None else check_pattern(sparsity)
     if pattern is None:
         return Jacobian()

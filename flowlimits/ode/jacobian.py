@@ -9,7 +9,9 @@ DENSE, STRUCTURED, DIFFERENCES, COLOURED = range(4)
 
 
 @jit
-def jacobian(kind, address, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, D, U, V, point, other, count, params, work):
+def jacobian(
+    kind, address, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, D, U, V, point, other, count, params, work
+):
     """Evaluate the Jacobian at (t, y); whether it is finite."""
     count[JACOBIANS] += 1
     if kind == STRUCTURED:

@@ -23,7 +23,9 @@ REALS = WIDEN + 3
     NONSTIFF_SIGNS,
     LOGGED,  # filled rows of the event log
     MAX_STEPS,
-    DENSE_FROM,  # interpolate when this many requested times lie in one step, 0: never
+    DENSE_FROM,  # begin to interpolate when this many requested times lie in one step, 0: never
+    DENSE_WHILE,  # go on while this many do
+    DENSE_MODE,  # whether the present step is one that interpolates
     PATIENCE,  # leave for the other kind of method if more steps than this remain, -1: never
     METHOD,  # index of the implicit method: 0, 1, 2 for 3, 5, 7 stages
     LOWEST,  # bounds of METHOD
@@ -32,9 +34,10 @@ REALS = WIDEN + 3
     STALE_JACOBIAN,  # the Jacobian must be evaluated before the next step
     CURRENT_JACOBIAN,  # the Jacobian belongs to the present state
     PREVIOUS_ROWS,  # rows of the polynomial of the last step, 0: none
+    DISTRUST,  # steps for which a new Jacobian is evaluated each time
     FAILURES,  # consecutive failures of Newton's iteration or of the linear algebra
-) = range(23)
-COUNTS = 23
+) = range(26)
+COUNTS = 26
 
 RUNNING, SUCCESS, EVENT, STIFF, NONSTIFF, LOG_FULL = range(6)
 NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS, JACOBIAN_SINGULAR, JACOBIAN_NOT_FINITE, NEWTON_FAILED = range(10, 16)

@@ -19,22 +19,21 @@ CONVERGED, SLOW, DIVERGED, BROKEN = range(4)
 @jit
 def prepare(kind, h, k, ctables, matrices, count):
     """Decompose the matrices of the method of index k; whether all are regular."""
-    J, D, U, V, real, cplx, pivots, diagonal, cdiagonal, small, csmall = matrices
+    J, D, U, V, real, cplx, pivots, diagonal, cdiagonal = matrices[:9]
     pairs = k + 1
     count[FACTORISATIONS] += 1 + pairs
-    shift = ctables[k, EIGENVALUES, 0].real
+    lowest = ctables[k, EIGENVALUES, 0].real
     if kind == STRUCTURED:
-        if not prepare_structured(shift, h, D, U, V, diagonal, real, pivots[0]):
+        if not prepare_structured(lowest, h, D, U, V, diagonal, real, pivots[0]):
             return False
-    elif not prepare_dense(shift, h, J, real, pivots[0]):
+    elif not prepare_dense(lowest, h, J, real, pivots[0]):
         return False
-    for i in range(1, pairs + 1):
+    for i in range(pairs):
+        shift = ctables[k, EIGENVALUES, 1 + i]
         if kind == STRUCTURED:
-            regular = prepare_structured(
-                ctables[k, EIGENVALUES, i], h, D, U, V, cdiagonal[i - 1], cplx[i - 1], pivots[i]
-            )
+            regular = prepare_structured(shift, h, D, U, V, cdiagonal[i], cplx[i], pivots[1 + i])
         else:
-            regular = prepare_dense(ctables[k, EIGENVALUES, i], h, J, cplx[i - 1], pivots[i])
+            regular = prepare_dense(shift, h, J, cplx[i], pivots[1 + i])
         if not regular:
             return False
     return True
@@ -43,7 +42,7 @@ def prepare(kind, h, k, ctables, matrices, count):
 @jit
 def solve_real(kind, h, matrices, b):
     """Solve the real system in place."""
-    J, D, U, V, real, cplx, pivots, diagonal, cdiagonal, small, csmall = matrices
+    U, V, real, pivots, diagonal, small = matrices[2], matrices[3], matrices[4], matrices[6], matrices[7], matrices[9]
     if kind == STRUCTURED:
         solve_structured(h, U, V, diagonal, real, pivots[0], small, b)
     else:
@@ -53,11 +52,11 @@ def solve_real(kind, h, matrices, b):
 @jit
 def solve_complex(kind, h, i, matrices, b):
     """Solve the complex system of pair i in place."""
-    J, D, U, V, real, cplx, pivots, diagonal, cdiagonal, small, csmall = matrices
+    U, V, cplx, pivots, diagonal, small = matrices[2], matrices[3], matrices[5], matrices[6], matrices[8], matrices[10]
     if kind == STRUCTURED:
-        solve_structured(h, U, V, cdiagonal[i], cplx[i], pivots[i + 1], csmall, b)
+        solve_structured(h, U, V, diagonal[i], cplx[i], pivots[1 + i], small, b)
     else:
-        substitute(cplx[i], pivots[i + 1], b)
+        substitute(cplx[i], pivots[1 + i], b)
 
 
 @jit

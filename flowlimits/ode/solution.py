@@ -38,8 +38,8 @@ class Status(enum.Enum):
 _ADVICE = {
     Status.SUCCESS: "",
     Status.EVENT: "A terminal event was reached.",
-    Status.NOT_FINITE: "The right-hand side returned NaN or infinity, however small the step: check its formula, its "
-    "parameters and the initial state, and that it writes every component of dy.",
+    Status.NOT_FINITE: "The right-hand side or the state is NaN or infinite here, however small the step: the solution "
+    "diverges or leaves the domain, or the right-hand side does not write every component of dy.",
     Status.STEP_TOO_SMALL: "No step that still moves the time meets the tolerances: the solution blows up or jumps "
     "here, or `rtol` and `atol` are below round-off.",
     Status.TOO_MANY_STEPS: 'Raise `max_steps`, loosen `rtol`, or use method="radau" if the problem is stiff.',

@@ -9,22 +9,20 @@ Appl. Math. 111 (1999) 93-111.  The error estimate is
 import numpy as np
 from numba import types
 
-from .._jit import A1, A2, ADDRESS, call_event, call_rhs, jit
-from .control import SPACING, all_finite, emit, emit_end, first_step, fit, target, too_small
-from .dense import evaluate
+from .._jit import A1, A2, ADDRESS, call_rhs, jit
+from .control import SPACING, all_finite, emit, emit_end, fit, target, too_small
 from .events import evaluate_all, find, forget_later, suspect
-from .jacobian import bound, jacobian
+from .jacobian import STRUCTURED, bound, jacobian
 from .layout import (
     AFTER_REJECTION,
     BEGUN,
     CURRENT_JACOBIAN,
-    END,
+    DENSE_MODE,
+    DISTRUST,
     EVALUATIONS,
     EVENT,
     FACTORED_H,
     FAILURES,
-    H,
-    HIGHEST,
     JACOBIAN_NOT_FINITE,
     JACOBIAN_SINGULAR,
     LAST_H,
@@ -49,17 +47,32 @@ from .layout import (
     RTOL,
     RUNNING,
     SINCE_CHANGE,
-    SLOWEST,
     STALE_JACOBIAN,
     STEP_TOO_SMALL,
     STEPS,
     SUCCESS,
     TOO_MANY_STEPS,
     WIDEN,
+    H,
     T,
 )
-from .newton import BROKEN, CONVERGED, iterate, polynomial, prepare, solve_real
-from .radau_tables import NODES, START_SLOPE
+from .newton import BROKEN, CONVERGED, iterate, polynomial, prepare
+from .radau import (
+    ERROR,
+    OTHER,
+    POINT,
+    REAL,
+    SLOPE,
+    SLOPE_NEW,
+    STATE,
+    YNEW,
+    begin,
+    choose_order,
+    estimate,
+    guess,
+    log_events,
+    moved,
+)
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]
@@ -78,140 +91,9 @@ WORKSPACE = types.Tuple([A2, A3, C1, A2])
 #: addresses, info, values, found, log, logged
 EVENTS = types.Tuple([COUNT, INFO, A2, A2, A2, COUNT])
 
-SLOPE, YNEW, SLOPE_NEW, POINT, ERROR, OTHER, REAL, STATE = range(8)
 
-
-@jit
-def begin(rhs, real, count, y, vectors, times, states, atol, addresses, values, params, work):
-    """Evaluate at the start, choose the first step if there is none; return a status."""
-    t = real[T]
-    vectors[SLOPE, :] = np.nan
-    call_rhs(rhs, t, y, vectors[SLOPE], params, work)
-    count[EVALUATIONS] += 1
-    if not all_finite(vectors[SLOPE]):
-        return NOT_FINITE
-    if real[H] <= 0.0:
-        order = 2.0 * count[METHOD] + 4.0
-        span = real[END] - t
-        real[H] = first_step(
-            rhs, t, y, vectors[SLOPE], order, span, real[RTOL], atol, vectors[POINT], vectors[OTHER], params, work
-        )
-        count[EVALUATIONS] += 1
-    evaluate_all(addresses, t, y, values, params, work)
-    emit_end(count, times, states, t, y)
-    count[STALE_JACOBIAN] = 1
-    count[PREVIOUS_ROWS] = 0
-    count[SINCE_CHANGE] = 0
-    real[FACTORED_H] = 0.0
-    real[RATE] = 1.0
-    real[SLOWEST] = 0.0
-    real[LAST_H] = 0.0
-    count[BEGUN] = 1
-    return RUNNING
-
-
-@jit
-def guess(k, tables, h, last_h, rows, dense, y, Z, point):
-    """Start the stages from the extrapolated polynomial of the last step."""
-    s = 2 * k + 3
-    if rows == 0:
-        Z[:, :] = 0.0
-        return
-    for i in range(s):
-        evaluate(dense, rows, 1.0 + tables[k, NODES, i] * h / last_h, point)
-        for m in range(y.size):
-            Z[i, m] = point[m] - y[m]
-
-
-@jit
-def estimate(kind, h, k, tables, y, Z, slope, matrices, rtol, atol, vector):
-    """Write the error of the step to `vector`; return its largest entry in units of the tolerance."""
-    s = 2 * k + 3
-    for m in range(y.size):
-        value = h * slope[m]
-        for j in range(s):
-            value -= tables[k, START_SLOPE, j] * Z[j, m]
-        vector[m] = value
-    solve_real(kind, h, matrices, vector)
-    worst = 0.0
-    for m in range(y.size):
-        scale = atol[m] + rtol * max(abs(y[m]), abs(y[m] + Z[s - 1, m]))
-        if not (np.isfinite(vector[m]) and np.isfinite(scale)):
-            return np.inf
-        if vector[m] != 0.0:
-            worst = max(worst, abs(vector[m]) / scale)
-    return worst
-
-
-@jit
-def choose_order(real, count, iterations, contraction, ratio):
-    """Raise the order while Newton's iteration contracts fast and the step is steady, lower it when it is slow."""
-    count[SINCE_CHANGE] += 1
-    k = count[METHOD]
-    real[SLOWEST] = max(contraction, 0.5 * real[SLOWEST])
-    if count[SINCE_CHANGE] > 10 and iterations > 1 and real[SLOWEST] <= 0.002 and 0.8 < ratio < 1.2:
-        k = min(k + 1, count[HIGHEST])
-    if real[SLOWEST] >= 0.8:
-        k = max(k - 1, count[LOWEST])
-    if k != count[METHOD]:
-        count[METHOD] = k
-        count[SINCE_CHANGE] = 0
-        real[FACTORED_H] = 0.0
-        real[MEMORY] = 0.0
-
-
-@jit
-def log_events(
-    rhs, kind, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal, outcome,
-    params, work,
-):  # fmt: skip
-    """Refine each crossing by real steps up to it, log it; return the row of the earliest terminal one, or -1."""
-    addresses, info, values, found, log, logged = events
-    vectors, stages, complex_vector, dense = workspace
-    Z, F, R = stages[0], stages[1], stages[2]
-    s = 2 * k + 3
-    stop = -1
-    for c in range(number):
-        theta, e = found[c, 0], int(found[c, 1])
-        for i in range(5):
-            for j in range(s):
-                evaluate(dense, rows, tables[0][k, NODES, j] * theta, vectors[POINT])
-                for m in range(y.size):
-                    Z[j, m] = vectors[POINT, m] - y[m]
-            evaluate(dense, rows, theta, vectors[STATE])
-            real[FACTORED_H] = 0.0
-            if not prepare(kind, theta * h, k, tables[1], matrices, count):
-                break
-            if iterate(
-                kind, rhs, t, theta * h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
-                complex_vector, real[RTOL], atol, 0.1 * goal, count, outcome, params, work,
-            ) != CONVERGED:  # fmt: skip
-                break
-            for m in range(y.size):
-                vectors[STATE, m] = y[m] + Z[s - 1, m]
-            value = call_event(addresses[e], t + theta * h, vectors[STATE], params, work)
-            shift = -value / found[c, 2]
-            if i == 4 or not abs(shift) < 0.1 or abs(shift) * h <= 1e-16 * abs(t) + 1e-17 * h:
-                break
-            theta = min(max(theta + shift, 1e-15), 1.0)
-        row = count[LOGGED]
-        log[row, 0] = t + theta * h
-        log[row, 1:] = vectors[STATE]
-        logged[row] = e
-        count[LOGGED] += 1
-        if info[e, 0] == 1 and (stop < 0 or log[row, 0] < log[stop, 0]):
-            stop = row
-    return stop
-
-
-@jit(
-    types.int64(
-        ADDRESS, JACOBIAN, A1, COUNT, A1, WORKSPACE, MATRICES, TABLES, A1, A2, A1, A1, A1, EVENTS, ADDRESS
-    )
-)
-def advance(
-    rhs, model, real, count, y, workspace, matrices, tables, times, states, atol, params, work, events, budget
-):
+@jit(types.int64(ADDRESS, JACOBIAN, A1, COUNT, A1, WORKSPACE, MATRICES, TABLES, A1, A2, A1, A1, A1, EVENTS, ADDRESS))
+def advance(rhs, model, real, count, y, workspace, matrices, tables, times, states, atol, params, work, events, budget):
     """Run at most `budget` steps; return a status of `layout`.
 
     Parameters
@@ -255,13 +137,16 @@ def advance(
         natural = min(real[H], real[MAX_STEP])
         end = target(real, count, times)
         h, ends = fit(t, natural, end)
-        if count[AFTER_REJECTION] == 1 and too_small(t, natural) or count[NOT_FINITE_RUN] > 40:
+        if (count[AFTER_REJECTION] == 1 and too_small(t, natural)) or count[NOT_FINITE_RUN] > 40:
             if count[NOT_FINITE_RUN] > 0:
                 return NOT_FINITE
             return NEWTON_FAILED if count[FAILURES] > 0 else STEP_TOO_SMALL
         tnew = end if ends else t + h
         k = count[METHOD]
         s = 2 * k + 3
+        if kind <= STRUCTURED and real[FACTORED_H] != h and count[CURRENT_JACOBIAN] == 0:
+            # Where the Jacobian is given it costs little beside the decomposition, which is due anyway.
+            count[STALE_JACOBIAN] = 1
         if count[STALE_JACOBIAN] == 1:
             finite = jacobian(
                 kind, address, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, D, U, V, vectors[POINT],
@@ -292,16 +177,19 @@ def advance(
         iterations = int(outcome[1])
         if ended != CONVERGED:
             count[REJECTED] += 1
-            count[AFTER_REJECTION] = 1
-            count[PREVIOUS_ROWS] = 0
             real[RATE] = 1.0
+            count[DISTRUST] = 10
             if ended == BROKEN:
+                count[AFTER_REJECTION] = 1
                 count[NOT_FINITE_RUN] += 1
+                count[PREVIOUS_ROWS] = 0
                 real[H] = 0.1 * h
             elif count[CURRENT_JACOBIAN] == 1:
+                count[AFTER_REJECTION] = 1
                 count[FAILURES] += 1
+                count[PREVIOUS_ROWS] = 0
                 real[H] = 0.5 * h
-                if count[FAILURES] >= 2 and k > count[LOWEST]:
+                if count[FAILURES] >= 3 and k > count[LOWEST]:
                     count[METHOD] = k - 1
                     count[SINCE_CHANGE] = 0
                     real[FACTORED_H] = 0.0
@@ -311,7 +199,9 @@ def advance(
         count[FAILURES] = 0
         for m in range(y.size):
             ynew[m] = y[m] + Z[s - 1, m]
-        error = estimate(kind, h, k, tables[0], y, Z, slope, matrices, rtol, atol, vectors[ERROR]) / real[WIDEN + k]
+        # The estimate measures the polynomial, which is less accurate than the end of the step.
+        widen = 1.0 if count[DENSE_MODE] == 1 else real[WIDEN + k]
+        error = estimate(kind, h, k, tables[0], y, Z, slope, matrices, rtol, atol, vectors[ERROR]) / widen
         if error >= 1.0 and np.isfinite(error) and (count[AFTER_REJECTION] == 1 or count[PREVIOUS_ROWS] == 0):
             # A second application of the filter removes the stiff part of the estimate (section IV.8).
             for m in range(y.size):
@@ -320,7 +210,7 @@ def advance(
             count[EVALUATIONS] += 1
             error = estimate(
                 kind, h, k, tables[0], y, Z, vectors[OTHER], matrices, rtol, atol, vectors[ERROR]
-            ) / real[WIDEN + k]  # fmt: skip
+            ) / widen  # fmt: skip
         if error < 1.0:
             call_rhs(rhs, tnew, ynew, slope_new, params, work)
             count[EVALUATIONS] += 1
@@ -350,7 +240,12 @@ def advance(
         real[MEMORY] = max(error, 1e-2)
         count[AFTER_REJECTION] = 0
         count[CURRENT_JACOBIAN] = 0
-        count[STALE_JACOBIAN] = 1 if outcome[0] > 1e-3 or iterations > 2 else 0
+        contraction = outcome[0]
+        if iterations > 3:
+            # The rate of Newton's iteration grows with the step: keep it below about 0.4.
+            growth = min(growth, max(0.5, 0.4 / contraction))
+        count[DISTRUST] = max(count[DISTRUST] - 1, 0)
+        count[STALE_JACOBIAN] = 1 if contraction > 1e-3 or count[DISTRUST] > 0 else 0
         if count[STALE_JACOBIAN] == 0 and 1.0 <= growth <= 1.2:
             growth = 1.0
         real[H] = h * growth
@@ -360,9 +255,9 @@ def advance(
             count[NONSTIFF_SIGNS] = count[NONSTIFF_SIGNS] + 1 if h * bound(kind, J, D, U, V) < 2.0 else 0
         polynomial(k, tables[0], y, Z, dense)
         rows = s + 1
-        count[PREVIOUS_ROWS] = rows
+        # A state that stands still is a better guess than an extrapolation of noise.
+        count[PREVIOUS_ROWS] = rows if moved(y, ynew, rtol, atol) > 1.0 else 0
         real[LAST_H] = h
-        contraction = outcome[0]
         if addresses.size > 0:
             evaluate_all(addresses, tnew, ynew, values[1], params, work)
             if suspect(addresses, info, values[0], values[1], dense, rows, t, h, vectors[STATE], params, work):
@@ -387,7 +282,7 @@ def advance(
         y[:] = ynew
         slope[:] = slope_new
         emit_end(count, times, states, tnew, y)
-        choose_order(real, count, iterations, contraction, growth)
+        choose_order(real, count, contraction)
         if count[PATIENCE] >= 0 and count[NONSTIFF_SIGNS] >= 20 and count[NEXT] < times.size:
             return NONSTIFF
     return SUCCESS if count[NEXT] >= times.size else RUNNING
