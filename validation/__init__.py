@@ -4,4 +4,4 @@
 function ``run(record, full)``; `record` takes claims, figures and tables.
 """
 
-CASES = ("martin2024",)
+CASES = ("martin2024", "frei2022", "refinetti2021")
