@@ -66,12 +66,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    from .config import FaultyFile
+    from .config import ConfigError
 
     text = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
         text = f"Not enough memory: {text}"
-    return text if isinstance(error, FaultyFile) else f"Error: {text}"
+    return text if isinstance(error, ConfigError) else f"Error: {text}"
 
 
 def _interrupt_sentence(error: BaseException) -> str:

@@ -244,7 +244,7 @@ class SimulateTable(Table):
     observables: list[str] = []
 
 
-class FaultyFile(ValueError):
+class ConfigError(ValueError):
     """A TOML file with faults: one line for each."""
 
 
@@ -262,7 +262,7 @@ def read_config(path: str | Path) -> Config:
 
     Raises
     ------
-    FaultyFile
+    ConfigError
         If the file is unreadable or not TOML, or has unknown keys, wrong types or missing sections: one line per
         fault, each with the name of the file and of the key.
     """
@@ -270,20 +270,20 @@ def read_config(path: str | Path) -> Config:
     try:
         raw = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FaultyFile(f"{path}: there is no such file.") from None
+        raise ConfigError(f"{path}: there is no such file.") from None
     except OSError as error:
-        raise FaultyFile(f"{path}: cannot be read ({error.strerror or error}).") from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except UnicodeDecodeError:
-        raise FaultyFile(f"{path}: not a TOML file: it is not UTF-8 text.") from None
+        raise ConfigError(f"{path}: not a TOML file: it is not UTF-8 text.") from None
     except tomllib.TOMLDecodeError as error:
-        raise FaultyFile(f"{path}: not a TOML file: {error}.") from None
+        raise ConfigError(f"{path}: not a TOML file: {error}.") from None
     problem, parts, faults = _validate(raw, source.parent)
     if not faults and problem is not None:
         try:
             return Config(problem.build(), parts["solve"], parts["simulate"])
         except (TypeError, ValueError) as error:
             faults = [str(error)]
-    raise FaultyFile("\n".join(f"{path}: {fault}" for fault in faults))
+    raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
 
 
 def problem_from_table(table: Mapping[str, Any]) -> Problem:
@@ -296,7 +296,7 @@ def problem_from_table(table: Mapping[str, Any]) -> Problem:
     """
     problem, _, faults = _validate({"problem": dict(table)}, Path("."))
     if faults or problem is None:
-        raise FaultyFile("\n".join(faults))
+        raise ConfigError("\n".join(faults))
     return problem.build()
 
 

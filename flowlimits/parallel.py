@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from itertools import takewhile
+from typing import Any, TypeVar, cast
 
 from .checks import integer
 
 Result = TypeVar("Result")
+MISSING: Any = object()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -25,8 +27,8 @@ class Interrupted(KeyboardInterrupt):
     ----------
     finished : dict
         The result of each finished run by its index.
-    partial : xarray.Dataset or None
-        The finished runs as a result, where the caller of `run_threads` made one.
+    partial : Any
+        The finished runs as a result, where `run_threads` was given `assemble`; otherwise None.
     """
 
     def __init__(self, message: str, finished: dict[int, Any]):
@@ -95,8 +97,16 @@ def run_threads(
     threads: int | None = None,
     progress: bool | None = None,
     description: str = "runs",
-) -> list[Result]:
+    assemble: Callable[[list[Result]], Any] | None = None,
+) -> Any:
     """Return ``[function(0), ..., function(count - 1)]``, computed by `threads` threads.
+
+    Parameters
+    ----------
+    assemble : callable, optional
+        Makes the result from the list of what the runs returned, which is then returned instead.  After an interrupt
+        it is given the runs ``0, ..., k - 1`` that were finished, so that it must not count on `count` of them: the
+        result of k runs, which can be repeated as such.
 
     Raises
     ------
@@ -121,10 +131,15 @@ def run_threads(
                 _run_pool(function, count, workers, finished, bar)
     except KeyboardInterrupt as interrupt:
         message = f"Interrupted after {len(finished)} of {count} {description}."
-        raise Interrupted(message, finished) from interrupt
+        stopped = Interrupted(message, finished)
+        first = list(takewhile(lambda made: made is not MISSING, (finished.get(i, MISSING) for i in range(count))))
+        if assemble is not None and first:
+            stopped.partial = assemble(cast(list[Result], first))
+        raise stopped from interrupt
     finally:
         bar.close()
-    return [finished[index] for index in range(count)]
+    made = [finished[index] for index in range(count)]
+    return made if assemble is None else assemble(made)
 
 
 def _run_pool(function: Callable[[int], Result], count: int, workers: int, finished: dict[int, Result], bar: Progress) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.config import FaultyFile, read_config
+from flowlimits.config import ConfigError, read_config
 
 MINIMAL = """
 [problem]
@@ -22,7 +22,7 @@ def faults(tmp_path, monkeypatch):
 
     def read(text):
         (tmp_path / "problem.toml").write_text(text)
-        with pytest.raises(FaultyFile) as caught:
+        with pytest.raises(ConfigError) as caught:
             read_config("problem.toml")
         return str(caught.value).splitlines()
 
@@ -148,7 +148,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
         "binary.toml": "not a TOML file: it is not UTF-8 text.",
         "folder.toml": "cannot be read (Is a directory).",
     }.items():
-        with pytest.raises(FaultyFile) as caught:
+        with pytest.raises(ConfigError) as caught:
             read_config(name)
         assert str(caught.value) == f"{name}: {words}"
 
@@ -196,5 +196,5 @@ def test_array_files_lie_beside_the_toml_file_and_hold_no_objects(config, tmp_pa
     text = "[problem]\nclass = 'MeanFieldQuadratic'\nteacher_eigenvalues = 'l.npy'\n"
     assert config(text).problem == fl.MeanFieldQuadratic([2.0, 1.0, 0.0])
     np.save(tmp_path / "l.npy", np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(FaultyFile, match=r"teacher_eigenvalues: cannot read the array file l\.npy \(Object arrays cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"teacher_eigenvalues: cannot read the array file l\.npy \(Object arrays cannot be loaded"):
         config(text)

@@ -251,6 +251,31 @@ def test_an_interrupt_keeps_the_finished_runs(threads):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
+def test_the_finished_runs_are_a_result_that_can_be_repeated(monkeypatch, threads):
+    whole = toy.make().simulate(TIMES, dimension=50, runs=6, rng=3)
+    original = toy.Decay._values
+    shifts = []
+
+    def values(self, times, shift=0.0):
+        shifts.append(shift)
+        if len(shifts) == 4:
+            raise KeyboardInterrupt
+        return original(self, times, shift)
+
+    monkeypatch.setattr(toy.Decay, "_values", values)
+    with pytest.raises(Interrupted) as caught:
+        toy.make().simulate(TIMES, dimension=50, runs=40, rng=3, threads=threads)
+    partial = caught.value.partial
+    kept = partial.sizes["run"]
+    assert 1 <= kept <= 6
+    assert differing(partial, whole.isel(run=slice(0, kept))) == []
+    monkeypatch.undo()
+    for name, module in toy.TABLE.items():
+        monkeypatch.setitem(DESCRIPTIONS, name, module)
+    assert differing(partial, repeat(partial)) == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
 def test_the_error_of_a_run_is_raised(threads):
     def run(index):
         if index == 2:

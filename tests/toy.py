@@ -67,12 +67,14 @@ class Decay(Problem):
             shift = 1 / dimension + generators[index].standard_normal() / dimension
             return self._values(times, shift)
 
-        made = run_threads(run, runs, threads=threads, progress=progress)
-        variables = {name: np.stack([values[name] for values in made]) for name in made[0]}
-        call = {"verb": "simulate", "dimension": dimension, "runs": runs}
-        return results.build(
-            self, kind="simulation", times=times, variables=variables, call=call, run=True, dimension=dimension, root=root
-        )
+        def assemble(made):
+            variables = {name: np.stack([values[name] for values in made]) for name in made[0]}
+            call = {"verb": "simulate", "dimension": dimension, "runs": len(made)}
+            return results.build(
+                self, kind="simulation", times=times, variables=variables, call=call, run=True, dimension=dimension, root=root
+            )
+
+        return run_threads(run, runs, threads=threads, progress=progress, assemble=assemble)
 
 
 TABLE = {"Decay": "toy", "Law": "toy"}

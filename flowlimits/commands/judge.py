@@ -13,7 +13,7 @@ from .problems import Flags, ProblemGroup, Stated
 from .types import SIZES, Output, check_writable
 
 STATUS = {True: 0, False: 1, None: 3}
-DEFAULTS = {"sizes": [60, 120, 240], "runs": 24}
+DEFAULTS: Flags = {"sizes": [60, 120, 240], "runs": 24}
 DEFAULT_TIMES = "0.05:5:30:log"
 KINDS = (".pdf", ".png", ".nc")
 

@@ -70,7 +70,7 @@ def provenance(result: Any) -> str:
 
 def _entry(key: str, value: Any) -> str:
     if isinstance(value, dict):
-        inner = ", ".join(f"{k} {v}" if not isinstance(v, str) else f"{k} {v}" for k, v in value.items() if v is not None)
+        inner = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
         return f"  {key.replace('_', ' ')}: {inner}"
     return f"  {key.replace('_', ' ')}: {value:.6g}" if isinstance(value, float) else f"  {key.replace('_', ' ')}: {value}"
 

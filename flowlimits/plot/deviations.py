@@ -87,7 +87,8 @@ def _names(data: xr.Dataset, variable: str | None) -> list[str]:
     if variable is None:
         return known
     if variable not in known:
-        raise ValueError(f"The comparison has no variable `{variable}`{did_you_mean(variable, known) or f'; it has {chr(44).join(known)}.'}")
+        hint = did_you_mean(variable, known) or f"; it has {', '.join(known)}."
+        raise ValueError(f"The comparison has no variable `{variable}`{hint}")
     return [variable]
 
 

@@ -1,0 +1,368 @@
+"""Plots draw the numbers of the results, with labels from their attributes, and refuse what they cannot draw."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import toy
+import xarray as xr
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+import flowlimits as fl
+from flowlimits.plot import style
+
+TIMES = np.geomspace(0.01, 10, 30)
+
+
+@pytest.fixture
+def limit():
+    return toy.make().solve(TIMES)
+
+
+@pytest.fixture
+def runs():
+    return toy.make().simulate(TIMES, dimension=50, runs=8, rng=3)
+
+
+def saved(axes, kind):
+    buffer = io.BytesIO()
+    axes.figure.savefig(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def test_a_theory_is_a_line_through_its_values(limit):
+    (line,) = fl.plot.curves(limit, variable="overlap").lines
+    np.testing.assert_array_equal(line.get_xdata(), TIMES)
+    np.testing.assert_array_equal(line.get_ydata(), limit["overlap"])
+
+
+def test_simulations_are_means_with_one_standard_error(limit, runs):
+    axes = fl.plot.curves(limit, runs, variable="overlap")
+    (container,) = axes.containers
+    points, _, (bars,) = container
+    np.testing.assert_allclose(points.get_ydata(), runs["overlap"].mean("run"), rtol=1e-14)
+    lengths = np.array([segment[1, 1] - segment[0, 1] for segment in bars.get_segments()])
+    expected = 2 * runs["overlap"].values.std(axis=0, ddof=1) / np.sqrt(8)
+    np.testing.assert_allclose(lengths, expected, rtol=1e-10, atol=1e-15)
+
+
+def test_many_times_are_a_band():
+    times = np.linspace(0, 2, 100)
+    runs = toy.make().simulate(times, dimension=50, runs=8, rng=3)
+    axes = fl.plot.curves(runs, variable="overlap")
+    (band,) = axes.collections
+    corners = band.get_paths()[0].vertices
+    middle, error = runs["overlap"].values.mean(axis=0), runs["overlap"].values.std(axis=0, ddof=1) / np.sqrt(8)
+    assert np.isclose(corners[:, 1].max(), (middle + error).max(), rtol=1e-12)
+    assert np.isclose(corners[:, 1].min(), (middle - error).min(), rtol=1e-12)
+    assert len(fl.plot.curves(runs, variable="overlap", runs_as="points").containers) == 1
+
+
+def test_a_single_run_has_no_error(limit):
+    one = toy.make().simulate(TIMES, dimension=50, runs=1, rng=3)
+    (container,) = fl.plot.curves(one, variable="overlap").containers
+    assert not container.has_yerr
+
+
+def test_a_measurement_has_the_error_it_came_with():
+    measured = xr.Dataset(
+        {"overlap": ("time", [0.2, 0.4]), "overlap_error": ("time", [0.01, 0.02])},
+        coords={"time": [1.0, 2.0]},
+        attrs={"kind": "measurement", "dimension": 40},
+    )
+    (container,) = fl.plot.curves(measured).containers
+    (bars,) = container[2]
+    np.testing.assert_allclose([s[1, 1] - s[0, 1] for s in bars.get_segments()], [0.02, 0.04])
+
+
+def test_every_entry_of_a_larger_variable_is_drawn():
+    values = np.arange(12.0).reshape(2, 6).T.reshape(2, 3, 2)
+    dataset = xr.Dataset({"Q": (("time", "a", "b"), values)}, coords={"time": [1.0, 2.0]}, attrs={"kind": "exact"})
+    axes = fl.plot.curves(dataset, variable="Q")
+    np.testing.assert_array_equal([line.get_ydata() for line in axes.lines], values.reshape(2, 6).T)
+    assert len(axes.get_legend().get_texts()) == 1
+
+
+def test_labels_come_from_the_attributes(limit, runs):
+    axes = fl.plot.curves(limit, runs, variable="risk")
+    assert axes.get_xlabel() == r"time  $\tau = t/d$"
+    assert axes.get_ylabel() == r"population risk  $\mathcal{R}$"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["limit", "$d$ = 50, 8 runs"]
+
+
+def test_problems_that_differ_are_told_apart_and_their_runs_share_the_colour():
+    slow, fast = toy.make(1.0), toy.make(3.0)
+    runs = [problem.simulate(TIMES, dimension=50, runs=2, rng=0) for problem in (fast, slow)]
+    axes = fl.plot.curves(slow.solve(TIMES), fast.solve(TIMES), *runs, variable="overlap")
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts[:2] == ["rate 1, limit", "rate 3, limit"]
+    theories = [to_hex(line.get_color()) for line in axes.lines[:2]]
+    drawn = [to_hex(container[0].get_color()) for container in axes.containers]
+    assert drawn == theories[::-1]
+    assert theories[0] != theories[1]
+
+
+def test_own_labels_replace_them(limit, runs):
+    axes = fl.plot.curves(limit, runs, labels=["a", "b"])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert fl.plot.curves(limit, legend=False).get_legend() is None
+
+
+@pytest.mark.parametrize(
+    ("times", "scale"),
+    [
+        (np.geomspace(0.01, 10, 30), "log"),
+        (np.concatenate([[0.0], np.geomspace(0.01, 10, 30)]), "log"),
+        (np.linspace(0, 10, 30), "linear"),
+        (np.linspace(0.01, 10, 30), "linear"),
+        (np.geomspace(1, 2, 5), "linear"),
+        (np.array([1.0]), "linear"),
+    ],
+)
+def test_the_time_axis_follows_the_grid(times, scale):
+    assert fl.plot.curves(toy.make().solve(times)).get_xscale() == scale
+
+
+def test_the_value_axis_is_logarithmic_where_values_span_decades(limit):
+    assert fl.plot.curves(limit, variable="misalignment").get_yscale() == "log"
+    assert fl.plot.curves(limit, variable="overlap").get_yscale() == "linear"
+    assert fl.plot.curves(limit, variable="overlap", yscale="log", xscale="linear").get_yscale() == "log"
+    negative = limit.assign(risk=limit["risk"] - 0.01)
+    assert fl.plot.curves(negative, variable="risk").get_yscale() == "linear"
+
+
+def test_the_variable_is_the_overlap_or_else_the_risk(limit):
+    assert fl.plot.curves(limit).get_ylabel().startswith("overlap")
+    assert fl.plot.curves(limit.drop_vars("overlap")).get_ylabel().startswith("population risk")
+
+
+def test_it_draws_on_given_axes_and_returns_them(limit):
+    axes = Figure().subplots()
+    assert fl.plot.curves(limit, ax=axes) is axes
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png", "svg"])
+def test_figures_can_be_saved_without_a_display(limit, runs, kind):
+    content = saved(fl.plot.curves(limit, runs), kind)
+    assert content.startswith({"pdf": b"%PDF", "png": b"\x89PNG", "svg": b"<?xml"}[kind])
+    assert len(content) > 4000
+
+
+def test_no_setting_of_matplotlib_is_changed(limit, runs):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    saved(fl.plot.curves(limit, runs), "pdf")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "kind", "message"),
+    [
+        ((), {}, TypeError, "There is nothing to draw: give at least one result."),
+        ((3,), {}, TypeError, "Argument `results` must hold xarray.Datasets, but holds 3."),
+        (("limit",), {"variable": "overlp"}, ValueError, "A result has no variable `overlp` in time; did you mean `overlap`?"),
+        (
+            ("limit",),
+            {"variable": "zzz"},
+            ValueError,
+            "A result has no variable `zzz` in time; it has risk, overlap, misalignment.",
+        ),
+        (("untimed",), {}, ValueError, "A result without the dimension `time` has no curve."),
+        (("limit", "other clock"), {}, ValueError, "The results have different clocks (t; tau = t/d): draw them apart."),
+        (("limit",), {"labels": ["a", "b"]}, ValueError, "Argument `labels` must hold one label per result, that is 1, but is 2."),
+        (
+            ("limit",),
+            {"labels": "a"},
+            ValueError,
+            "Argument `labels` must hold one label per result, that is 1, but is a single string.",
+        ),
+        (("limit",), {"xscale": "zz"}, ValueError, "Argument `xscale` must be one of \"linear\", \"log\", but is 'zz'."),
+        (("limit",), {"ax": 3}, TypeError, "Argument `ax` must be a matplotlib Axes or None, but is of type int."),
+    ],
+)
+def test_curves_refuse_with_a_sentence(limit, arguments, options, kind, message):
+    known = {"limit": limit, "untimed": xr.Dataset({"a": 1.0}), "other clock": limit.assign_attrs(clock="t")}
+    with pytest.raises(kind) as caught:
+        fl.plot.curves(*(known.get(a, a) for a in arguments), **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("symbol", "text"),
+    [
+        (r"\chi", r"$\chi$"),
+        (r"$\chi$", r"$\chi$"),
+        ("tau = t/d", r"$\tau = t/d$"),
+        (r"\tau", r"$\tau$"),
+        ("a_{", "a_{"),
+        ("", ""),
+    ],
+)
+def test_symbols_become_mathtext_where_they_can(symbol, text):
+    assert style.formula(symbol) == text
+
+
+ENERGIES = np.linspace(1, 3, 201)
+
+
+@pytest.fixture
+def spectral():
+    """A semicircle of weight 1/2 on [1, 3], an atom of weight 0.4 at 0 and one of 0.1 at 3.5, and runs of it."""
+    density = 0.5 * 2 / np.pi * np.sqrt(np.clip(1 - (ENERGIES - 2) ** 2, 0, None))
+    limit = xr.Dataset(
+        {
+            "density": (("time", "energy"), np.stack([0 * density, density])),
+            "atom_position": (("time", "atom"), [[0.0, 3.5], [0.0, 3.5]]),
+            "atom_weight": (("time", "atom"), [[0.4, 0.1], [0.4, 0.1]]),
+        },
+        coords={"time": [0.5, 1.0], "energy": ENERGIES},
+        attrs={"kind": "limit"},
+    )
+    rng = np.random.default_rng(0)
+    bulk = 2 * rng.beta(1.5, 1.5, size=(10, 2, 50)) + 1
+    atoms = 3.5 + 0.02 * rng.standard_normal((10, 2, 1)) + np.zeros(10)
+    values = np.concatenate([np.zeros((10, 2, 40)), bulk, atoms], axis=-1)
+    runs = xr.Dataset({"eigenvalues": (("run", "time", "eigenvalue"), values)}, coords={"time": [0.5, 1.0]})
+    return limit, runs
+
+
+def test_the_spectrum_draws_density_and_histogram_of_equal_area(spectral):
+    limit, runs = spectral
+    axes = fl.plot.spectrum(limit, runs)
+    (line,) = axes.lines
+    np.testing.assert_array_equal(line.get_ydata(), limit["density"].values[1])
+    (stairs,) = axes.patches
+    heights, edges, _ = stairs.get_data()
+    assert np.isclose((heights * np.diff(edges)).sum(), 0.5, rtol=1e-12)
+    assert np.isclose(np.trapezoid(line.get_ydata(), line.get_xdata()), 0.5, rtol=2e-3)
+
+
+def test_atoms_are_drawn_apart_with_their_weights(spectral):
+    limit, runs = spectral
+    axes = fl.plot.spectrum(limit, runs, time=1.0)
+    (scale,) = [other for other in axes.figure.axes if other is not axes]
+    theory, found = scale.lines
+    np.testing.assert_allclose(theory.get_xydata(), [[0, 0.4], [3.5, 0.1]])
+    np.testing.assert_allclose(found.get_ydata(), [0.4, 0.1])
+    np.testing.assert_allclose(found.get_xdata(), [0, 3.5], atol=0.03)
+    assert scale.get_ylabel() == "weight of atoms"
+
+
+def test_a_spectrum_without_runs_or_atoms_is_a_line(spectral):
+    limit, _ = spectral
+    axes = fl.plot.spectrum(limit.drop_vars(["atom_position", "atom_weight"]))
+    assert axes.figure.axes == [axes]
+    assert len(axes.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "kind", "message"),
+    [
+        ((3,), {}, TypeError, "Argument `limit` must be an xarray.Dataset, but is 3."),
+        (("limit", 3), {}, TypeError, "Argument `runs` must be an xarray.Dataset, but is 3."),
+        (
+            ("runs",),
+            {},
+            ValueError,
+            "Argument `limit` holds no variable `density` in time: ask for it with solve(times, spectrum=energies).",
+        ),
+        (
+            ("limit", "limit"),
+            {},
+            ValueError,
+            "Argument `runs` holds no variable `eigenvalues` in time: "
+            'ask for it with simulate(times, observables=[..., "eigenvalues"]).',
+        ),
+        (("limit",), {"time": 0.7}, ValueError, "Argument `limit` has no spectrum at the time 0.7; the nearest is 0.5."),
+        (("limit",), {"bins": 0}, ValueError, "Argument `bins` must be at least 1, but is 0."),
+    ],
+)
+def test_spectrum_refuses_with_a_sentence(spectral, arguments, options, kind, message):
+    known = dict(zip(("limit", "runs"), spectral))
+    with pytest.raises(kind) as caught:
+        fl.plot.spectrum(*(known.get(a, a) for a in arguments), **options)
+    assert str(caught.value) == message
+
+
+@pytest.fixture
+def comparison():
+    """Deviations of exactly 1/d and 2/d at two times, scale 2, errors of a tenth."""
+    sizes = np.array([50, 100, 200])
+    deviation = np.stack([np.outer(1 / sizes, [1.0, 1.0]), np.outer(2 / sizes, [1.0, -1.0])], axis=1)
+    dims = ("size", "variable", "time")
+    data = xr.Dataset(
+        {"deviation": (dims, deviation), "standard_error": (dims, 0.1 * np.abs(deviation)), "theory": (dims, 2 + 0 * deviation)},
+        coords={"size": ("size", sizes, {"long_name": "dimension"}), "variable": ["risk", "overlap"], "time": [1.0, 2.0]},
+        attrs={"kind": "comparison"},
+    )
+    return SimpleNamespace(dataset=data, theory=toy.make().solve([1.0, 2.0]), exponent=-1.02, exponent_error=0.05)
+
+
+def test_convergence_draws_the_relative_deviation_and_its_error(comparison):
+    axes = fl.plot.convergence(comparison)
+    for container, factor in zip(axes.containers, (1, 2)):
+        points, _, (bars,) = container
+        np.testing.assert_allclose(points.get_xydata(), np.transpose([[50, 100, 200], factor / 2 / np.array([50, 100, 200])]))
+        lengths = [np.ptp(segment[:, 1]) for segment in bars.get_segments()]
+        np.testing.assert_allclose(lengths, 0.2 * points.get_ydata())
+    guide = next(line for line in axes.lines if line.get_linestyle() == "--")
+    assert np.ptp(guide.get_xdata() * guide.get_ydata()) < 1e-12
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["50", "100", "200"]
+
+
+def test_convergence_names_the_variables_and_the_exponent(comparison):
+    axes = fl.plot.convergence(comparison)
+    legend = axes.get_legend()
+    assert {text.get_text() for text in legend.get_texts()} == {
+        r"population risk  $\mathcal{R}$",
+        r"overlap  $\chi$",
+        r"$\propto 1/d$",
+    }
+    assert legend.get_title().get_text() == r"fitted exponent $-1.02 \pm 0.05$"
+    assert axes.get_xlabel() == "$d$"
+
+
+def test_convergence_draws_one_variable_and_takes_the_data_alone(comparison):
+    assert len(fl.plot.convergence(comparison, "overlap").containers) == 1
+    legend = fl.plot.convergence(comparison.dataset).get_legend()
+    assert legend.get_title().get_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "variable", "kind", "message"),
+    [
+        (lambda c: 3, None, TypeError, "Argument `comparison` must be what fl.compare or fl.convergence returns, but is 3."),
+        (
+            lambda c: c.theory,
+            None,
+            ValueError,
+            "Argument `comparison` must be a comparison, but is a result: pass fl.compare(theory, *runs).",
+        ),
+        (
+            lambda c: c.dataset.isel(size=[0]),
+            None,
+            ValueError,
+            "A deviation against the size needs at least two sizes: bring runs of several.",
+        ),
+        (lambda c: c, "overlp", ValueError, "The comparison has no variable `overlp`; did you mean `overlap`?"),
+        (lambda c: c, "zz", ValueError, "The comparison has no variable `zz`; it has risk, overlap."),
+    ],
+)
+def test_convergence_refuses_with_a_sentence(comparison, change, variable, kind, message):
+    with pytest.raises(kind) as caught:
+        fl.plot.convergence(change(comparison), variable)
+    assert str(caught.value) == message
+
+
+def test_new_figures_are_known_to_pyplot_once_it_is_in_use(limit):
+    from matplotlib import pyplot
+
+    axes = fl.plot.curves(limit)
+    try:
+        assert pyplot.fignum_exists(axes.figure.number)
+    finally:
+        pyplot.close(axes.figure)
