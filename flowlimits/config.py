@@ -123,6 +123,7 @@ class EigenvaluesTable(SpectrumTable):
         return spectrum.from_eigenvalues(self.values)
 
 
+WORD = "(a word)"  # the tag of what is no table; no key can have this name by accident
 SPECTRA: dict[str, type[SpectrumTable]] = {
     "orthonormal": OrthonormalTable,
     "marchenko_pastur": MarchenkoPasturTable,
@@ -136,7 +137,7 @@ def _spectrum_kind(value: Any) -> Any:
 
 
 def _start_kind(value: Any) -> Any:
-    return _spectrum_kind(value) if isinstance(value, Mapping) else "word"
+    return _spectrum_kind(value) if isinstance(value, Mapping) else WORD
 
 
 SpectrumField = Annotated[
@@ -147,7 +148,7 @@ SpectrumField = Annotated[
     Discriminator(_spectrum_kind),
 ]
 StartField = Annotated[
-    Annotated[Literal["orthonormal", "gaussian"], Tag("word")]
+    Annotated[Literal["orthonormal", "gaussian"], Tag(WORD)]
     | Annotated[OrthonormalTable, Tag("orthonormal")]
     | Annotated[MarchenkoPasturTable, Tag("marchenko_pastur")]
     | Annotated[NodesTable, Tag("nodes")]
@@ -380,7 +381,7 @@ def _resolve(model: type[Table], location: tuple[int | str, ...]) -> tuple[list[
     for part in location:
         if current is None and part in SPECTRA:
             current = SPECTRA[str(part)]
-        elif part != "word":
+        elif part != WORD:
             if isinstance(part, int):
                 names[-1] += f"[{part}]"
             else:

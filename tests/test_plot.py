@@ -318,12 +318,18 @@ def test_convergence_names_the_variables_and_the_exponent(comparison):
     axes = fl.plot.convergence(comparison)
     legend = axes.get_legend()
     assert {text.get_text() for text in legend.get_texts()} == {
-        r"population risk  $\mathcal{R}$",
-        r"overlap  $\chi$",
+        r"$\mathcal{R}$",
+        r"$\chi$",
         r"$\propto 1/d$",
     }
     assert legend.get_title().get_text() == r"fitted exponent $-1.02 \pm 0.05$"
     assert axes.get_xlabel() == "$d$"
+
+
+def test_convergence_leaves_out_what_does_not_deviate(comparison):
+    comparison.dataset["deviation"].loc[{"variable": "risk"}] *= 1e-12
+    assert len(fl.plot.convergence(comparison).containers) == 1
+    assert len(fl.plot.convergence(comparison, "risk").containers) == 1
 
 
 def test_convergence_draws_one_variable_and_takes_the_data_alone(comparison):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
+COLUMNS = 2  # of the legend
+NOTHING = 1e-9  # a relative deviation below this is round-off, of a variable that the limit shares with every size
 LETTERS = {"dimension": "d", "student_width": "p"}
 
 
@@ -29,7 +31,7 @@ def convergence(comparison: Any, variable: str | None = None, *, ax: Axes | None
     comparison : Comparison, or xarray.Dataset
         What `flowlimits.compare` or `flowlimits.convergence` returned for several sizes, or its `dataset`.
     variable : str, optional
-        The variable to draw; all of them by default.
+        The variable to draw; by default all that deviate at all.
     ax : matplotlib.axes.Axes, optional
         Where to draw; None makes a new figure of the width of a journal column.
 
@@ -44,32 +46,38 @@ def convergence(comparison: Any, variable: str | None = None, *, ax: Axes | None
     ValueError
         If it has fewer than two sizes, or no such variable.
     """
-    data = _data(comparison)
-    names = _names(data, variable)
+    data = data_of(comparison)
+    measured = {name: _measure(data, name) for name in _names(data, variable)}
+    if variable is None:
+        measured = {name: curve for name, curve in measured.items() if curve[0].max() > NOTHING} or measured
     axes = style.check_axes(ax)
     sizes = data["size"].values.astype(float)
-    curves = [_measure(data, name) for name in names]
-    for number, (name, (level, error)) in enumerate(zip(names, curves)):
+    for number, (name, (level, error)) in enumerate(measured.items()):
         axes.errorbar(
             sizes, level, error, fmt=f"-{style.MARKERS[number % len(style.MARKERS)]}",
             color=style.COLOURS[number % len(style.COLOURS)], ms=3.5, mfc="white", mew=0.9, lw=0.8, elinewidth=0.8,
             label=_legend_name(comparison, name), zorder=3,
         )  # fmt: skip
     letter = LETTERS.get(str(data["size"].attrs.get("long_name", "")), "size")
-    _guide(axes, sizes, [level for level, _ in curves], letter)
+    levels = [level for level, _ in measured.values()]
+    _guide(axes, sizes, levels, letter)
     axes.set_xscale("log")
     axes.set_yscale("log", nonpositive="clip")
-    axes.set_ylim(*_limits([level for level, _ in curves]))
+    axes.set_ylim(*_limits(levels))
     axes.set_xticks(sizes, [f"{int(size)}" for size in sizes])
     axes.set_xticks([], minor=True)
+    axes.set_xlim(sizes.min() / 1.2, sizes.max() * 1.2)
     axes.set_xlabel(style.formula(letter) if letter != "size" else "size")
     axes.set_ylabel("relative deviation (rms)")
     title = _exponent(comparison, data)
-    style.add_legend(axes, loc="lower left", title=title, title_fontsize=style.SMALL, alignment="left")
+    style.add_legend(
+        axes, loc="lower left", ncols=COLUMNS, columnspacing=1.2, title=title, title_fontsize=style.SMALL, alignment="left"
+    )
     return axes
 
 
-def _data(comparison: Any) -> xr.Dataset:
+def data_of(comparison: Any) -> xr.Dataset:
+    """Return the deviations of a comparison of several sizes, and refuse everything else."""
     import xarray as xr
 
     data = comparison if isinstance(comparison, xr.Dataset) else getattr(comparison, "dataset", None)
@@ -116,15 +124,16 @@ def _limits(levels: list[np.ndarray]) -> tuple[float, float]:
     positive = joined[joined > 0]
     if not positive.size:
         return 1e-16, 1.0
-    # Room below for the legend, above for the guide.
-    return float(positive.min()) / 10 ** (0.35 * len(levels) ** 0.5 + 0.35), float(positive.max()) * 2.5
+    low, high = np.log10(positive.min()), np.log10(2.5 * positive.max())
+    # The legend, one row for its title and one per two entries, stands below the data.
+    share = 0.1 + 0.085 * (1 + (len(levels) + 2) // COLUMNS)
+    return 10 ** (low - (high - low) * share / (1 - share)), 10**high
 
 
 def _legend_name(comparison: Any, name: str) -> str:
     theory = getattr(comparison, "theory", None)
-    if theory is not None and name in theory:
-        return style.variable_label(theory, name)
-    return name.replace("_", " ")
+    symbol = theory[name].attrs.get("symbol", "") if theory is not None and name in theory else ""
+    return style.formula(str(symbol)) or name.replace("_", " ")
 
 
 def _exponent(comparison: Any, data: xr.Dataset) -> str | None:

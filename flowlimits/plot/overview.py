@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import style
-from .deviations import convergence
+from .deviations import convergence, data_of
 from .lines import curves
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def overview(comparison: Any, *, variables: tuple[str, str] | None = None) -> Fi
     TypeError, ValueError
         As `flowlimits.plot.convergence` and `flowlimits.plot.curves`.
     """
-    chosen = variables or _choose(comparison)
+    data = data_of(comparison)
+    chosen = variables or _choose([str(name) for name in data["variable"].values if str(name) in comparison.theory])
     figure = style.new_figure(7.0, 2.45)
-    panels = figure.subplots(1, len(chosen) + 1)
+    panels = np.atleast_1d(figure.subplots(1, len(chosen) + 1))
     for panel in panels:
         style.dress(panel)
     smooth = _smooth(comparison.theory)
@@ -56,9 +57,7 @@ def overview(comparison: Any, *, variables: tuple[str, str] | None = None) -> Fi
     return figure
 
 
-def _choose(comparison: Any) -> tuple[str, ...]:
-    known = [str(name) for name in getattr(comparison, "dataset", {}).get("variable", ())] if comparison is not None else []
-    known = [name for name in known if name in comparison.theory]
+def _choose(known: list[str]) -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))[:2])
 
 

@@ -1,0 +1,351 @@
+"""The command line: what it prints, leaves and returns, on a problem with a closed form."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import Literal
+
+import numpy as np
+import pytest
+import toy
+
+import flowlimits as fl
+from flowlimits import cli, config
+from flowlimits.commands import problems
+from flowlimits.load import DESCRIPTIONS
+from flowlimits.parallel import Interrupted
+from flowlimits.repeat import differing
+
+
+class DecayTable(config.ProblemTable):
+    rate: float
+    word: Literal["plain", "fancy"] = "plain"
+
+    def make(self, kind, fields):
+        return kind(fields.pop("rate"), toy.Law([0.0, 2.0], [0.5, 0.5]), **fields)
+
+
+@pytest.fixture(autouse=True)
+def in_a_new_folder_with_a_new_problem(tmp_path, monkeypatch):
+    """Add a class of problems in the two places that a new room touches."""
+    monkeypatch.chdir(tmp_path)
+    for name, module in toy.TABLE.items():
+        monkeypatch.setitem(DESCRIPTIONS, name, module)
+    monkeypatch.setitem(config.PROBLEMS, "Decay", DecayTable)
+    flags = problems.ProblemFlags(
+        "Decay",
+        "An exponential.",
+        (problems.option("--rate", type=float, required=True), problems.option("--word", default="plain")),
+        lambda given: {"rate": given["rate"], "word": given["word"]},
+        "--dimension",
+        "Dimension.",
+    )
+    monkeypatch.setitem(problems.FLAGS, "decay", flags)
+
+
+@pytest.fixture
+def run(capsys):
+    def call(line):
+        with pytest.raises(SystemExit) as end:
+            cli.main(line.split())
+        printed = capsys.readouterr()
+        return end.value.code, printed.out, printed.err
+
+    return call
+
+
+def test_solve_prints_and_saves_what_python_computes(run):
+    status, out, err = run("solve decay --rate 2 --times 0.1:10:5:log -o limit.nc")
+    assert (status, err) == (0, "")
+    expected = toy.make().solve(np.geomspace(0.1, 10, 5))
+    assert differing(fl.load("limit.nc"), expected) == []
+    lines = out.splitlines()
+    assert lines[0] == repr(toy.make())
+    assert lines[1] == "limit; the time is tau = t/d"
+    assert lines[3].split() == ["time", "risk", "overlap", "misalignment"]
+    assert lines[4].split() == ["0.1", "0.16758", "0.590635", "0.409365"]
+    assert lines[-1] == "Saved to limit.nc."
+
+
+def test_missing_folders_are_made(run):
+    assert run("solve decay --rate 2 --times 1,2 -o a/b/limit.nc")[0] == 0
+    assert os.listdir("a/b") == ["limit.nc"]
+
+
+def test_simulate_equals_python(run):
+    status, out, err = run("simulate decay --rate 2 --dimension 40 --runs 3 --rng 5 --threads 1 --times 1,2 -o runs.nc")
+    assert (status, err) == (0, "")
+    assert differing(fl.load("runs.nc"), toy.make().simulate([1, 2], dimension=40, runs=3, rng=5)) == []
+    assert out.splitlines()[1] == "simulation, dimension 40, 3 runs; the time is tau = t/d"
+
+
+def test_a_toml_file_states_everything_and_flags_come_first(run, tmp_path):
+    (tmp_path / "decay.toml").write_text(
+        '[problem]\nclass = "Decay"\nrate = 2\n[solve]\ntimes = [1, 2]\n[simulate]\ndimension = 40\nruns = 3\nrng = 5\n'
+    )
+    assert run("solve decay.toml -o limit.nc")[0] == 0
+    assert differing(fl.load("limit.nc"), toy.make().solve([1, 2])) == []
+    assert run("simulate decay.toml --runs 4 -o runs.nc")[0] == 0
+    assert differing(fl.load("runs.nc"), toy.make().simulate([1, 2], dimension=40, runs=4, rng=5)) == []
+    assert run("simulate ./decay.toml --dimension 50 -o runs.nc")[0] == 0
+    assert differing(fl.load("runs.nc"), toy.make().simulate([1, 2], dimension=50, runs=3, rng=5)) == []
+
+
+def test_every_fault_of_a_toml_file_is_a_line(run, tmp_path):
+    (tmp_path / "decay.toml").write_text('[problem]\nclass = "Decay"\nrtae = 2\nword = "x"\n')
+    assert run("solve decay.toml --times 1") == (
+        2,
+        "",
+        "decay.toml: rate: missing key.\n"
+        "decay.toml: word: must be 'plain' or 'fancy', but is 'x'.\n"
+        "decay.toml: rtae: unknown key; did you mean `rate`?\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("solve decay --rate -1 --times 1", "Error: Argument `rate` must be positive, but is -1.0."),
+        ("solve decay --rate 1 --word x --times 1", "word: must be 'plain' or 'fancy', but is 'x'."),
+        ("solve decay --rate 1 --times 2,1", "Error: Argument `times` must increase strictly, but is not sorted: 1.0 follows 2.0 at index 1."),
+        ("simulate decay --rate 1 --times 1 --dimension 5 --runs 0", "Error: Argument `runs` must be at least 1, but is 0."),
+        ("simulate decay --rate 1 --times 1 --dimension 5 --rng -1", "Error: Argument `rng` must not be negative, but is -1."),
+        ("solve none.toml", "none.toml: there is no such file."),
+        ("show none.nc", "Error: There is no file none.nc."),
+        ("plot none.nc -o x.pdf", "Error: There is no file none.nc."),
+    ],
+)
+def test_wrong_values_are_one_sentence(run, line, sentence):
+    assert run(line) == (2, "", sentence + "\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("solv", "No such command 'solv'."),
+        ("solve deacy", "There is no problem 'deacy'; did you mean 'decay'?"),
+        ("solve decay --times 1", "Missing option '--rate'."),
+        ("solve decay --rate x --times 1", "Invalid value for '--rate': 'x' is not a valid float."),
+        ("solve decay --rate 1", "The times are missing: give --times, or `times` in the section [solve] of the file."),
+        ("solve decay --rate 1 --times 1:2", "'1:2' must be START:STOP:COUNT[:linear|:log] or a list such as 0.1,1,10."),
+        ("solve decay --rate 1 --times 1:2:0", "A grid must have at least one point, but has 0."),
+        ("solve decay --rate 1 --times 1:2:3:lin", "must be one of \"linear\", \"log\", but is 'lin'; did you mean `linear`?"),
+        ("solve decay --rate 1 --times 0:2:3:log", "A logarithmic grid must start and stop above 0, but goes from 0 to 2."),
+        ("solve decay --rate 1 --times 1 -o x.txt", "Cannot write x.txt: the name must end in one of .nc, .nc4, .h5."),
+        ("simulate decay --rate 1 --times 1", "The size is missing: give --dimension, or `dimension` in the section [simulate]."),
+        ("converge decay --rate 1 --sizes 10,20.5", "'10,20.5' must be a list of whole numbers such as 60,120,240."),
+        ("plot a.nc -o x.bmp", "Cannot write x.bmp: the name must end in one of .pdf, .png, .svg, .eps."),
+        ("plot a.nc", "Missing option '-o' / '--output'."),
+    ],
+)
+def test_wrong_usage_is_told_with_the_usage(run, line, sentence):
+    status, out, err = run(line)
+    assert (status, out) == (2, "")
+    assert sentence in re.sub(r"\s+", " ", err)
+    assert err.startswith("Usage: flowlimits ")
+
+
+def test_debug_shows_where_an_error_arose(capsys):
+    with pytest.raises(ValueError, match="must be positive"):
+        cli.main("--debug solve decay --rate -1 --times 1".split())
+
+
+@pytest.mark.parametrize("verb", ["solve", "simulate --dimension 5", "converge"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_computed(run, monkeypatch, tmp_path, verb):
+    (tmp_path / "file").touch()
+    for name in ("solve", "simulate"):
+        monkeypatch.setattr(toy.Decay, name, lambda *_, **__: pytest.fail("computed"))
+    verb, *rest = verb.split()
+    option, target = ("--out", "file/x") if verb == "converge" else ("-o", "file/x.nc")
+    status, out, err = run(f"{verb} decay --rate 1 --times 1 {option} {target} {' '.join(rest)}")
+    assert (status, out) == (2, "")
+    assert f"Cannot write {target}" in err
+    assert "cannot be made (File exists)" in err
+
+
+def test_an_interrupt_saves_the_finished_runs(run, monkeypatch):
+    original = toy.Decay._values
+    shifts = []
+
+    def values(self, times, shift=0.0):
+        shifts.append(shift)
+        if len(shifts) == 4:
+            raise KeyboardInterrupt
+        return original(self, times, shift)
+
+    monkeypatch.setattr(toy.Decay, "_values", values)
+    status, out, err = run("simulate decay --rate 2 --times 1,2 --dimension 40 --runs 20 --rng 5 --threads 1 -o runs.nc")
+    assert (status, out) == (130, "")
+    assert err.strip() == "Interrupted after 3 of 20 runs. They are saved in runs.nc."
+    monkeypatch.setattr(toy.Decay, "_values", original)
+    assert differing(fl.load("runs.nc"), toy.make().simulate([1, 2], dimension=40, runs=3, rng=5)) == []
+
+
+def test_an_interrupt_without_output_is_one_sentence(run, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy.Decay, "solve", interrupt)
+    status, _, err = run("solve decay --rate 1 --times 1")
+    assert (status, err.strip()) == (130, "Interrupted.")
+    monkeypatch.setattr(toy.Decay, "simulate", lambda *_, **__: (_ for _ in ()).throw(Interrupted("Interrupted after 0 of 3 runs.", {})))
+    status, _, err = run("simulate decay --rate 1 --times 1 --dimension 3 -o x.nc")
+    assert (status, err.strip()) == (130, "Interrupted after 0 of 3 runs.")
+    assert not os.path.exists("x.nc")
+
+
+def test_warnings_are_sentences_on_stderr(run, monkeypatch):
+    import warnings
+
+    original = toy.Decay.solve
+
+    def solve(self, times):
+        warnings.warn("The start has another trace.", stacklevel=2)
+        return original(self, times)
+
+    monkeypatch.setattr(toy.Decay, "solve", solve)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        status, out, err = run("solve decay --rate 1 --times 1")
+    assert (status, err) == (0, "Warning: The start has another trace.\n")
+    assert "limit" in out
+
+
+def test_show_tells_problem_provenance_and_variables(run):
+    run("simulate decay --rate 2 --dimension 40 --runs 3 --rng 5 --times 1,2 -o runs.nc")
+    status, out, err = run("show runs.nc")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:3] == ["runs.nc", repr(toy.make()), "simulation, dimension 40, 3 runs; the time is tau = t/d"]
+    assert any(re.fullmatch(r"  overlap \(run 3, time 2\)  0\.\d+ to 0\.\d+  overlap", line) for line in lines)
+    assert "  call: verb simulate, dimension 40, runs 3" in lines
+    assert any("numpy " + np.__version__ in line for line in lines)
+
+
+def test_rerun_repeats_bit_for_bit_and_says_so(run):
+    run("simulate decay --rate 2 --dimension 40 --runs 3 --times 1,2 -o runs.nc")
+    status, out, _ = run("rerun runs.nc -o again.nc")
+    count = len(fl.load("runs.nc").variables)
+    assert (status, out) == (0, f"runs.nc: all {count} coordinates and variables are the same bit for bit.\n")
+    assert differing(fl.load("runs.nc"), fl.load("again.nc")) == []
+
+
+def test_rerun_names_what_differs(run):
+    run("solve decay --rate 2 --times 1,2 -o limit.nc")
+    changed = fl.load("limit.nc")
+    changed["overlap"].values[1] = np.nextafter(changed["overlap"].values[1], 1)
+    fl.save(changed, "limit.nc")
+    assert run("rerun limit.nc")[:2] == (1, "limit.nc: not the same: overlap.\n")
+
+
+def test_rerun_names_changed_versions(run):
+    run("solve decay --rate 2 --times 1,2 -o limit.nc")
+    changed = fl.load("limit.nc")
+    changed["overlap"].values[1] += 1
+    changed.attrs["provenance"] = changed.attrs["provenance"].replace(np.__version__, "1.0.0")
+    fl.save(changed, "limit.nc")
+    assert run("rerun limit.nc")[1].splitlines()[1] == f"Versions changed: numpy 1.0.0 -> {np.__version__}."
+
+
+def test_plot_writes_equal_files_for_equal_results(run):
+    run("solve decay --rate 2 --times 0.1:10:20:log -o limit.nc")
+    run("simulate decay --rate 2 --dimension 40 --runs 3 --rng 1 --times 0.1:10:20:log -o runs.nc")
+    for name in ("one.pdf", "two.pdf"):
+        status, out, err = run(f"plot limit.nc runs.nc --variable misalignment -o {name}")
+        assert (status, out, err) == (0, f"Saved to {name}.\n", "")
+    with open("one.pdf", "rb") as one, open("two.pdf", "rb") as two:
+        content = one.read()
+        assert content.startswith(b"%PDF")
+        assert content == two.read()
+    assert run("plot limit.nc --variable overlp -o x.pdf")[::2] == (
+        2,
+        "Error: A result has no variable `overlp` in time; did you mean `overlap`?\n",
+    )
+    assert sorted(os.listdir()) == ["limit.nc", "one.pdf", "runs.nc", "two.pdf"]
+
+
+def test_compare_returns_its_verdict_as_status(run):
+    run("solve decay --rate 2 --times 1,2 -o limit.nc")
+    run("solve decay --rate 2.5 --times 1,2 -o other.nc")
+    status, out, _ = run("compare limit.nc limit.nc")
+    assert status == 0
+    assert out.startswith("agrees")
+    status, out, _ = run("compare limit.nc other.nc -o deviation.nc")
+    assert status == 1
+    assert out.startswith("differs")
+    assert fl.load("deviation.nc").attrs["verdict"] == "differs"
+    run("simulate decay --rate 2 --dimension 40 --runs 1 --times 1,2 -o runs.nc")
+    status, out, _ = run("compare limit.nc runs.nc")
+    assert status == 3
+    assert out.startswith("undecided")
+
+
+def test_converge_leaves_figure_data_and_verdict(run):
+    line = "converge decay --rate 2 --sizes 20,40,80 --runs 6 --rng 0 --times 0.1:2:6:log"
+    status, out, err = run(f"{line} --out figures/decay")
+    problem, times = toy.make(), np.geomspace(0.1, 2, 6)
+    expected = fl.convergence(problem, times, sizes=[20, 40, 80], runs=6, rng=0)
+    assert status == {True: 0, False: 1, None: 3}[expected.passed]
+    assert err == ""
+    assert out == f"{expected}\nSaved to figures/decay.png, figures/decay.pdf, figures/decay.nc.\n"
+    assert sorted(os.listdir("figures")) == ["decay.nc", "decay.pdf", "decay.png"]
+    saved = fl.load("figures/decay.nc")
+    for name, values in expected.dataset.variables.items():
+        np.testing.assert_array_equal(saved[name].values, values.values)
+    assert fl.load_problem(saved) == problem
+    assert run("rerun figures/decay.nc")[0] == 0
+    assert run("plot figures/decay.nc -o deviation.svg")[0] == 0
+    shown = run("show figures/decay.nc")[1].splitlines()
+    assert shown[1] == repr(problem)
+    assert str(expected).splitlines()[0] in shown
+
+
+def test_cite_prints_the_papers_of_problems_files_and_results(run):
+    run("solve decay --rate 2 --times 1,2 -o limit.nc")
+    for target in ("decay", "limit.nc"):
+        status, out, _ = run(f"cite {target}")
+        assert status == 0
+        assert re.findall(r"^@\w+\{(\w+),$", out, re.MULTILINE) == ["flowlimits", "martin2024"]
+    assert re.findall(r"^@\w+\{(\w+),$", run("cite")[1], re.MULTILINE) == ["flowlimits"]
+
+
+def test_help_lists_the_problems_and_their_flags(run):
+    status, out, _ = run("solve --help")
+    assert status == 0
+    assert all(re.search(rf"^  {name} ", out, re.MULTILINE) for name in (*problems.FLAGS, "FILE.toml"))
+    assert "--rate" in run("solve decay --help")[1]
+    assert run("")[0] == 0
+
+
+def test_help_is_quick():
+    command = [sys.executable, "-m", "flowlimits", "--help"]
+    bare = [sys.executable, "-c", "import click"]
+    seconds = {"help": [], "bare": []}
+    for _ in range(5):
+        for name, line in (("help", command), ("bare", bare)):
+            start = time.perf_counter()
+            subprocess.run(line, capture_output=True, check=True, timeout=60)
+            seconds[name].append(time.perf_counter() - start)
+    # The bound is for a quiet machine; on a busy one, the ratio to a bare import of click still tells.
+    assert min(seconds["help"]) < max(0.25, 4 * min(seconds["bare"]))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_ends_a_real_simulation_cleanly(tmp_path):
+    line = "simulate extensive --student-ratio 0.5 --teacher-ratio 0.25 --dimension 60 --runs 10000000 --times 0.1,1 -o runs.nc"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flowlimits", *line.split()], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    for words in process.stderr:
+        if re.match(r"runs: \d+/10000000 after", words):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert re.fullmatch(r"Interrupted after \d+ of 10000000 runs\. They are saved in runs\.nc\.", err.strip().splitlines()[-1])
+    assert "Traceback" not in err
+    assert fl.load(tmp_path / "runs.nc").sizes["run"] > 1
