@@ -50,8 +50,8 @@ def compare(
     Notes
     -----
     The theory is taken at the times of the runs: it is solved again if it lacks some of them.  Widths of finite
-    networks are rounded; where theory and runs state the same problem, the theory is solved again at the ratios
-    that every size realises, and a theory of another problem is judged with its own ratios.
+    networks are rounded: what the rounding changes in the limit of the runs' own problem is added to the theory at
+    every size, so that a right theory is taken at the realised ratios and a wrong one stays as wrong as it is.
 
     Of one size, the mean deviation is tested at all points together; a significant deviation that may be an effect
     of order 1/d leaves the verdict open.  Of several sizes, the deviation extrapolated to infinite size is tested.
@@ -79,7 +79,7 @@ def compare(
 
 
 def _compare_theories(first: xr.Dataset, second: xr.Dataset, chosen: Points, level: float) -> Comparison:
-    ours = points.flatten(points.theory_at(first, chosen.times, None, second), chosen, "first theory")[0]
+    ours = points.flatten(points.theory_at(first, chosen.times), chosen, "first theory")[0]
     theirs = points.flatten(second, chosen, "second theory")[0]
     tolerance = _tolerance(chosen, [first, second], ours, theirs)
     judgement = verdicts.two_theories(ours, theirs, tolerance)
@@ -94,12 +94,8 @@ def _compare_runs(theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points
     name = points.size_name(runs)
     samples = points.samples(runs, chosen, name)
     first_of = {one.size: next(run for run in runs if int(run.attrs[name]) == one.size) for one in samples}
-    limits = np.array(
-        [
-            points.flatten(points.theory_at(theory, chosen.times, one.size, first_of[one.size]), chosen, "theory")[0]
-            for one in samples
-        ]
-    )
+    asked = points.flatten(points.theory_at(theory, chosen.times), chosen, "theory")[0]
+    limits = np.array([asked + points.rounding(theory, first_of[one.size], one.size, chosen) for one in samples])
     floor = verdicts.TOLERANCES * _tolerance(chosen, [theory, *runs], *limits)
     several, clock = len(samples) > 1, _clock(theory)
     if several:
@@ -120,7 +116,6 @@ def _compare_runs(theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points
         found = judgement.extrapolation
         arrays |= {"extrapolated_deviation": found.deviation, "extrapolated_error": found.error}
         arrays["extrapolated_score"] = judgement.score
-        asked = points.flatten(points.theory_at(theory, chosen.times, None, theory), chosen, "theory")[0]
         extrapolated = _curves(theory, chosen, asked + found.deviation, found.error)
     dataset = _dataset(chosen, arrays, name, [one.size for one in samples])
     return _comparison(judgement, chosen, "standard errors", level, dataset, theory, tuple(runs), told, extrapolated)
@@ -152,6 +147,7 @@ def _comparison(
     extrapolated: xr.Dataset | None = None,
 ) -> Comparison:
     dataset.attrs |= {"kind": "comparison", "clock": theory.attrs.get("clock", ""), "verdict": judgement.verdict}
+    dataset.attrs |= {"exponent": judgement.exponent, "exponent_error": judgement.exponent_error}
     return Comparison(
         judgement.verdict,
         judgement.passed,

@@ -163,33 +163,47 @@ def flatten(dataset: xr.Dataset, points: Points, what: str, suffix: str = "") ->
     return np.concatenate(parts, axis=1)
 
 
-def theory_at(theory: xr.Dataset, times: np.ndarray, size: int | None, runs: xr.Dataset) -> xr.Dataset:
-    """Return the theory at the times of the runs and at the ratios that their size realises.
-
-    Widths at finite size are rounded.  Where theory and runs state the same problem, the theory is solved at the
-    realised ratios (``problem.realised(size)``); a theory of another problem is taken as it is, since its ratios
-    are part of what is judged.  Times that the theory lacks are solved for if it has a problem.
+def theory_at(theory: xr.Dataset, times: np.ndarray) -> xr.Dataset:
+    """Return the theory at the times of the runs, solved again if it lacks some.
 
     Raises
     ------
     ValueError
         If the theory lacks times of the runs and has no problem to solve again.
     """
+    grid = np.asarray(theory["time"].values, dtype=float)
+    at = np.clip(np.searchsorted(grid, times * (1 - 1e-12)), 0, grid.size - 1)
+    if np.allclose(grid[at], times, rtol=1e-12, atol=0):
+        return theory.isel(time=at)
     problem = problem_of(theory)
-    wanted = problem
-    if problem is not None and size is not None and hasattr(problem, "realised") and problem_of(runs) == problem:
-        wanted = problem.realised(size)
-    if wanted == problem:
-        grid = np.asarray(theory["time"].values, dtype=float)
-        at = np.clip(np.searchsorted(grid, times * (1 - 1e-12)), 0, grid.size - 1)
-        if np.allclose(grid[at], times, rtol=1e-12, atol=0):
-            return theory.isel(time=at)
     if problem is None:
         raise ValueError(
             "The theory lacks times of the runs and holds no problem to solve again: bring both on the same time grid."
         )
-    rtol, atol = tolerances(theory)
-    return wanted.solve(times, **({"rtol": rtol, "atol": atol} if rtol else {}))  # type: ignore[union-attr]
+    return _solve(problem, times, theory)
+
+
+def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> np.ndarray:
+    """Return by how much the limit of the runs' own problem moves when its widths are rounded, shape (points,).
+
+    Widths at finite size are whole numbers, so that the runs are at other ratios than their problem asks for.  The
+    limit of their problem (``problem.realised(size)``) says what that changes; added to any theory, right or wrong,
+    it brings the theory to the ratios of the runs.
+    """
+    problem = problem_of(run)
+    if problem is None or not hasattr(problem, "realised"):
+        return np.zeros(len(points.labels))
+    realised = problem.realised(size)
+    if realised == problem:
+        return np.zeros(len(points.labels))
+    there, here = (flatten(_solve(one, points.times, theory), points, "theory")[0] for one in (realised, problem))
+    return there - here
+
+
+def _solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
+    """Solve with the tolerances that another solution states."""
+    stated = dict(results.provenance(like).get("call") or {}) if like.attrs.get("provenance") else {}
+    return problem.solve(times, **{name: stated[name] for name in ("rtol", "atol") if name in stated})  # type: ignore[attr-defined]
 
 
 def problem_of(dataset: xr.Dataset) -> Problem | None:
@@ -223,6 +237,11 @@ def smallest_width(run: xr.Dataset, size: int) -> int:
     return max(1, round(size * min([1.0, *ratios])))
 
 
+def _root(run: xr.Dataset) -> dict[str, Any]:
+    """Return the root of the random streams, empty if none is stated."""
+    return dict(results.provenance(run).get("root_seed") or {}) if run.attrs.get("provenance") else {}
+
+
 def samples(runs: Sequence[xr.Dataset], points: Points, name: str) -> list[statistics.Sample]:
     """Return one sample per size, increasing; runs of equal size are joined."""
     by_size: dict[int, list[xr.Dataset]] = {}
@@ -231,6 +250,9 @@ def samples(runs: Sequence[xr.Dataset], points: Points, name: str) -> list[stati
     found = []
     for size in sorted(by_size):
         group = by_size[size]
+        roots = [_root(run) for run in group]
+        if any(root in roots[:i] for i, root in enumerate(roots) if root):
+            raise ValueError(f"Two results of size {size} come from the same random streams: they are the same runs.")
         given = [all(f"{one}_error" in run.data_vars for one in points.variables) for run in group]
         if any(given):
             if len(group) > 1:

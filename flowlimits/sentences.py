@@ -81,7 +81,7 @@ def one_size(
     here = f"{letter} = {sample.size}" + (f" ({_count(sample.runs, 'run')})" if sample.runs else "")
     factor = f"{letter} x deviation" if width == sample.size else f"deviation x smallest width ({width:g})"
     effect = (
-        f"{factor} is {number(judgement.relative)} times the variable's scale, "
+        f"beyond its error, {factor} is {number(judgement.relative)} times the variable's scale, "
         f"and up to {FINITE_SIZE:g} counts as O(1/{letter})"
     )
     if judgement.verdict == "agrees":
@@ -139,10 +139,9 @@ def several_sizes(
     if np.isnan(judgement.exponent):
         told.append("The deviation is too small beside its error at some size for an exponent.")
     else:
-        error = f"{max(judgement.exponent_error, 0.01):.{1 if judgement.exponent_error < 0.095 else 2}g}"
-        digits = len(error.partition(".")[2])
+        error = max(judgement.exponent_error, 0.01)
         verb = "falls" if judgement.exponent < -0.5 else "goes"
-        told.append(f"Deviation {verb} as {letter}^{judgement.exponent:.{digits}f} +- {error} (expected -1).")
+        told.append(f"Deviation {verb} as {letter}^{judgement.exponent:.2f} +- {error:.2f} (expected -1).")
     return told + _not_judged(judgement)
 
 

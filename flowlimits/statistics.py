@@ -1,16 +1,7 @@
-r"""Statistics of a comparison: standard errors, the extrapolation in 1/d, and a test over a whole family of points.
+r"""Statistics of a comparison: standard errors, and a test over a whole family of points.
 
 Everything here works on plain arrays; a *point* is one variable at one time, and the last axis runs over points.
-What the numbers mean for a theory is decided in `flowlimits.compare`.
-
-The mean deviation of the runs from the limit is expanded in the inverse size :math:`h = 1/d`,
-
-.. math:: \Delta(h) = \delta + c_1 h + c_2 h^2 + c_3 h^3 + \dots
-
-and :math:`\delta = 0` is what a right theory claims.  The highest term that the sizes cannot determine is not
-dropped but bounded: coefficients are taken to grow like those of a geometric series,
-:math:`|c_{n+1}| = L |c_n|`, with the length :math:`L` fitted per variable (`length`), and the first neglected
-term enters the error of :math:`\delta`.
+What the numbers mean for a theory is decided in `flowlimits.verdicts`.
 """
 
 from __future__ import annotations
@@ -18,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from .extrapolation import fit_weights
 
 DRAWS = 4000  # of the maximum over the family: its quantile is known to 0.02
 STREAM = 20231104  # of those draws; fixed, so that a verdict is a function of the data
@@ -69,137 +62,6 @@ def sample(size: int, values: np.ndarray) -> Sample:
 def sample_with_errors(size: int, mean: np.ndarray, error: np.ndarray) -> Sample:
     """Take means with given standard errors, both of shape (points,)."""
     return Sample(size, 0, mean, error, np.full_like(mean, np.nan), np.zeros((0, mean.size)))
-
-
-def polynomial_weights(inverse: np.ndarray, degree: int, covariance: np.ndarray) -> np.ndarray:
-    r"""Weights of the least-squares polynomial in h at every point.
-
-    Parameters
-    ----------
-    inverse : ndarray, shape (sizes,)
-        Inverse sizes h.
-    degree : int
-        Degree of the polynomial, below the number of sizes.
-    covariance : ndarray, shape (points, sizes, sizes)
-        Covariance of the deviations, positive definite.
-
-    Returns
-    -------
-    weights : ndarray, shape (points, degree + 1, sizes)
-        ``coefficients = weights @ deviations``; row 0 is the value at h = 0.
-    """
-    unit = inverse.min()
-    powers = (inverse[:, None] / unit) ** np.arange(degree + 1)
-    if degree + 1 == inverse.size:
-        # As many coefficients as sizes: the polynomial interpolates, whatever the covariance.
-        weights = np.broadcast_to(np.linalg.inv(powers), (covariance.shape[0], degree + 1, inverse.size))
-    else:
-        scaled = np.linalg.solve(covariance, np.broadcast_to(powers, (covariance.shape[0], *powers.shape)))
-        weights = np.linalg.solve(powers.T @ scaled, np.swapaxes(scaled, 1, 2))
-    return weights / (unit ** np.arange(degree + 1))[:, None]
-
-
-@dataclass(frozen=True)
-class Extrapolation:
-    """The deviation extrapolated to infinite size, at every point.
-
-    Attributes
-    ----------
-    deviation : ndarray, shape (points,)
-        The extrapolated deviation.
-    error : ndarray, shape (points,)
-        Its error: statistical error, and the first neglected term, added in quadrature.
-    statistical : ndarray, shape (points,)
-        The part of the error that comes from the runs.
-    weights : ndarray, shape (points, sizes)
-        ``deviation = sum(weights * deviations)``.
-    length : ndarray, shape (points,)
-        The length L, equal for all points of a variable.
-    """
-
-    deviation: np.ndarray
-    error: np.ndarray
-    statistical: np.ndarray
-    weights: np.ndarray
-    length: np.ndarray
-
-
-def extrapolate(
-    inverse: np.ndarray, deviations: np.ndarray, variances: np.ndarray, labels: np.ndarray, times: np.ndarray
-) -> Extrapolation:
-    """Extrapolate the deviations to h = 0.
-
-    Two sizes determine a line, three and more a parabola; the next term is in the error.
-
-    Parameters
-    ----------
-    inverse : ndarray, shape (sizes,)
-        Inverse sizes, at least two, all different.
-    deviations, variances : ndarray, shape (sizes, points)
-        Mean deviation of every size and the square of its standard error, positive.
-    labels : ndarray of int, shape (points,)
-        The variable of every point.
-    times : ndarray, shape (points,)
-        The time of every point, increasing within a variable.
-    """
-    sizes, points = deviations.shape
-    degree = min(sizes - 1, 2)
-    covariance = np.zeros((points, sizes, sizes))
-    covariance[:, range(sizes), range(sizes)] = variances.T
-    slope = np.einsum("ps,sp->p", polynomial_weights(inverse, 1, covariance)[:, 1], deviations)
-    length = _length(inverse, deviations, variances, covariance, labels, degree)
-    neglected = _envelope(np.abs(slope), labels, times) * length**degree
-    term = inverse ** (degree + 1)
-    if sizes > degree + 1:
-        covariance += (neglected**2)[:, None, None] * np.outer(term, term)
-    weights = polynomial_weights(inverse, degree, covariance)[:, 0]
-    statistical = np.sqrt(np.einsum("ps,sp->p", weights**2, variances))
-    remainder = neglected * np.abs(weights @ term)
-    return Extrapolation(
-        np.einsum("ps,sp->p", weights, deviations), np.hypot(statistical, remainder), statistical, weights, length
-    )
-
-
-def _envelope(values: np.ndarray, labels: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the largest value of the same variable between half and twice the time.
-
-    Where a coefficient passes through zero the next one does not: its neighbours tell its magnitude.
-    """
-    largest = np.empty_like(values)
-    for label in np.unique(labels):
-        here = np.flatnonzero(labels == label)
-        first = np.searchsorted(times[here], times[here] / 2)
-        last = np.searchsorted(times[here], times[here] * 2, side="right")
-        for i, a, b in zip(here, first, last):
-            largest[i] = values[here[a:b]].max()
-    return largest
-
-
-def _length(
-    inverse: np.ndarray,
-    deviations: np.ndarray,
-    variances: np.ndarray,
-    covariance: np.ndarray,
-    labels: np.ndarray,
-    degree: int,
-) -> np.ndarray:
-    """Return L = |c2/c1| per variable, at most the smallest size (where the expansion would fail)."""
-    limit = 1 / inverse.max()
-    if degree < 2:
-        # Two sizes say nothing about c2: its term is taken as half the leading one at the smallest size.
-        return np.full(labels.size, 0.5 * limit)
-    weights = polynomial_weights(inverse, 2, covariance)
-    first = np.einsum("ps,sp->p", weights[:, 1], deviations)
-    second = np.einsum("ps,sp->p", weights[:, 2], deviations)
-    noise = np.einsum("ps,sp->p", weights[:, 2] ** 2, variances)
-    length = np.empty(labels.size)
-    for label in np.unique(labels):
-        here = labels == label
-        # The expected square of a noisy coefficient exceeds the square of the true one by its variance.
-        excess = max(float(((second[here] ** 2 - noise[here]) / noise[here]).sum()), 0.0)
-        reference = float((first[here] ** 2 / noise[here]).sum())
-        length[here] = min(np.sqrt(excess / reference), limit) if excess > 0 else 0.0
-    return length
 
 
 def critical_normal(residuals: np.ndarray, freedom: float, level: float) -> float:
@@ -303,12 +165,9 @@ def fit_exponent(
         return float("nan"), float("nan")
     size = np.array([one.size for one in samples], dtype=float)
     delta, noise, curvature = deviations[:, clear], variances[:, clear], length[clear] / size[:, None]
-    covariance = np.einsum("sp,tp->pst", curvature, curvature)
-    covariance[:, range(size.size), range(size.size)] += (noise / delta**2).T
     design = np.stack([np.ones_like(size), np.log(size)], axis=1)
-    scaled = np.linalg.solve(covariance, np.broadcast_to(design, (covariance.shape[0], *design.shape)))
-    information = np.linalg.inv(design.T @ scaled)
-    rows = (information @ np.swapaxes(scaled, 1, 2))[:, 1]
+    weights, widths = fit_weights(design, np.sqrt(noise) / np.abs(delta), curvature[None])
+    rows, widths = weights[:, 1], widths[:, 1]
 
     def error_of(weights: np.ndarray) -> float:
         """Error of ``sum(weights * log|delta|)``, weights of shape (points, sizes)."""
@@ -322,16 +181,16 @@ def fit_exponent(
     groups = [labels[clear] == label for label in np.unique(labels[clear])]
     pooled = []
     for group in groups:
-        share = np.where(group, 1 / information[:, 1, 1], 0.0)
+        share = np.where(group, 1 / widths, 0.0)
         pooled.append(rows * (share / share.sum())[:, None])
     slopes = np.array([float((row.T * np.log(np.abs(delta))).sum()) for row in pooled])
     # Below a hundredth the exponent of one variable says nothing about those of the others.
     within = np.maximum([error_of(row) for row in pooled], 1e-4)
     between = _variance_between(slopes, within)
-    weights = 1 / (within + between)
-    weights /= weights.sum()
-    joint = np.einsum("g,gps->ps", weights, np.array(pooled))
-    return float(weights @ slopes), float(np.sqrt(error_of(joint) + between * (weights**2).sum()))
+    shares = 1 / (within + between)
+    shares /= shares.sum()
+    joint = np.einsum("g,gps->ps", shares, np.array(pooled))
+    return float(shares @ slopes), float(np.sqrt(error_of(joint) + between * (shares**2).sum()))
 
 
 def _variance_between(values: np.ndarray, variances: np.ndarray) -> float:

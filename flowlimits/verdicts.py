@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import statistics
+from .extrapolation import Extrapolation, extrapolate
 from .points import Points
 from .statistics import Sample
 
@@ -48,7 +49,7 @@ class Judgement:
     judged: np.ndarray
     size: int = 0
     relative: float = np.nan
-    extrapolation: statistics.Extrapolation | None = None
+    extrapolation: Extrapolation | None = None
     exponent: float = np.nan
     exponent_error: float = np.nan
 
@@ -106,7 +107,8 @@ def one_size(
     plausible = FINITE_SIZE * scale / width + FLUCTUATION * spread[points.labels] ** 2 / scale
     beyond = (ratio > 1) & (np.abs(deviation) - allowed * error > plausible)
     index = int(np.where(beyond, ratio, 0.0).argmax() if beyond.any() else ratio.argmax())
-    relative = float(np.abs(deviation[index]) * width / scale[index])
+    surplus = max(0.0, float(np.abs(deviation[index]) - allowed[index] * error[index])) if judged[index] else 0.0
+    relative = surplus * width / float(scale[index])
     if beyond.any():
         verdict, passed = "differs", False
     elif ratio[index] > 1 or not judged.any():
@@ -139,7 +141,7 @@ def several_sizes(
     variances = np.array([one.error**2 for one in samples]) + floor**2
     inverse = np.array([1 / one.size for one in samples])
     freedom = np.array([one.freedom for one in samples])
-    limit = statistics.extrapolate(inverse, deviations, variances, points.labels, points.point_times)
+    limit = extrapolate(inverse, deviations, variances, points.labels, points.point_times)
     judged = _judged(samples)
     pointwise = statistics.welch_freedom(limit.weights.T**2 * variances, freedom)
     residuals = np.vstack([limit.weights[:, i] * one.residuals for i, one in enumerate(samples)])

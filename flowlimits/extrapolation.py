@@ -1,0 +1,157 @@
+r"""The extrapolation of deviations to infinite size, with what it neglects in its error.
+
+The mean deviation of the runs from the limit is expanded in the inverse size :math:`h = 1/d`,
+
+.. math:: \Delta(h) = \delta + c_1 h + c_2 h^2 + c_3 h^3 + \dots
+
+and :math:`\delta = 0` is what a right theory claims.  Terms beyond the fitted ones are not dropped but
+bounded: coefficients are taken to grow like those of a geometric series, :math:`|c_{n+1}| = L |c_n|`, with a
+length :math:`L` fitted per variable, and what that leaves open enters the error of :math:`\delta`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def fit_weights(design: np.ndarray, errors: np.ndarray, nuisance: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    r"""Weights of a linear least-squares fit at every point: ``coefficients = weights @ values``.
+
+    Parameters
+    ----------
+    design : ndarray, shape (sizes, k)
+        Values of the k fitted functions at every size.
+    errors : ndarray, shape (sizes, points)
+        Errors of the values, positive.
+    nuisance : ndarray, shape (m, sizes, points), optional
+        Further functions whose coefficients are not free but have expectation 0 and variance 1.
+
+    Returns
+    -------
+    weights : ndarray, shape (points, k, sizes)
+    variances : ndarray, shape (points, k)
+        Variances of the coefficients, that of the nuisance included.
+    """
+    sizes, free = design.shape
+    bound = 0 if nuisance is None else len(nuisance)
+    # Conditions on the nuisances are further rows; their covariance would be singular beside tiny errors.
+    matrix = np.zeros((errors.shape[1], sizes + bound, free + bound))
+    matrix[:, :sizes, :free] = design / errors.T[:, :, None]
+    if nuisance is not None:
+        matrix[:, :sizes, free:] = np.moveaxis(nuisance / errors, (0, 1, 2), (2, 1, 0))
+        matrix[:, range(sizes, sizes + bound), range(free, free + bound)] = 1.0
+    q, r = np.linalg.qr(matrix)
+    inverse = np.linalg.inv(r)
+    weights = (inverse @ np.swapaxes(q, 1, 2))[:, :free, :sizes] / errors.T[:, None, :]
+    return weights, (inverse**2).sum(axis=2)[:, :free]
+
+
+def _powers(inverse: np.ndarray, degree: int) -> np.ndarray:
+    """Powers of h in units of the smallest h, shape (sizes, degree + 1)."""
+    return (inverse[:, None] / inverse.min()) ** np.arange(degree + 1)
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """The deviation extrapolated to infinite size, at every point.
+
+    Attributes
+    ----------
+    deviation : ndarray, shape (points,)
+        The extrapolated deviation.
+    error : ndarray, shape (points,)
+        Its error: statistical error and neglected terms, added in quadrature.
+    statistical : ndarray, shape (points,)
+        The part of the error that comes from the runs.
+    weights : ndarray, shape (points, sizes)
+        ``deviation = sum(weights * deviations)``.
+    length : ndarray, shape (points,)
+        The length L, equal for all points of a variable.
+    """
+
+    deviation: np.ndarray
+    error: np.ndarray
+    statistical: np.ndarray
+    weights: np.ndarray
+    length: np.ndarray
+
+
+def extrapolate(
+    inverse: np.ndarray, deviations: np.ndarray, variances: np.ndarray, labels: np.ndarray, times: np.ndarray
+) -> Extrapolation:
+    """Extrapolate the deviations to h = 0.
+
+    Two sizes determine a line, three and more a parabola; further terms are in the error.
+
+    Parameters
+    ----------
+    inverse : ndarray, shape (sizes,)
+        Inverse sizes, at least two, all different.
+    deviations, variances : ndarray, shape (sizes, points)
+        Mean deviation of every size and the square of its standard error, positive.
+    labels : ndarray of int, shape (points,)
+        The variable of every point.
+    times : ndarray, shape (points,)
+        The time of every point, increasing within a variable.
+    """
+    degree = min(inverse.size - 1, 2)
+    errors = np.sqrt(variances)
+    slope = np.einsum("ps,sp->p", fit_weights(_powers(inverse, 1), errors)[0][:, 1], deviations)
+    leading = _envelope(np.abs(slope), labels, times)
+    # The smallest size bounds the length: beyond it the expansion would fail there.
+    length = np.full(labels.size, 1 / inverse.max())
+    if degree == 2:
+        # Sizes in excess of three make the second pass better than the first, which allows for too much.
+        for _ in range(2):
+            length = _length(inverse, deviations, errors, labels, _neglected(inverse, leading, length, degree))
+    else:
+        length *= 0.5  # two sizes say nothing about c2
+    neglected = _neglected(inverse, leading, length, degree)
+    weights = fit_weights(_powers(inverse, degree), errors, neglected)[0][:, 0]
+    statistical = np.sqrt(np.einsum("ps,sp->p", weights**2, variances))
+    remainder = np.sqrt((np.einsum("ps,nsp->np", weights, neglected) ** 2).sum(axis=0))
+    return Extrapolation(
+        np.einsum("ps,sp->p", weights, deviations), np.hypot(statistical, remainder), statistical, weights, length
+    )
+
+
+def _envelope(values: np.ndarray, labels: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return the largest value of the same variable between half and twice the time.
+
+    Where a coefficient passes through zero the next one does not: its neighbours tell its magnitude.
+    """
+    largest = np.empty_like(values)
+    for label in np.unique(labels):
+        here = np.flatnonzero(labels == label)
+        first = np.searchsorted(times[here], times[here] / 2)
+        last = np.searchsorted(times[here], times[here] * 2, side="right")
+        for i, a, b in zip(here, first, last):
+            largest[i] = values[here[a:b]].max()
+    return largest
+
+
+def _neglected(inverse: np.ndarray, leading: np.ndarray, length: np.ndarray, degree: int) -> np.ndarray:
+    """Return the expected size of every term beyond `degree`, shape (terms, sizes, points)."""
+    unit = inverse.min()
+    orders = range(degree + 1, max(inverse.size, degree + 1) + 1)
+    return np.stack([np.outer((inverse / unit) ** n, leading * (length * unit) ** (n - 1)) for n in orders])
+
+
+def _length(
+    inverse: np.ndarray, deviations: np.ndarray, errors: np.ndarray, labels: np.ndarray, neglected: np.ndarray
+) -> np.ndarray:
+    """Return L = |c2/c1| per variable, at most the smallest size."""
+    limit = 1 / inverse.max()
+    weights = fit_weights(_powers(inverse, 2), errors, neglected)[0]
+    first, second = (np.einsum("ps,sp->p", weights[:, i], deviations) for i in (1, 2))
+    noise = np.einsum("ps,sp->p", weights[:, 2] ** 2, errors**2)
+    length = np.empty(labels.size)
+    for label in np.unique(labels):
+        here = labels == label
+        # The expected square of a noisy coefficient exceeds the square of the true one by its variance.
+        excess = max(float(((second[here] ** 2 - noise[here]) / noise[here]).sum()), 0.0)
+        reference = float((first[here] ** 2 / noise[here]).sum())
+        length[here] = min(np.sqrt(excess / reference) / inverse.min(), limit) if excess > 0 else 0.0
+    return length
