@@ -241,7 +241,8 @@ def advance(
             speed[i] = (gamma + gamma_0) * math.exp(h * points[i])
             if steps == 0:
                 Q[i] = 0.0
-                theta[i] = 0.0 if gaussian else math.log(4 * gammas[i])
+                offset = 4 * reference * gammas[i]
+                theta[i] = offset if gaussian else math.log(4 * gammas[i]) - offset
             else:
                 Q[i] = speed[i] * (extrapolate(before_u, before_rate, u + h * points[i]) - rate)
                 theta[i] = extrapolate(before_u, before_theta, u + h * points[i])

@@ -163,7 +163,8 @@ def observe(z, q, bounded, v, eps, s, omega, theta, gaussian, rank, ell, nu, off
         b += q[j] * z[j] * zeta
         D_Z -= q[j] * z[j] * gap
         B += q[j] * s[j] * omega[j]
-    xi = 4 * mixed / (by_log_x - B)
+    # Once everything is learnt, what is left may underflow.
+    xi = 4 * mixed / (by_log_x - B) if mixed > 0 else 0.0
     spread = -0.25 * xi * mixed
     kappa = D_Z / a
     distance = spread

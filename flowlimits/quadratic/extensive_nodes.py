@@ -1,0 +1,91 @@
+r"""Nodes for a Marchenko-Pastur teacher, as many as a solution needs at its last time.
+
+In the angle of `spectrum.marchenko_pastur_angle` the square-root edges are smooth.  Three places remain: the lower edge, where the law has
+a pole nearby at ratios close to one and where :math:`e^{-4 z\gamma}` varies on the scale :math:`1/\gamma`; and, for a student of lower
+rank than the teacher, the critical quantile with the rank of the student above it, where :math:`\omega(z)` becomes a step of width
+:math:`1/\gamma`.  Panels of Gauss-Legendre nodes are halved until each is as short as its distance from these places.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .spectrum import Spectrum, marchenko_pastur_angle, marchenko_pastur_edges
+
+
+def refined_nodes(
+    spectrum: Spectrum, student_rank: float, gamma: float, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return positive nodes and weights of a Marchenko-Pastur law.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of kind "marchenko_pastur".
+    student_rank : float
+        Rank per dimension of the student.
+    gamma : float
+        The last time, on the clock gamma.
+    tolerance : float
+        Relative accuracy of the integrals.
+
+    Returns
+    -------
+    nodes, weights : ndarray, shape (n,)
+        The weights sum to the rank per dimension of the law.
+    """
+    ratio = float(spectrum.ratio or 1.0)
+    low, high = marchenko_pastur_edges(ratio)
+    half = (high - low) / 2
+    pace = max(gamma * spectrum.scale, 1.0)
+    # The law itself varies on the scale `pole`; e^{-4 z gamma} needs less only while 4 low gamma is below a hundred.
+    pole = math.sqrt(2 * low / half)
+    finest = max(min(pole or math.inf, math.sqrt(1 / (4 * pace * half))), pole / 8, 1e-8)
+    critical = critical_angle(ratio, student_rank)
+    width = math.inf
+    if critical > 0:
+        width = math.pi / (4 * pace * half * max(math.sin(critical), 1e-3))
+
+    edges = [0.0]
+    stack = [(critical, math.pi), (0.0, critical)] if critical > 0 else [(0.0, math.pi)]
+    while stack:
+        a, b = stack.pop()
+        allowed = min(math.pi / 4, max(a, finest))
+        if critical > 0:
+            allowed = min(allowed, max(2 * min(abs(a - critical), abs(b - critical)), width))
+        if b - a > 1.01 * allowed:
+            stack += [(0.5 * (a + b), b), (a, 0.5 * (a + b))]
+        else:
+            edges.append(b)
+    count = min(max(round(2 - math.log10(tolerance)), 6), 16)
+    theta, weights = panels(np.array(edges), count)
+    values, density = marchenko_pastur_angle(ratio, theta)
+    mass = weights * density
+    return values * spectrum.scale, mass * (spectrum.rank / mass.sum())
+
+
+def panels(edges: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `count` Gauss-Legendre nodes and weights on every interval between `edges`."""
+    roots, weights = np.polynomial.legendre.leggauss(count)
+    lengths = np.diff(edges)[:, None]
+    return (edges[:-1, None] + lengths * (roots + 1) / 2).ravel(), (lengths * weights / 2).ravel()
+
+
+def critical_angle(ratio: float, student_rank: float) -> float:
+    """Return the angle with the mass `student_rank` above it; 0 if the student has the rank of the teacher or more."""
+    if student_rank >= min(ratio, 1.0) * (1 - 1e-13):
+        return 0.0
+    theta, weights = panels(math.pi * np.linspace(0, 1, 41) ** 2, 16)
+    mass = weights * marchenko_pastur_angle(ratio, theta)[1]
+    above = np.append(np.cumsum(mass[::-1])[::-1], 0.0)
+    guess = float(np.interp(student_rank, above[::-1], np.append(theta, math.pi)[::-1]))
+    for _ in range(20):
+        theta, weights = panels(guess + (math.pi - guess) * np.linspace(0, 1, 11), 16)
+        values = marchenko_pastur_angle(ratio, np.append(theta, guess))[1]
+        step = (weights @ values[:-1] - student_rank) / values[-1]
+        guess = min(max(guess + step, 0.5 * guess), 0.5 * (guess + math.pi))
+        if abs(step) <= 4e-16 * math.pi:
+            break
+    return guess

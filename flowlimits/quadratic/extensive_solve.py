@@ -1,0 +1,210 @@
+"""From a problem of extensive widths to arrays, through the compiled steps: nodes, constants, failures."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import extensive_explicit, extensive_steps, subordination
+from .extensive_nodes import critical_angle, refined_nodes
+from .spectrum import Spectrum, marchenko_pastur_angle
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .extensive import ExtensiveQuadratic
+
+#: The steps are taken at a tenth of the tolerance: measured errors of risk and misalignment are then far below it.
+SHARPENING = 0.1
+#: Below this the steps would follow round-off.
+SHARPEST = 1e-11
+#: Ratios closer than this count as equal: their difference is round-off.
+EQUAL = 1e-14
+
+
+@dataclass
+class Teacher:
+    """Nodes of the teacher with mean one, and the constants of the subordination equation."""
+
+    z: np.ndarray
+    q: np.ndarray
+    low: np.ndarray
+    delta: float
+    reference: float
+
+
+@dataclass
+class Start:
+    """Law of the start scaled to mean one, its mean, its rank per dimension and its relative variance."""
+
+    gaussian: bool
+    rank: float
+    ell: np.ndarray
+    nu: np.ndarray
+    mean: float
+    variance: float
+
+
+@dataclass
+class Solution:
+    """Rows of observables (columns of `subordination`) at positive times gamma, and how they were computed."""
+
+    rows: np.ndarray
+    kept: np.ndarray
+    teacher: Teacher
+    start: Start
+    provenance: dict[str, Any]
+
+
+def start_of(problem: ExtensiveQuadratic) -> Start:
+    """Return the start: Gaussian ones through their equation (Q14), all others through positive nodes."""
+    ratio, start = problem.student_ratio, problem.start
+    nothing = np.zeros(0)
+    if start == "gaussian":
+        return Start(True, ratio, nothing, nothing, 1.0, 1 / ratio)
+    if isinstance(start, Spectrum):
+        if start.kind == "marchenko_pastur" and start.refine:
+            return Start(True, float(start.ratio or 1.0), nothing, nothing, start.scale, 1 / float(start.ratio or 1.0))
+        positive = start.nodes > 0
+        ell, nu = start.nodes[positive] / start.mean, start.weights[positive]
+        return Start(False, start.rank, ell.copy(), nu.copy(), start.mean, max(math.fsum(nu * ell**2) - 1, 0.0))
+    rank = min(ratio, 1.0)
+    return Start(False, rank, np.array([1 / rank]), np.array([rank]), 1.0, 1 / rank - 1)
+
+
+def teacher_of(teacher: Spectrum, start: Start, gamma: float, tolerance: float) -> Teacher:
+    """Return the teacher's nodes, refined where the spectrum allows it, for solutions up to `gamma`."""
+    student_rank = min(start.rank, 1.0)
+    if teacher.refine:
+        z, q = refined_nodes(teacher, student_rank, gamma, tolerance)
+        if teacher.zero_weight > 0:
+            z, q = np.append(0.0, z), np.append(teacher.zero_weight, q)
+    else:
+        z, q = teacher.nodes.copy(), teacher.weights.copy()
+    z = z / math.fsum(q * z)
+
+    # An eigenvalue too small to act until the last time counts as zero.
+    low = 4 * z * gamma < 0.1
+    high_weight = teacher.rank if np.array_equal(low, z == 0) else math.fsum(q[~low])
+    delta = start.rank - high_weight
+    reference = 0.0
+    if student_rank < high_weight - EQUAL:
+        angle = critical_angle(float(teacher.ratio or 1.0), student_rank) if teacher.refine else 0.0
+        if angle > 0:
+            reference = float(marchenko_pastur_angle(float(teacher.ratio or 1.0), np.array([angle]))[0][0]) * teacher.scale
+        else:
+            above = np.cumsum(q[::-1])[::-1]
+            reference = float(z[np.flatnonzero(above >= student_rank * (1 - 1e-12))[-1]])
+    return Teacher(z, q, low, 0.0 if abs(delta) < EQUAL else delta, reference)
+
+
+def integrate(
+    problem: ExtensiveQuadratic,
+    gammas: np.ndarray,
+    rtol: float,
+    max_steps: int,
+    keep: bool,
+    teacher: Teacher | None = None,
+) -> Solution:
+    """Solve at positive times `gammas` (on the clock gamma = 2 tau); a continuous teacher is refined to `rtol`.
+
+    The quadrature error is measured by a second solution with three nodes fewer on each panel, unless the nodes are
+    given by `teacher`.
+    """
+    began = time.perf_counter()
+    asked = max(1e-2 * rtol, 1e-13)
+    solution = _integrate(problem, gammas, rtol, max_steps, keep, asked, teacher)
+    if problem.teacher.refine and gammas.size and teacher is None and solution.provenance.get("status", 0) == 0:
+        coarse = _integrate(problem, gammas, rtol, max_steps, False, 1e3 * asked, None)
+        error = _difference(coarse.rows, solution.rows)
+        solution.provenance["quadrature_error"] = error
+        if error > 10 * rtol:
+            warnings.warn(
+                f"The nodes of the teacher resolve risk and misalignment to {error:.1e}, and rtol={rtol:g} was asked.",
+                stacklevel=4,
+            )
+    solution.provenance["wall_time"] = time.perf_counter() - began
+    return solution
+
+
+def _difference(rows: np.ndarray, others: np.ndarray) -> float:
+    columns = [subordination.RISK, subordination.MISALIGNMENT]
+    size = np.maximum(np.abs(others[:, columns]), extensive_steps.FLOOR)
+    with np.errstate(invalid="ignore"):
+        return float(np.nanmax(np.abs(rows[:, columns] - others[:, columns]) / size, initial=0.0))
+
+
+def _integrate(
+    problem: ExtensiveQuadratic,
+    gammas: np.ndarray,
+    rtol: float,
+    max_steps: int,
+    keep: bool,
+    accuracy: float,
+    teacher: Teacher | None,
+) -> Solution:
+    start = start_of(problem)
+    if teacher is None:
+        teacher = teacher_of(problem.teacher, start, float(gammas[-1]) if gammas.size else 1.0, accuracy)
+    rows = np.full((gammas.size, subordination.COLUMNS), np.nan)
+    kept = np.full((gammas.size, 2, teacher.z.size if keep else 0), np.nan)
+    common = (teacher.z, teacher.q, teacher.low, teacher.delta, teacher.reference)
+    common += (start.gaussian, start.rank, start.ell, start.nu)
+    provenance: dict[str, Any] = {"rtol": rtol, "nodes": teacher.z.size}
+    solution = Solution(rows, kept, teacher, start, provenance)
+    if problem.activation == "centred":
+        provenance["method"] = "explicit"
+        provenance["evaluations"] = 0
+        if gammas.size:
+            provenance["evaluations"] = extensive_explicit.evaluate(
+                gammas, *common, math.log(start.mean), problem.weight_decay, rows, kept
+            )
+        return solution
+    tolerance = min(max(SHARPENING * rtol, SHARPEST), 1e-4)
+    rate = -2 * start.variance
+    size = 2 * math.fsum(teacher.q * np.abs(teacher.z - 1)) + 2 * start.variance
+    status, steps, rejected, evaluations = extensive_steps.advance(
+        gammas, *common, *extensive_steps.radau_tables(), tolerance, max_steps, rate, size, rows, kept
+    )
+    provenance.update(method="collocation", steps=steps, rejected=rejected, evaluations=evaluations)
+    provenance["status"] = status
+    return solution
+
+
+def failure(status: int, dataset: xr.Dataset, solution: Solution) -> Exception:
+    """Return the error of a solution that stopped early; its attribute `partial` holds the finished part."""
+    from ..ode.solution import IntegrationError, Report, Status, message_of
+
+    finished = np.isfinite(dataset["risk"].values)
+    times = dataset["time"].values[finished]
+    reached = float(times[-1]) if times.size else 0.0
+    reason = Status.TOO_MANY_STEPS if status == extensive_steps.TOO_MANY_STEPS else Status.STEP_TOO_SMALL
+    advice = {Status.TOO_MANY_STEPS: "Raise `max_steps` or loosen `rtol`.", Status.STEP_TOO_SMALL: "Loosen `rtol`."}
+    message = message_of(reason, reached, advice)
+    details = solution.provenance
+    report = Report(
+        status=reason,
+        method=str(details["method"]),
+        switches=(),
+        steps=details["steps"],
+        rejected=details["rejected"],
+        evaluations=details["evaluations"],
+        jacobians=details["evaluations"],
+        factorisations=details["evaluations"],
+        reached=reached,
+        wall_time=details["wall_time"],
+        rtol=details["rtol"],
+        atol=0.0,
+        event_times=np.empty(0),
+        crossings=(),
+        event_states=(),
+        message=message,
+    )
+    error = IntegrationError(message, times, solution.rows[: times.size], report)
+    error.partial = dataset.isel(time=finished)
+    return error
