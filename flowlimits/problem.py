@@ -31,6 +31,10 @@ class Description:
         copy.flags.writeable = False
         object.__setattr__(self, name, copy)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle the fields alone, and nothing that was computed from them."""
+        return self._fields()
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy or a pickle, in which NumPy forgets that arrays are read-only."""
         for name, value in state.items():

@@ -56,7 +56,7 @@ def _simulate_options(problem: str) -> list[click.Option]:
     return [
         *size,
         times_option(),
-        *runs_options(),
+        *(runs_options() if size else []),
         click.Option(["--method"], help="Exact flow by default; gd is gradient descent with a finite step."),
         click.Option(["--step"], type=float, help="Step of gradient descent."),
         observables_option(),

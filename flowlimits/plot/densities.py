@@ -69,7 +69,7 @@ def spectrum(
     values = _eigenvalues(runs, instant)
     if values is not None:
         loose, found = _split(values, positions)
-        _histogram(axes, loose, values, energies, bins, _runs_label(runs, values))
+        _histogram(axes, loose, values, energies[density > 1e-3 * density.max()], bins, _runs_label(runs, values))
     axes.plot(energies, density, color=style.THEORY, lw=1.2, label="limit", zorder=3)
     axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
     if positions.size:
@@ -135,11 +135,12 @@ def _split(values: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _histogram(
-    axes: Axes, loose: np.ndarray, values: np.ndarray, energies: np.ndarray, bins: int | None, label: str
+    axes: Axes, loose: np.ndarray, values: np.ndarray, support: np.ndarray, bins: int | None, label: str
 ) -> None:
     if not loose.size:
         return
-    low, high = min(loose.min(), energies.min()), max(loose.max(), energies.max())
+    shown = np.concatenate([loose, support])
+    low, high = shown.min(), shown.max()
     count = bins or int(np.clip(2 * loose.size ** (1 / 3), 12, 80))
     edges = np.linspace(low, high, count + 1)
     heights, _ = np.histogram(loose, edges)

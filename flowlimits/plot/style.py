@@ -96,7 +96,7 @@ def formula(symbol: str) -> str:
 def variable_label(dataset: xr.Dataset, name: Hashable) -> str:
     """Return the axis label of a variable: what it is, its symbol, and its scale where it has one."""
     attributes = dataset[name].attrs
-    words = str(attributes.get("long_name") or str(name).replace("_", " "))
+    words = str(attributes.get("long_name") or str(name).replace("_", " ")).partition(",")[0]
     symbol = formula(str(attributes.get("symbol", "")))
     return f"{words}  {symbol}" if symbol else words
 
