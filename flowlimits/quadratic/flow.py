@@ -1,0 +1,219 @@
+"""The exact population gradient flow of a quadratic two-layer network at finite dimension and width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .. import checks, streams
+from ..problem import Problem
+from ..results import Variable
+from .flow_solve import VARIABLES, Flow, Options, solve_problem
+from .flow_start import teacher_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ACTIVATIONS = ("square", "centred")
+COVARIANCE = "inputs are standard Gaussian here. Absorb a covariance C into the weights: W C^(1/2) and W_star C^(1/2) have the same risk, but another flow."
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class QuadraticFlow(Problem):
+    r"""Gradient flow on the population risk of a network of squares that learns another, exact at any dimension.
+
+    Student :math:`f(x) = \frac1p\sum_i (w_i\cdot x)^2/d`, teacher :math:`f_\star` alike, standard Gaussian inputs, risk
+    :math:`\frac12\mathbb E(f-f_\star)^2`, flow :math:`\dot W = -p\,d\,\nabla_W\,\text{risk} - \text{weight\_decay}\,W` on the clock t:
+    equations (Q1) to (Q9) of `docs/theory.md`.  Nothing here is asymptotic.
+
+    Parameters
+    ----------
+    W : array_like, shape (p, d)
+        Weights of the student at the start.
+    W_star : array_like, shape (k, d)
+        Weights of the teacher.
+    activation : {"square", "centred"}, optional
+        "centred" subtracts from each unit its mean over the inputs, |w|^2/d.
+    weight_decay : float, optional
+        Not negative.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a value is not finite, `activation` is unknown or `weight_decay` is negative.
+    TypeError
+        If an argument is of the wrong kind, or a feature is asked for that is not here.
+
+    Notes
+    -----
+    W = 0 is stationary; there, and for W_star = 0, the overlap is 0/0 and its variables are NaN.  Only the products
+    W^T W and W_star^T W_star matter: rotations of the units change nothing.
+    """
+
+    W: np.ndarray
+    W_star: np.ndarray
+    activation: str = "square"
+    weight_decay: float = 0.0
+
+    clock: ClassVar[str] = "t"
+    kind: ClassVar[str] = "exact"
+    variables: ClassVar[dict[str, Variable]] = VARIABLES
+    papers: ClassVar[tuple[str, ...]] = ("martin2024",)
+
+    def __new__(cls, *arguments: Any, **fields: Any) -> QuadraticFlow:
+        known = ("W", "W_star", "activation", "weight_decay")
+        checks.unknown_arguments(
+            "QuadraticFlow", [name for name in fields if name not in known], known, {"covariance": COVARIANCE}
+        )
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        W = checks.array("W", self.W, ("p", "d"))
+        W_star = checks.array("W_star", self.W_star, ("k", "d"))
+        if W.shape[1] != W_star.shape[1]:
+            raise ValueError(
+                f"Arguments `W` and `W_star` must have the same number of columns, the dimension, but have {W.shape[1]} and {W_star.shape[1]}."
+            )
+        self._freeze("W", W)
+        self._freeze("W_star", W_star)
+        checks.choice("activation", self.activation, ACTIVATIONS)
+        object.__setattr__(self, "weight_decay", checks.number("weight_decay", self.weight_decay, nonnegative=True))
+
+    @classmethod
+    def orthonormal(
+        cls, dimension: int, student_width: int, teacher_width: int, *, rng: Any = None, **physics: Any
+    ) -> QuadraticFlow:
+        r"""Return the flow of random weights with orthogonal rows, :math:`W W^\top = d\,I` (Haar); columns if there are more rows.
+
+        Parameters
+        ----------
+        dimension, student_width, teacher_width : int
+            d, p and k.
+        rng : None, int, SeedSequence or Generator, optional
+            Source of the random numbers.
+        **physics
+            `activation` and `weight_decay`.
+        """
+        return cls._drawn(orthonormal_rows, dimension, student_width, teacher_width, rng, physics)
+
+    @classmethod
+    def gaussian(
+        cls, dimension: int, student_width: int, teacher_width: int, *, rng: Any = None, **physics: Any
+    ) -> QuadraticFlow:
+        """Return the flow of random weights with independent standard Gaussian entries; arguments as in `orthonormal`."""
+        return cls._drawn(gaussian_rows, dimension, student_width, teacher_width, rng, physics)
+
+    @classmethod
+    def _drawn(cls, draw, dimension, student_width, teacher_width, rng, physics) -> QuadraticFlow:
+        d = checks.integer("dimension", dimension, minimum=1)
+        p = checks.integer("student_width", student_width, minimum=1)
+        k = checks.integer("teacher_width", teacher_width, minimum=1)
+        generator = streams.generators(streams.root(rng), 1)[0]
+        return cls(draw(generator, p, d), draw(generator, k, d), **physics)
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of the inputs."""
+        return self.W.shape[1]
+
+    def _flow(self) -> Flow:
+        p, d = self.W.shape
+        teacher = teacher_of(self.W_star.T / np.sqrt(self.W_star.size))
+        return Flow(self.W.T / np.sqrt(p * d), teacher, self.activation == "square", self.weight_decay)
+
+    def solve(
+        self,
+        times: Any,
+        *,
+        rtol: float = 1e-8,
+        atol: float = 1e-10,
+        method: str = "auto",
+        observables: Any = None,
+        events: Any = (),
+        max_steps: int = 1_000_000,
+        keep_state: bool = False,
+        progress: bool | None = False,
+    ) -> xr.Dataset:
+        """Return the exact flow at the given times.
+
+        Parameters
+        ----------
+        times : array_like, shape (n,)
+            Times on the clock t, increasing, from 0 on.
+        rtol : float, optional
+            Relative tolerance, also of the risk and the misalignment at late times with the method "reduced".
+        atol : float, optional
+            Absolute tolerance of the scalars, or of V.  Below about its square the risk is not resolved by "matrix";
+            by "reduced" it is followed to 1e-30 of its first value and below.
+        method : {"auto", "reduced", "matrix"}, optional
+            "reduced": one scalar per distinct teacher eigenvalue (Q8), with an implicit method at late times;
+            "matrix": direct integration of the weights.  Both are exact; "auto" takes the one that should cost less.
+        observables : sequence of str, optional
+            Variables to return, of risk (always), overlap, misalignment, trace, multiplier, and on request
+            "eigenvalues": all d eigenvalues of Z, increasing.  By default all but the eigenvalues.
+        events : fl.Event or sequence of them, optional
+            Adds `event_time (event)`, the first times at which variables cross values between the start and the last
+            time; a crossing is seen when it separates two neighbouring times.  With ``stop=True`` the result ends there.
+        max_steps : int, optional
+            Most steps of the integrator.
+        keep_state : bool, optional
+            Add the matrix `Z (time, input, input_2)`.
+        progress : bool or None, optional
+            Show a bar; None shows it when it takes more than about two seconds.
+
+        Returns
+        -------
+        xarray.Dataset
+            On the clock t; see `flowlimits.results`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not valid.
+        flowlimits.ode.IntegrationError
+            If the integrator stops early; the finished part is in its attribute `partial`.
+        """
+        options = Options.checked(
+            rtol=rtol, atol=atol, method=method, observables=observables, events=events, max_steps=max_steps,
+            keep_state=keep_state, progress=progress,
+        )  # fmt: skip
+        return solve_problem(self, self._flow(), times, options, kind="exact", dimension=self.dimension)
+
+    def simulate(self, times: Any, *, method: str = "gd", step: float, progress: bool | None = None) -> xr.Dataset:
+        """Return plain gradient descent with a finite step on the population risk, which `solve` is the limit of.
+
+        Parameters
+        ----------
+        times : array_like, shape (n,)
+            Times on the clock t; the values are those after ``round(t / step)`` steps.
+        method : {"gd"}, optional
+            The flow itself is deterministic: see `solve`.
+        step : float
+            Time per step: W <- W - step (p d grad risk + weight_decay W).
+        progress : bool or None, optional
+            Show a bar.
+
+        Returns
+        -------
+        xarray.Dataset
+            With the dimension `run` of length one.
+        """
+        from .descent import simulate_flow
+
+        return simulate_flow(self, times, method=method, step=step, progress=progress)
+
+
+def orthonormal_rows(rng: np.random.Generator, rows: int, dimension: int) -> np.ndarray:
+    """Return Haar weights with W W^T = d I, or W^T W = rows I if there are more rows than columns."""
+    gaussian = rng.standard_normal((max(rows, dimension), min(rows, dimension)))
+    Q, R = np.linalg.qr(gaussian)
+    # Without the signs the law of Q would depend on LAPACK's choice.
+    Q *= np.sign(np.diag(R))
+    return np.sqrt(max(rows, dimension)) * (Q.T if rows <= dimension else Q)
+
+
+def gaussian_rows(rng: np.random.Generator, rows: int, dimension: int) -> np.ndarray:
+    """Return weights with independent standard Gaussian entries."""
+    return rng.standard_normal((rows, dimension))
