@@ -27,6 +27,15 @@ DESCRIPTIONS = {
     "XorMixture": "flowlimits.mixture.xor",
     "Spectrum": "flowlimits.quadratic.spectrum",
     "Event": "flowlimits.events",
+    "GuessAndCheck": "flowlimits.random_networks.guess_and_check",
+    "MarginFlow": "flowlimits.margin.flow",
+    "LinearModel": "flowlimits.margin.models",
+    "NormOnlyModel": "flowlimits.margin.models",
+    "QuadraticModel": "flowlimits.margin.models",
+    "ReLUModel": "flowlimits.margin.models",
+    "SkipReLUModel": "flowlimits.margin.models",
+    "SoftplusModel": "flowlimits.margin.models",
+    "UserModel": "flowlimits.margin.models",
 }
 
 

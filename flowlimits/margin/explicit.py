@@ -1,0 +1,142 @@
+"""Margin flow by explicit steps: models with kinks, and the geometries of steepest descent."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+
+import numpy as np
+
+from ..parallel import Progress
+from .engine import BudgetError, State, Trajectory
+from .equations_explicit import NOT_FINITE, REACHED, RUNNING, STATIONARY, advance
+
+#: No logit moves by more than this in a step; gradient flow and the others, whose zigzag is as wide as a step.
+LOGIT_STEPS = {"l2": 0.25, "linf": 0.1, "l1": 0.1}
+#: Steps between two looks at the clock of the wall.
+SLICE = 100_000
+#: The cost of the horizon is estimated once the flow is this far below the threshold, where the direction has settled.
+SETTLED = 3.0
+
+
+def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: int, progress: bool | None) -> Trajectory:
+    """Return the weights at the losses of `clock` (see `MarginFlow.solve`); `atol` has no meaning here."""
+    run = _Run(state, clock, 10 * math.sqrt(rtol), budget)
+    settled = max(state.clock, state.threshold) + SETTLED
+    run.until(min(settled, clock[-1]), None)
+    sentence = "The loss of the start is below one: there was no first phase."
+    if state.clock < state.threshold:
+        sentence = f"The loss of the start was {math.exp(-state.clock):.4g}: the first phase, until every sample was classified, took the same steps."
+    report = {}
+    if clock[-1] > settled:
+        report["predicted_steps"] = run.announce(progress)
+        bar = Progress(1000, "margin flow", progress)
+        try:
+            run.until(clock[-1], bar)
+        finally:
+            bar.close()
+    report["steps"] = int(run.numbers[2])
+    return Trajectory(run.outputs, run.extras[:, 0], run.extras[:, 1], report, sentence)
+
+
+class _Run:
+    """A flow under way: the arrays that a slice of compiled steps continues."""
+
+    def __init__(self, state: State, clock: np.ndarray, fraction: float, budget: int) -> None:
+        self.state, self.clock, self.fraction, self.budget = state, clock, fraction, budget
+        self.step = LOGIT_STEPS[state.problem.geometry]
+        self.theta = state.start.copy()
+        self.numbers = np.array([0.0, 0.0, 0.0, state.clock])
+        self.vertex = np.full(self.theta.size, np.inf)
+        self.outputs, self.extras = np.zeros((clock.size, self.theta.size)), np.zeros((clock.size, 2))
+        self.done = int(np.searchsorted(clock, state.clock, side="right"))
+        self.outputs[: self.done] = state.start
+        self.best = [state.start]
+        self.speed = 0.0
+
+    def until(self, ell: float, bar: Progress | None) -> None:
+        """Advance to minus log loss `ell`."""
+        state = self.state
+        start = self.numbers[3]
+        # The targets of this stretch, and its end, whose row is dropped unless it was asked for.
+        targets = np.union1d(self.clock[self.clock <= ell], [ell])
+        outputs, extras = np.zeros((targets.size, self.theta.size)), np.zeros((targets.size, 2))
+        done = begin = int(np.searchsorted(targets, start, side="right"))
+        shown = 0
+        while True:
+            before = time.perf_counter(), self.numbers[2]
+            left = int(min(SLICE, self.budget - self.numbers[2]))
+            status, done = advance(
+                state.kind, state.loss, state.geometry, self.theta, state.X, state.y, state.extra, targets, done, self.numbers,
+                self.vertex, outputs, extras, self.fraction, self.step, left,
+            )  # fmt: skip
+            self.best.append(self.theta.copy())
+            steps = self.numbers[2] - before[1]
+            self.speed = steps / max(time.perf_counter() - before[0], 1e-9)
+            if bar is not None:
+                reached = int(1000 * (self.numbers[3] - start) / (ell - start))
+                bar.update(max(0, min(reached, 1000) - shown))
+                shown = max(shown, reached)
+            if status != RUNNING:
+                break
+            if self.numbers[2] >= self.budget:
+                self._give_up(done)
+        if status in (STATIONARY, NOT_FINITE):
+            raise state.no_margin(self.best, -self.numbers[3], "stops" if status == STATIONARY else "diverges")
+        assert status == REACHED
+        for row in range(begin, targets.size):
+            at = np.searchsorted(self.clock, targets[row])
+            if at < self.clock.size and self.clock[at] == targets[row]:
+                self.outputs[at], self.extras[at] = outputs[row], extras[row]
+
+    def _give_up(self, done: int) -> None:
+        if self.numbers[3] <= self.state.threshold:
+            raise self.state.no_margin(self.best, -self.numbers[3], f"still is after max_steps={self.budget} steps")
+        raise BudgetError(
+            f"The flow reached minus log loss {self.numbers[3]:.4g} in max_steps={self.budget} steps: raise `max_steps` or ask for larger losses."
+        )
+
+    def predict(self) -> float:
+        """Return the steps to the last loss: stiffness over squared speed, both nearly constant from here on."""
+        state = self.state
+        _, B, _, p, gradients = state.evaluate(self.theta)
+        G = p @ gradients
+        v, dual = _direction(state.problem.geometry, G)
+        h = self.step / np.abs(gradients @ v).max()
+        if state.problem.geometry == "l2":
+            h = min(h, self.step * dual / (p @ (gradients**2).sum(axis=1)))
+        return float((self.clock[-1] - self.numbers[3]) / (B * dual * h))
+
+    def announce(self, progress: bool | None) -> float:
+        """Predict the cost of the rest; refuse it if beyond the budget, say it if it is long."""
+        steps = self.predict()
+        seconds = steps / max(self.speed, 1.0)
+        if steps + self.numbers[2] > self.budget:
+            raise BudgetError(
+                f"The horizon of minus log loss {self.clock[-1]:.4g} will take about {steps:.2g} steps ({_duration(seconds)}), beyond "
+                f"max_steps={self.budget}: raise `max_steps` or ask for larger losses (the cost is proportional to minus log loss)."
+            )
+        if progress or (progress is None and seconds > 2):
+            sys.stderr.write(
+                f"margin flow: about {steps:.2g} steps, {_duration(seconds)}, to minus log loss {self.clock[-1]:.4g}\n"
+            )
+        return steps
+
+
+def _direction(geometry: str, G: np.ndarray) -> tuple[np.ndarray, float]:
+    if geometry == "l2":
+        norm = float(np.linalg.norm(G))
+        return G / norm, norm
+    if geometry == "linf":
+        return np.sign(G), float(np.abs(G).sum())
+    best = int(np.abs(G).argmax())
+    v = np.zeros_like(G)
+    v[best] = np.sign(G[best])
+    return v, float(abs(G[best]))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

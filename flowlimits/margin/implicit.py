@@ -1,0 +1,114 @@
+"""Margin flow of smooth models by the integrators: the first phase in the weights, the second on the unit sphere."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+
+from .. import ode
+from . import equations_smooth
+from .engine import BudgetError, State, Trajectory
+
+_FIRST = ode.RightHandSide(equations_smooth.first_phase)
+_DIRECTION = ode.RightHandSide(equations_smooth.direction, equations_smooth.direction_jacobian)
+#: The norm is eliminated once the loss is this many e-folds below the value that guarantees positive margins.
+LEAD = 0.1
+
+
+def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: int, progress: bool | None) -> Trajectory:
+    """Return the weights at the losses of `clock` (see `MarginFlow.solve`)."""
+    theta, numbers, ell = state.start, np.zeros(2), state.clock
+    sentence, early, first = (
+        "The loss of the start is below one: there was no first phase.",
+        np.zeros((0, theta.size + 2)),
+        None,
+    )
+    switch = max(ell, state.threshold + LEAD)
+    if ell < switch:
+        early, final, first = _first_phase(state, clock[clock <= switch], switch, rtol, atol, budget)
+        theta, numbers, ell = final[:-2], final[-2:], switch
+        sentence = f"The loss of the start was {math.exp(-state.clock):.4g}: the flow was first followed in the weights, to the loss {math.exp(-ell):.4g}."
+    later = clock[early.shape[0] :]
+    report = {"first_phase": first.provenance() if first else None}
+    rows = [early]
+    if later.size:
+        states, second = _second_phase(state, theta, numbers, ell, later, rtol, atol, budget, progress)
+        rows.append(states)
+        report |= second.provenance()
+    joined = np.concatenate(rows)
+    return Trajectory(joined[:, :-2], joined[:, -2], joined[:, -1], report, sentence)
+
+
+def _parameters(state: State, norm: float) -> np.ndarray:
+    homogeneous = state.problem.model.homogeneous
+    return equations_smooth.parameters(
+        state.kind, state.loss, state.X, state.y, state.extra, state.order, homogeneous, norm
+    )
+
+
+def _first_phase(state: State, targets: np.ndarray, switch: float, rtol: float, atol: float, budget: int):
+    """Return the states (theta, T, path) at the targets and at the switch, with the report."""
+    start = np.concatenate([state.start, np.zeros(2)])
+    wanted = np.unique(np.concatenate([np.linspace(state.clock, switch, 33)[1:], targets])) - state.clock
+    try:
+        times, states, report = ode.integrate(
+            _FIRST, start, wanted, _parameters(state, 1.0), rtol=rtol, atol=atol * max(1.0, np.abs(state.start).max()),
+            max_steps=budget, work_size=equations_smooth.work_size(state.y.size, state.start.size),
+        )  # fmt: skip
+    except ode.IntegrationError as error:
+        seen = [state.start, *error.states[:, :-2]]
+        log_loss = -(state.clock + error.report.reached)
+        raise state.no_margin(seen, log_loss, "stops" if math.isfinite(log_loss) else "fails") from error
+    return states[np.searchsorted(times, targets - state.clock)], states[-1], report
+
+
+def _second_phase(
+    state: State,
+    theta: np.ndarray,
+    numbers: np.ndarray,
+    ell: float,
+    clock: np.ndarray,
+    rtol: float,
+    atol: float,
+    budget: int,
+    progress: bool | None,
+):
+    """Return the states (theta, T, path) at the losses of `clock`, all below that of the start, with the report."""
+    norm = float(np.linalg.norm(theta))
+    power = 2 * state.order - 2
+    begin = math.log1p(ell)
+    wanted = np.log1p(clock)
+    start = np.concatenate([theta / norm, [numbers[0] * norm**power, numbers[1]]])
+    try:
+        _, states, report = ode.integrate(
+            _DIRECTION, start, wanted, _parameters(state, norm), start=begin, rtol=rtol, atol=atol, max_steps=budget,
+            method="radau", work_size=equations_smooth.work_size(state.y.size, theta.size), progress=bool(progress),
+        )  # fmt: skip
+    except ode.IntegrationError as error:
+        reached = math.expm1(error.report.reached)
+        raise BudgetError(
+            f"The flow stopped at minus log loss {reached:.4g} ({error.report.status.value}): raise `max_steps`, loosen `rtol`, or ask for "
+            "larger losses.",
+            error,
+        ) from error
+    for row, value in zip(states, clock):
+        row[:-2] /= np.linalg.norm(row[:-2])
+        scale = _norm_at(state, row[:-2], value, norm)
+        row[:-2] *= scale
+        row[-2] /= scale**power
+    return states, report
+
+
+def _norm_at(state: State, direction: np.ndarray, ell: float, guess: float) -> float:
+    """Return the norm at which weights of this direction have minus log loss `ell`."""
+    log_norm = math.log(guess) if not state.problem.model.homogeneous else 0.0
+    for _ in range(200):
+        theta = math.exp(log_norm) * direction
+        value, B, _, p, gradients = state.evaluate(theta)
+        step = (ell - value) / (B * float(p @ (gradients @ theta)))
+        log_norm += max(-1.0, min(1.0, step))
+        if abs(step) <= 4 * sys.float_info.epsilon:
+            break
+    return math.exp(log_norm)
