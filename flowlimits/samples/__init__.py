@@ -1,0 +1,1 @@
+"""Gradient flow of two-layer networks on a finite sample: early alignment, optimisation threshold."""
