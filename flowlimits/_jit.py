@@ -113,6 +113,10 @@ class _DiskCache(FunctionCache):
             super().save_overload(sig, data)
         except OSError:
             return
+        except (EOFError, pickle.UnpicklingError):
+            # The index is damaged: start it anew.
+            self.flush()
+            super().save_overload(sig, data)
 
 
 class _LazyCache(NullCache):

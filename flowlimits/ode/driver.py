@@ -250,7 +250,7 @@ def widening(rtol: float, stages: int) -> float:
 
 def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, tuple, tuple]:
     """Load the implicit loop and make its arrays."""
-    from . import jacobian, radau_tables, stiff
+    from . import jacobian, radau, radau_tables, stiff
 
     structured = given.kind == jacobian.STRUCTURED
     order = given.rank if structured else n
@@ -262,7 +262,7 @@ def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, 
         np.zeros(given.rank), np.zeros(given.rank, dtype=np.complex128),
     )  # fmt: skip
     workspace = (
-        np.zeros((8, n)),
+        np.zeros((radau.VECTORS, n)),
         np.zeros((3, radau_tables.WIDTH, n)),
         np.zeros(n, dtype=np.complex128),
         np.zeros((radau_tables.WIDTH + 1, n)),

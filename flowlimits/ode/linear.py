@@ -27,7 +27,7 @@ def factor(A, pivots):
             if size(A[i, k]) > size(A[best, k]):
                 best = i
         pivots[k] = best
-        if not size(A[best, k]) > 0.0:
+        if not 1e-290 < size(A[best, k]) < 1e290:
             return False
         if best != k:
             for j in range(n):
@@ -79,7 +79,7 @@ def prepare_structured(shift, h, D, U, V, inverse, A, pivots):
     n, m = U.shape
     for i in range(n):
         difference = shift - h * D[i]
-        if not size(difference) > 0.0:
+        if not 1e-290 < size(difference) < 1e290:
             return False
         inverse[i] = 1.0 / difference
     A[:, :] = 0.0

@@ -29,10 +29,11 @@ from .layout import (
     T,
 )
 from .newton import CONVERGED, iterate, prepare, solve_real
-from .radau_tables import NODES, START_SLOPE
+from .radau_tables import EIGENVALUES, INVERSE, NODES, START_SLOPE
 
 #: Rows of the vectors of the workspace.
-SLOPE, YNEW, SLOPE_NEW, POINT, ERROR, OTHER, REAL, STATE = range(8)
+SLOPE, YNEW, SLOPE_NEW, POINT, ERROR, OTHER, REAL, STATE, END_SLOPE = range(9)
+VECTORS = 9
 
 
 @jit
@@ -51,6 +52,7 @@ def begin(rhs, real, count, y, vectors, times, states, atol, addresses, values, 
             rhs, t, y, vectors[SLOPE], order, span, real[RTOL], atol, vectors[POINT], vectors[OTHER], params, work
         )
         count[EVALUATIONS] += 1
+    vectors[END_SLOPE, :] = vectors[SLOPE]
     evaluate_all(addresses, t, y, values, params, work)
     emit_end(count, times, states, t, y)
     count[STALE_JACOBIAN] = 1
@@ -91,23 +93,77 @@ def moved(y, ynew, rtol, atol):
 
 
 @jit
-def estimate(kind, h, k, tables, y, Z, slope, matrices, rtol, atol, vector):
-    """Write the error of the step to `vector`; return its largest entry in units of the tolerance."""
-    s = 2 * k + 3
-    for m in range(y.size):
-        value = h * slope[m]
-        for j in range(s):
-            value -= tables[k, START_SLOPE, j] * Z[j, m]
-        vector[m] = value
-    solve_real(kind, h, matrices, vector)
+def largest(vector, y, ynew, rtol, atol):
+    """Return the largest entry of `vector` in units of the tolerance, inf if anything is not finite."""
     worst = 0.0
     for m in range(y.size):
-        scale = atol[m] + rtol * max(abs(y[m]), abs(y[m] + Z[s - 1, m]))
+        scale = atol[m] + rtol * max(abs(y[m]), abs(ynew[m]))
         if not (np.isfinite(vector[m]) and np.isfinite(scale)):
             return np.inf
         if vector[m] != 0.0:
             worst = max(worst, abs(vector[m]) / scale)
     return worst
+
+
+@jit
+def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vector, other):
+    r"""Return the error of the step in units of the tolerance; write its vector of order s to `vector`.
+
+    The vector :math:`e = (\lambda_0 - h J)^{-1} h (f(t_0, y_0) - u'(t_0))` is of order s in all components, but the
+    step is of order 2 s - 1 where the problem is not stiff.  So e overestimates the error, except in stiff components.
+    The vector :math:`(h J (\lambda_0 - h J)^{-1})^{s-1} e` has both orders.  For y' = z (y - g) + g' with g = t^{s+1}
+    the error is at most s times that vector for all real z < 0 and imaginary z, and mostly below twice of it.  The
+    error is taken as the larger one of twice that vector and of e / `widen`, which stands for the nonlinear terms.
+    """
+    s = 2 * k + 3
+    real, complex_tables = tables
+    for m in range(y.size):
+        value = h * slope[m]
+        for j in range(s):
+            value -= real[k, START_SLOPE, j] * Z[j, m]
+        vector[m] = value
+    solve_real(kind, h, matrices, vector)
+    error = largest(vector, y, ynew, rtol, atol) / widen
+    if widen > 1.0 and error < 1.0:
+        shift = complex_tables[k, EIGENVALUES, 0].real
+        other[:] = vector
+        for _ in range(s - 1):
+            for m in range(y.size):
+                vector[m] = other[m]
+            solve_real(kind, h, matrices, vector)
+            for m in range(y.size):
+                other[m] = shift * vector[m] - other[m]
+        error = max(error, 2.0 * largest(other, y, ynew, rtol, atol))
+    return error
+
+
+@jit
+def polynomial_error(h, k, tables, y, ynew, Z, end_slope, factor, rtol, atol):
+    """Return an estimate of the error of the collocation polynomial inside the step, in units of the tolerance.
+
+    It is the jump of the slope against the polynomial of the last step.  The error estimate of the step is of no use
+    here: it is damped in stiff components, in which the polynomial is as inaccurate as in the others.
+    """
+    s = 2 * k + 3
+    worst = 0.0
+    for m in range(y.size):
+        jump = h * end_slope[m]
+        for j in range(s):
+            jump -= tables[k, START_SLOPE, j] * Z[j, m]
+        if jump != 0.0:
+            worst = max(worst, abs(factor * jump) / (atol[m] + rtol * max(abs(y[m]), abs(ynew[m]))))
+    return worst if np.isfinite(worst) else np.inf
+
+
+@jit
+def keep_end_slope(h, k, tables, Z, end_slope):
+    """Write the slope of the collocation polynomial at the end of the step to `end_slope`."""
+    s = 2 * k + 3
+    for m in range(end_slope.size):
+        value = 0.0
+        for j in range(s):
+            value += tables[k, INVERSE + s - 1, j] * Z[j, m]
+        end_slope[m] = value / h
 
 
 @jit

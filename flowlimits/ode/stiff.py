@@ -58,6 +58,7 @@ from .layout import (
 )
 from .newton import BROKEN, CONVERGED, iterate, polynomial, prepare
 from .radau import (
+    END_SLOPE,
     ERROR,
     OTHER,
     POINT,
@@ -70,9 +71,12 @@ from .radau import (
     choose_order,
     estimate,
     guess,
+    keep_end_slope,
     log_events,
     moved,
+    polynomial_error,
 )
+from .radau_tables import EIGENVALUES
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]
@@ -86,7 +90,7 @@ MATRICES = types.Tuple([A2, A1, A2, A2, A2, C3, INFO, A1, C2, A1, C1])
 TABLES = types.Tuple([A3, C3])
 #: kind and address of the Jacobian, groups of columns, pattern
 JACOBIAN = types.Tuple([types.int64, ADDRESS, COUNT, types.boolean[:, ::1]])
-#: vectors (8, n), stages (3, 7, n), complex vector, polynomial (8, n)
+#: vectors (9, n), stages (3, 7, n), complex vector, polynomial (8, n)
 WORKSPACE = types.Tuple([A2, A3, C1, A2])
 #: addresses, info, values, found, log, logged
 EVENTS = types.Tuple([COUNT, INFO, A2, A2, A2, COUNT])
@@ -201,16 +205,24 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
             ynew[m] = y[m] + Z[s - 1, m]
         # The estimate measures the polynomial, which is less accurate than the end of the step.
         widen = 1.0 if count[DENSE_MODE] == 1 else real[WIDEN + k]
-        error = estimate(kind, h, k, tables[0], y, Z, slope, matrices, rtol, atol, vectors[ERROR]) / widen
+        error = estimate(
+            kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vectors[ERROR], vectors[OTHER]
+        )  # fmt: skip
         if error >= 1.0 and np.isfinite(error) and (count[AFTER_REJECTION] == 1 or count[PREVIOUS_ROWS] == 0):
             # A second application of the filter removes the stiff part of the estimate (section IV.8).
             for m in range(y.size):
                 vectors[POINT, m] = y[m] + vectors[ERROR, m]
-            call_rhs(rhs, t, vectors[POINT], vectors[OTHER], params, work)
+            call_rhs(rhs, t, vectors[POINT], vectors[STATE], params, work)
             count[EVALUATIONS] += 1
             error = estimate(
-                kind, h, k, tables[0], y, Z, vectors[OTHER], matrices, rtol, atol, vectors[ERROR]
-            ) / widen  # fmt: skip
+                kind, h, k, tables, y, ynew, Z, vectors[STATE], matrices, widen, rtol, atol, vectors[ERROR],
+                vectors[OTHER],
+            )  # fmt: skip
+        if error < 1.0 and count[DENSE_MODE] == 1:
+            factor = 1.0 / tables[1][k, EIGENVALUES, 0].real
+            error = max(
+                error, polynomial_error(h, k, tables[0], y, ynew, Z, vectors[END_SLOPE], factor, rtol, atol)
+            )  # fmt: skip
         if error < 1.0:
             call_rhs(rhs, tnew, ynew, slope_new, params, work)
             count[EVALUATIONS] += 1
@@ -231,9 +243,11 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
             continue
         count[STEPS] += 1
         count[NOT_FINITE_RUN] = 0
-        growth = min(8.0, max(0.2, safety / max(error, 1e-30) ** exponent))
+        # Where the step is of its full order, growing by the order of the estimate would overshoot.
+        slow = 1.0 / (1.5 * s)
+        growth = min(8.0, max(0.2, safety / max(error, 1e-30) ** slow))
         if real[LAST_H] > 0.0 and real[MEMORY] > 0.0:
-            predicted = 0.9 * h / real[LAST_H] * (real[MEMORY] / max(error, 1e-30) ** 2) ** exponent
+            predicted = 0.9 * h / real[LAST_H] * (real[MEMORY] / max(error, 1e-30) ** 2) ** slow
             growth = min(growth, max(0.2, predicted))
         if count[AFTER_REJECTION] == 1:
             growth = min(growth, 1.0)
@@ -254,6 +268,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
         if count[PATIENCE] >= 0:
             count[NONSTIFF_SIGNS] = count[NONSTIFF_SIGNS] + 1 if h * bound(kind, J, D, U, V) < 2.0 else 0
         polynomial(k, tables[0], y, Z, dense)
+        keep_end_slope(h, k, tables[0], Z, vectors[END_SLOPE])
         rows = s + 1
         # A state that stands still is a better guess than an extrapolation of noise.
         count[PREVIOUS_ROWS] = rows if moved(y, ynew, rtol, atol) > 1.0 else 0
