@@ -303,6 +303,20 @@ class ExtensiveQuadratic(Problem):
         row[subordination.PSI] = 0.0
         return row
 
+    def _with_panels(self, times: np.ndarray, solution: Solution) -> Solution:
+        """Return the solution, for a Marchenko-Pastur teacher of fixed nodes one with a continuous law instead."""
+        if self.teacher.kind != "marchenko_pastur" or self.teacher.refine:
+            return solution
+        from dataclasses import replace
+
+        from . import extensive_solve
+
+        continuous = ExtensiveQuadratic(
+            self.student_ratio, replace(self.teacher, refine=True), self.start, self.activation, self.weight_decay
+        )
+        details = solution.provenance
+        return extensive_solve.integrate(continuous, 2 * times, details["rtol"], 1_000_000, True)
+
     def _events(
         self, events: tuple[Event, ...], times: np.ndarray, rtol: float, steps: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -358,7 +372,7 @@ class ExtensiveQuadratic(Problem):
                 raise ValueError("Argument `spectrum` needs positive times: at time 0 the spectrum is that of the start.")
             from .extensive_density import spectra
 
-            density, positions, weights = spectra(solution, 2 * times, energies)
+            density, positions, weights = spectra(self._with_panels(times, solution), 2 * times, energies)
             coords["energy"] = ("energy", energies, {"long_name": "eigenvalue of d Z", "symbol": r"E"})
             extra["density"] = (("time", "energy"), density, {"long_name": "spectral density of d Z", "symbol": r"\rho"})
             extra["atom_position"] = (("time", "atom"), positions, {"long_name": "position of an atom of the spectrum"})

@@ -12,13 +12,15 @@ intersect: an eigenvalue :math:`\ell_k` of weight :math:`\nu_k` and one :math:`z
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
+from .extensive_resolvent import densities
 from .extensive_solve import Solution, Start, Teacher
-from .subordination import EXPONENT, LOG_X, PSI, RISK
+from .spectrum import marchenko_pastur_middle
+from .subordination import EXPONENT, LOG_X, RISK, start_side
 
-#: The path of `w` from far above the real axis down to it, as multiples of the largest energy.
-HEIGHTS = np.append(np.geomspace(30, 1e-9, 60), 1e-13)
 SMALLEST_ATOM = 1e-12
 
 
@@ -39,18 +41,18 @@ def spectra(
     positions, weights : ndarray, shape (n, atoms)
         Atoms, the one at zero first; NaN and 0 where a time has fewer.
     """
-    densities = np.zeros((gammas.size, energies.size))
+    continuous = np.zeros((gammas.size, energies.size))
     found = []
     for k, gamma in enumerate(gammas):
         row, v = solution.rows[k], solution.kept[k, 1]
         if row[RISK] == 0 and np.isnan(row[EXPONENT]):
             found.append((solution.teacher.z, solution.teacher.q))
             continue
-        weight_of_density = 1.0
         atoms = intersections(solution.teacher, solution.start, gamma, row, v)
-        weight_of_density -= atoms[1].sum()
-        if weight_of_density > SMALLEST_ATOM:
-            densities[k] = density(solution.teacher, solution.start, gamma, row, v, energies)
+        if 1 - atoms[1].sum() > SMALLEST_ATOM:
+            image = solution.start.ell.size == 1 and solution.start.nu[0] > 1 - SMALLEST_ATOM
+            find = density_of_image if image else density
+            continuous[k] = find(solution.teacher, solution.start, gamma, row, v, energies)
         found.append(atoms)
     count = max(positions.size for positions, _weights in found)
     positions = np.full((gammas.size, count), np.nan)
@@ -58,7 +60,7 @@ def spectra(
     for k, (where, how_much) in enumerate(found):
         positions[k, : where.size] = where
         weights[k, : where.size] = how_much
-    return densities, positions, weights
+    return continuous, positions, weights
 
 
 def intersections(
@@ -71,7 +73,8 @@ def intersections(
         inverse = np.exp(-(4 * (teacher.z - teacher.reference) * gamma + offset))
     for ell, nu in zip(start.ell, start.nu):
         shared = nu + teacher.q - 1
-        kept = shared > SMALLEST_ATOM
+        # The positive nodes of a refined teacher stand for a continuous law.
+        kept = (shared > SMALLEST_ATOM) & ((teacher.z == 0) | (teacher.panels is None))
         positions += list(1 / (inverse[kept] / ell + 4 * v[kept]))
         weights += list(shared[kept])
     where, how_much = np.array(positions), np.array(weights)
@@ -83,61 +86,58 @@ def density(
     teacher: Teacher, start: Start, gamma: float, row: np.ndarray, v: np.ndarray, energies: np.ndarray
 ) -> np.ndarray:
     """Return the continuous density at positive `energies`, shape (m,)."""
-    levels = 4 * (teacher.z - teacher.reference) * gamma
+    z, q = teacher.z, teacher.q
+    if teacher.panels is not None:
+        atom = z.size - (teacher.panels.edges.size - 1) * teacher.panels.count
+        path, weights, continued = teacher.panels.lowered(v[atom:])
+        z, q, v = np.append(z[:atom], path), np.append(q[:atom], weights), np.append(v[:atom], continued)
     offset = row[EXPONENT] - row[LOG_X]
-    unknown = np.full(energies.size, row[EXPONENT], dtype=complex)
-    if not start.gaussian:
-        unknown = np.full(energies.size, _theta_of_exponent(start, row[EXPONENT], offset), dtype=complex)
-    top = energies.max()
-    w = energies.astype(complex)
-    for height in HEIGHTS * top:
-        w = energies + 1j * height
-        unknown = _follow(teacher, start, levels, v, offset, w, unknown)
-    exponent, _t, _s = _start_side(start, unknown, offset)
-    terms = 1 / (np.exp(np.clip(-levels - exponent.real[:, None], -600, 600) - 1j * exponent.imag[:, None])
-                 + 4 * v - 1 / w[:, None])
-    resolvent = 1 / w + (terms @ teacher.q) / w**2
-    return np.maximum(-resolvent.imag / np.pi, 0.0)
+    first = row[EXPONENT] if start.gaussian else _unknown_of(start, row[EXPONENT], offset)
+    result = np.empty(energies.size)
+    complex_levels = (4 * (z - teacher.reference) * gamma).astype(complex)
+    lost = densities(
+        energies, complex_levels, q.astype(complex), v.astype(complex),
+        start.gaussian, start.rank, start.ell, start.nu, offset, complex(first), result,
+    )  # fmt: skip
+    if lost:
+        warnings.warn(
+            f"At {lost} of {energies.size} energies the density is smoothed: its root was not followed to the real axis.",
+            stacklevel=5,
+        )
+    return result
 
 
-def _start_side(start: Start, unknown: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the exponent e, t, and their derivatives' ratio data for complex unknowns; see `subordination`."""
-    if start.gaussian:
-        x = np.exp(unknown - offset)
-        return unknown, start.rank * (1 - x), -start.rank * x
-    y = np.exp(np.clip(unknown.real + offset, -600, 600) + 1j * unknown.imag)[:, None] * start.ell
-    inverse = 1 / (1 + y)
-    t = (y * inverse) @ start.nu
-    rest = 1 - start.rank + inverse @ start.nu
-    return np.log(t / rest) - unknown, t, (y * inverse * inverse) @ start.nu
-
-
-def _theta_of_exponent(start: Start, exponent: float, offset: float) -> float:
-    """Return the unknown of a start given by nodes at which it has this exponent (decreasing in the unknown)."""
+def _unknown_of(start: Start, exponent: float, offset: float) -> float:
+    """Return the unknown of a start given by nodes at which the exponent, which decreases, has this value."""
     low, high = -offset - 700.0, -offset + 700.0
     for _ in range(200):
         middle = 0.5 * (low + high)
-        value = _start_side(start, np.array([middle + 0j]), offset)[0][0].real
-        low, high = (middle, high) if value > exponent else (low, middle)
+        higher = start_side(False, start.rank, start.ell, start.nu, middle, offset)[0] > exponent
+        low, high = (middle, high) if higher else (low, middle)
     return 0.5 * (low + high)
 
 
-def _follow(
-    teacher: Teacher, start: Start, levels: np.ndarray, v: np.ndarray, offset: float, w: np.ndarray, unknown: np.ndarray
+def density_of_image(
+    teacher: Teacher, start: Start, gamma: float, row: np.ndarray, v: np.ndarray, energies: np.ndarray
 ) -> np.ndarray:
-    """Return the root at `w` by Newton's method from a nearby root."""
-    for _ in range(30):
-        exponent, t, t_slope = _start_side(start, unknown, offset)
-        E = levels + exponent[:, None]
-        factor = 4 * v - 1 / w[:, None]
-        grown = np.exp(np.clip(E.real, -600, 600) + 1j * E.imag) * factor
-        inverse = 1 / (1 + grown)
-        residual = (grown * inverse) @ teacher.q - t
-        by_exponent = (grown * inverse * inverse) @ teacher.q
-        exponent_slope = 1.0 if start.gaussian else t_slope / (t * (1 - t)) - 1
-        step = residual / (by_exponent * exponent_slope - t_slope)
-        size = np.abs(step)
-        unknown = unknown - step / np.maximum(1.0, 2 * size)
-        if np.max(size) < 1e-13:
-            break
-    return unknown
+    """Return the density of a refined teacher whose student starts from a multiple of the identity.
+
+    The student then commutes with the teacher: its spectrum is the image of the teacher's under z -> zeta(z).
+    """
+    panels = teacher.panels
+    assert panels is not None
+    atom = teacher.z.size - (panels.edges.size - 1) * panels.count
+    offset = row[EXPONENT] - row[LOG_X]
+    zeta = 1 / (np.exp(-(4 * (teacher.z - teacher.reference) * gamma + offset)) / start.ell[0] + 4 * v)
+    z, zeta = teacher.z[atom:], zeta[atom:]
+    middle, half = marchenko_pastur_middle(panels.ratio, panels.scale)
+    legendre = np.polynomial.legendre
+    fitted = legendre.legfit((z - middle) / half, zeta, min(40, z.size // 2))
+    position = np.interp(energies, zeta, (z - middle) / half)
+    slope = legendre.legder(fitted)
+    for _ in range(8):
+        position = np.clip(position - (legendre.legval(position, fitted) - energies) / legendre.legval(position, slope), -1, 1)
+    inside = np.abs(legendre.legval(position, fitted) - energies) < 1e-9 * energies
+    sine_squared = np.maximum(1 - position**2, 0.0)
+    law = panels.ratio * half * np.sqrt(sine_squared) / (2 * np.pi * panels.scale * (middle + half * position))
+    return np.where(inside, law * half / panels.scale / legendre.legval(position, slope), 0.0)

@@ -9,16 +9,58 @@ rank than the teacher, the critical quantile with the rank of the student above 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from .spectrum import Spectrum, marchenko_pastur_angle, marchenko_pastur_edges
 
 
-def refined_nodes(
-    spectrum: Spectrum, student_rank: float, gamma: float, tolerance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return positive nodes and weights of a Marchenko-Pastur law.
+#: Lowest points of the deformed path, in units of the length of the panels that meet there.
+DEPTH = 0.5
+
+
+@dataclass
+class Panels:
+    """Gauss-Legendre panels for a Marchenko-Pastur law, in its angle."""
+
+    edges: np.ndarray
+    count: int
+    ratio: float
+    scale: float
+    rank: float
+
+    def nodes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return positive nodes and weights, shape (n,); the weights sum to the rank per dimension of the law."""
+        theta, weights = panels(self.edges, self.count)
+        values, density = marchenko_pastur_angle(self.ratio, theta)
+        mass = weights * density
+        return values * self.scale, mass * (self.rank / mass.sum())
+
+    def lowered(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return complex nodes and weights on a path below the real axis, and a function of the nodes there.
+
+        Integrands with poles just above the real axis are smooth on this path, which starts and ends at the edges
+        of the law.  `values`, shape (n,), are real and smooth on every panel; they are continued by their
+        polynomials.
+        """
+        lengths = np.diff(self.edges)
+        depth = np.zeros(self.edges.size)
+        depth[1:-1] = DEPTH * np.minimum(lengths[:-1], lengths[1:])
+        vertices = self.edges - 1j * depth
+        roots, weights = np.polynomial.legendre.leggauss(self.count)
+        along = np.diff(vertices)[:, None]
+        theta = vertices[:-1, None] + along * (roots + 1) / 2
+        z, density = marchenko_pastur_angle(self.ratio, theta)
+        local = 2 * (theta - self.edges[:-1, None]) / lengths[:, None] - 1
+        to_polynomial = np.linalg.inv(np.polynomial.legendre.legvander(roots, self.count - 1))
+        coefficients = values.reshape(lengths.size, self.count) @ to_polynomial.T
+        continued = np.einsum("pkc,pc->pk", np.polynomial.legendre.legvander(local, self.count - 1), coefficients)
+        return (z * self.scale).ravel(), (along * weights / 2 * density).ravel(), continued.ravel()
+
+
+def refined_panels(spectrum: Spectrum, student_rank: float, gamma: float, tolerance: float) -> Panels:
+    """Return the panels on which a Marchenko-Pastur law is integrated.
 
     Parameters
     ----------
@@ -30,11 +72,6 @@ def refined_nodes(
         The last time, on the clock gamma.
     tolerance : float
         Relative accuracy of the integrals.
-
-    Returns
-    -------
-    nodes, weights : ndarray, shape (n,)
-        The weights sum to the rank per dimension of the law.
     """
     ratio = float(spectrum.ratio or 1.0)
     low, high = marchenko_pastur_edges(ratio)
@@ -60,10 +97,7 @@ def refined_nodes(
         else:
             edges.append(b)
     count = min(max(round(2 - math.log10(tolerance)), 6), 16)
-    theta, weights = panels(np.array(edges), count)
-    values, density = marchenko_pastur_angle(ratio, theta)
-    mass = weights * density
-    return values * spectrum.scale, mass * (spectrum.rank / mass.sum())
+    return Panels(np.array(edges), count, ratio, spectrum.scale, spectrum.rank)
 
 
 def panels(edges: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

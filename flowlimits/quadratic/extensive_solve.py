@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import extensive_explicit, extensive_steps, subordination
-from .extensive_nodes import critical_angle, refined_nodes
+from .extensive_nodes import Panels, critical_angle, refined_panels
 from .spectrum import Spectrum, marchenko_pastur_angle
 
 if TYPE_CHECKING:
@@ -29,13 +29,17 @@ EQUAL = 1e-14
 
 @dataclass
 class Teacher:
-    """Nodes of the teacher with mean one, and the constants of the subordination equation."""
+    """Nodes of the teacher with mean one, and the constants of the subordination equation.
+
+    The panels of a refined teacher hold its positive nodes, after that at zero if there is one.
+    """
 
     z: np.ndarray
     q: np.ndarray
     low: np.ndarray
     delta: float
     reference: float
+    panels: Panels | None = None
 
 
 @dataclass
@@ -80,8 +84,10 @@ def start_of(problem: ExtensiveQuadratic) -> Start:
 def teacher_of(teacher: Spectrum, start: Start, gamma: float, tolerance: float) -> Teacher:
     """Return the teacher's nodes, refined where the spectrum allows it, for solutions up to `gamma`."""
     student_rank = min(start.rank, 1.0)
+    panels = None
     if teacher.refine:
-        z, q = refined_nodes(teacher, student_rank, gamma, tolerance)
+        panels = refined_panels(teacher, student_rank, gamma, tolerance)
+        z, q = panels.nodes()
         if teacher.zero_weight > 0:
             z, q = np.append(0.0, z), np.append(teacher.zero_weight, q)
     else:
@@ -100,7 +106,7 @@ def teacher_of(teacher: Spectrum, start: Start, gamma: float, tolerance: float) 
         else:
             above = np.cumsum(q[::-1])[::-1]
             reference = float(z[np.flatnonzero(above >= student_rank * (1 - 1e-12))[-1]])
-    return Teacher(z, q, low, 0.0 if abs(delta) < EQUAL else delta, reference)
+    return Teacher(z, q, low, 0.0 if abs(delta) < EQUAL else delta, reference, panels)
 
 
 def integrate(

@@ -289,6 +289,12 @@ def marchenko_pastur_edges(ratio: float) -> tuple[float, float]:
     return (1 - root) ** 2, (1 + root) ** 2
 
 
+def marchenko_pastur_middle(ratio: float, scale: float) -> tuple[float, float]:
+    """Return the middle and half the length of the support of the positive part, scaled."""
+    low, high = marchenko_pastur_edges(ratio)
+    return scale * (low + high) / 2, scale * (high - low) / 2
+
+
 def marchenko_pastur_angle(ratio: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return eigenvalues and the density of the law with respect to the angle, increasing from the lower edge.
 
@@ -297,7 +303,7 @@ def marchenko_pastur_angle(ratio: float, theta: np.ndarray) -> tuple[np.ndarray,
     ratio : float
         Width over dimension.
     theta : ndarray
-        Angles in [0, pi]: the eigenvalue is the middle of the support minus half its length times cos(theta).
+        Angles in [0, pi], or complex ones nearby: the eigenvalue is the middle of the support minus half its length times cos(theta).
     """
     low, high = marchenko_pastur_edges(ratio)
     half = (high - low) / 2
@@ -307,7 +313,7 @@ def marchenko_pastur_angle(ratio: float, theta: np.ndarray) -> tuple[np.ndarray,
     with np.errstate(invalid="ignore", divide="ignore"):
         density = ratio * half**2 * sine**2 / (2 * math.pi * values)
     limit = ratio * half / math.pi * np.cos(theta / 2) ** 2
-    return values, np.where(values > 0, density, limit)
+    return values, np.where(values != 0, density, limit)
 
 
 def _marchenko_pastur_quantiles(ratio: float, count: int) -> np.ndarray:
