@@ -7,21 +7,22 @@ A result is a function of its own file: `problem` rebuilds the problem and `prov
 from __future__ import annotations
 
 import json
-import os
 import platform
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from . import streams
-from .checks import show
 from .problem import Description, Problem
+from .storage import check_target, load, save
+
+__all__ = [
+    "SCHEMA", "Variable", "build", "check_target", "load", "provenance", "save", "size_of", "time_variables", "versions",
+]  # fmt: skip
 
 SCHEMA = 1
 
@@ -148,118 +149,6 @@ def provenance(dataset: xr.Dataset) -> dict[str, Any]:
     if not text:
         raise ValueError("This Dataset holds no provenance: it is not a result of flowlimits.")
     return dict(json.loads(text))
-
-
-def check_target(path: str | os.PathLike[str]) -> Path:
-    """Return `path`, symbolic links followed, after making sure that a file can be written there.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or cannot be written, or the path is a folder.
-    """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"Cannot write {path}: it is a folder.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {path}: the folder {target.parent} does not exist.")
-    descriptor, probe = _open_beside(target)
-    os.close(descriptor)
-    probe.unlink()
-    return target
-
-
-def _open_beside(target: Path) -> tuple[int, Path]:
-    """Create a new empty file in the folder of `target`, with the permissions that any new file gets."""
-    probe = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
-    try:
-        return os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), probe
-    except OSError as error:
-        raise type(error)(f"Cannot write {target}: {error.strerror or error}.") from None
-
-
-def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Write a result to a netCDF file, atomically: the file is there whole or as it was before.
-
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        A result, or any Dataset.
-    path : path
-        The file; its folder must exist.  A file that is there is replaced.
-
-    Returns
-    -------
-    pathlib.Path
-        The file that was written.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or cannot be written, or the disk is full.
-    TypeError
-        If `dataset` is no Dataset.
-    """
-    if not isinstance(dataset, xr.Dataset):
-        raise TypeError(f"Argument `dataset` must be an xarray.Dataset, but is {show(dataset)}.")
-    target = check_target(path)
-    descriptor, temporary = _open_beside(target)
-    os.close(descriptor)
-    try:
-        clean = dataset.drop_encoding()
-        clean.to_netcdf(temporary, engine="h5netcdf", encoding={str(n): _encoding(v) for n, v in clean.variables.items()})
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return target
-
-
-def _encoding(variable: xr.Variable) -> dict[str, Any]:
-    """Compress what is large, and give numbers a checksum, so that a flipped byte is an error and not a result."""
-    if variable.ndim == 0 or variable.size == 0 or variable.dtype.kind not in "fiub":
-        return {}
-    return {"fletcher32": True} | ({"zlib": True, "shuffle": True} if variable.size > 1000 else {})
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; Windows cannot open folders and needs no such step."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Read a result into memory.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    PermissionError
-        If the file may not be read.
-    ValueError
-        If the file is no netCDF file, or was cut off or changed.
-    """
-    source = Path(path)
-    if not source.is_file():
-        raise FileNotFoundError(f"There is no file {source}.")
-    try:
-        source.open("rb").close()
-    except OSError as error:
-        raise type(error)(f"Cannot read {source}: {error.strerror or error}.") from None
-    try:
-        with xr.open_dataset(source, engine="h5netcdf") as opened:
-            return opened.load().drop_encoding()
-    except Exception as error:  # a damaged file can fail in any way
-        raise ValueError(f"{source} is not a netCDF-4 file, or is damaged ({error}).") from error
 
 
 def size_of(dataset: xr.Dataset) -> int:

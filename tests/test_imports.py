@@ -12,8 +12,8 @@ import flowlimits
 PACKAGE = Path(flowlimits.__file__).parent
 ALLOWED = {"__future__", "collections", "functools", "math", "numba", "numpy", "typing"}
 
-# They compile functions that users give them, and are the objects above the wall.
-ABOVE = {"margin/models.py"}
+# Above the wall: they hand functions to the compiler that are made at run time, or given by a user.
+ABOVE = {"margin/models.py", "quadratic/flow_matrix.py"}
 
 
 def _equation_modules() -> list[str]:
@@ -123,7 +123,8 @@ def test_the_first_curve_needs_no_integrator_or_optimiser_of_scipy_and_no_plotti
         "problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25))\n"
         "assert problem.solve(np.geomspace(0.01, 1, 5))['risk'].shape == (5,)"
     )
-    unwanted = {"scipy.integrate", "scipy.optimize", "scipy.linalg", "matplotlib", "matplotlib.pyplot", "sympy", "h5netcdf", "pydantic"}
+    # Not scipy.linalg: Numba loads it with the first compiled function, whatever that function does.
+    unwanted = {"scipy.integrate", "scipy.optimize", "matplotlib", "matplotlib.pyplot", "sympy", "h5netcdf", "pydantic"}
     assert _loaded_after(code) & unwanted == set()
 
 

@@ -70,9 +70,11 @@ def convergence(comparison: Any, variable: str | None = None, *, ax: Axes | None
     axes.set_xlabel(style.formula(letter) if letter != "size" else "size")
     axes.set_ylabel("relative deviation (rms)")
     title = _exponent(comparison, data)
+    # An error bar that reaches zero has no lower end on this axis: the frame keeps it out of the legend.
     style.add_legend(
-        axes, loc="lower left", ncols=COLUMNS, columnspacing=1.2, title=title, title_fontsize=style.SMALL, alignment="left"
-    )
+        axes, loc="lower left", ncols=COLUMNS, columnspacing=1.2, title=title, title_fontsize=style.SMALL, alignment="left",
+        frameon=True, framealpha=1.0, edgecolor="none", borderaxespad=0.05, borderpad=0.5,
+    )  # fmt: skip
     return axes
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+EARLIER = 5.0
 FIRST = ("overlap", "multiplier", "risk")
 
 
@@ -62,11 +63,12 @@ def _choose(known: list[str]) -> tuple[str, ...]:
 
 
 def _smooth(theory: xr.Dataset) -> xr.Dataset:
-    """Return the theory on a fine grid between its first and last time."""
+    """Return the theory on a fine grid; a logarithmic one begins earlier, to show where the curve comes from."""
     from ..load import load_problem
 
     times = theory["time"].values
     if times.size < 2 or not theory.attrs.get("problem"):
         return theory
-    spaced = np.geomspace if style.is_geometric(times) and times[0] > 0 else np.linspace
-    return load_problem(theory).solve(spaced(times[0], times[-1], 200))  # type: ignore[attr-defined]
+    geometric = style.is_geometric(times) and times[0] > 0
+    fine = np.geomspace(times[0] / EARLIER, times[-1], 200) if geometric else np.linspace(times[0], times[-1], 200)
+    return load_problem(theory).solve(fine)  # type: ignore[attr-defined]
