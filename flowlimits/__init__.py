@@ -13,11 +13,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("ode", "plot", "quadratic")
+_MODULES = ("committee", "conventions", "margin", "ode", "plot", "quadratic", "random_networks")
 
 _NAMES = {
+    "Committee": "committee.committee",
+    "Schedule": "committee.schedule",
     "Event": "events",
     "ExtensiveQuadratic": "quadratic.extensive",
+    "MarginFlow": "margin.flow",
+    "GuessAndCheck": "random_networks.guess_and_check",
     "MeanFieldQuadratic": "quadratic.mean_field",
     "QuadraticFlow": "quadratic.flow",
     "Spectrum": "quadratic.spectrum",
@@ -31,7 +35,11 @@ _NAMES = {
     "cite": "citations",
     "load": "results",
     "load_problem": "load",
+    "refine": "studies.adaptive",
     "save": "results",
+    "study": "studies.grid",
+    "StudyError": "studies.errors",
+    "StudyInterrupted": "studies.errors",
 }
 
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])

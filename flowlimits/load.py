@@ -25,6 +25,8 @@ DESCRIPTIONS = {
     "ExtensiveQuadratic": "flowlimits.quadratic.extensive",
     "MeanFieldQuadratic": "flowlimits.quadratic.mean_field",
     "XorMixture": "flowlimits.mixture.xor",
+    "Committee": "flowlimits.committee.committee",
+    "Schedule": "flowlimits.committee.schedule",
     "Spectrum": "flowlimits.quadratic.spectrum",
     "Event": "flowlimits.events",
     "GuessAndCheck": "flowlimits.random_networks.guess_and_check",

@@ -1,0 +1,55 @@
+"""The quadrature of the infinite-width limit, refined until its error bars are small enough."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import streams
+from ..parallel import run_threads
+from . import orthant
+
+
+def integrate_orthant(
+    pieces: tuple[np.ndarray, np.ndarray, np.ndarray],
+    accuracy: float,
+    max_points: int,
+    root: np.random.SeedSequence,
+    threads: int | None,
+    progress: bool | None,
+) -> tuple[dict[str, float], int]:
+    """Return the numbers of the limit and the points used; double the points until the accuracy is reached.
+
+    The shifts stay those of the first round: what the accuracy asks for does not change the random streams.
+    """
+    from .equations_orthant import orthant as integral
+
+    L, A, spread = pieces
+    n = L.shape[0]
+    steps = orthant.lattice_steps(n)
+    shifts = [generator.random(n) for generator in streams.generators(root, orthant.SHIFTS)]
+    points = 256
+    while True:
+        number = points
+        pairs = np.array(
+            run_threads(
+                lambda i: integral(L, A, spread, steps, shifts[i], number),  # noqa: B023
+                orthant.SHIFTS,
+                threads=threads,
+                progress=progress,
+                description="shifts of the quadrature",
+            )
+        )
+        if (pairs[:, 0] > 0).all():
+            values = orthant.summarise(pairs[:, 0], pairs[:, 1])
+            reached = values["test_error_standard_error"] / max(values["test_error"], np.finfo(float).tiny)
+            reached = max(reached, 0.1 * values["acceptance_standard_error"] / values["acceptance"])
+            if reached <= accuracy:
+                return values, points * orthant.SHIFTS
+        else:
+            reached = np.inf
+        if 2 * points * orthant.SHIFTS > max_points:
+            raise RuntimeError(
+                f"The quadrature reached a relative error of {reached:.2g} of the test error, not {accuracy:g}, with {points * orthant.SHIFTS} "
+                "points: raise `max_points` or `accuracy`."
+            )
+        points *= 2
