@@ -1,6 +1,7 @@
 """The cache of compiled functions, and life without one."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -129,29 +130,45 @@ def test_functions_compile_without_any_place_for_a_cache(tmp_path, place):
     assert run(code, tmp_path, **environment) == ["42.0", "True"]
 
 
-def test_a_copied_package_that_cannot_be_written_still_integrates(tmp_path):
-    import shutil
-
+def copy_without_caches(tmp_path):
+    """Copy the package so that neither it nor the home can hold a cache; return the environment for it."""
     copy = tmp_path / "flowlimits"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
     for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:
         (folder / "__pycache__").write_text("")
     blocked = str(copy / "__init__.py" / "below")
-    code = """
-        import flowlimits, numba, os
-        assert flowlimits.__file__.startswith(os.environ["COPY"])
-        from flowlimits.ode.control import too_small
-        from flowlimits._jit import jit
-
-        @jit(numba.boolean(numba.float64, numba.float64))
-        def small(t, h):
-            return too_small(t, h)
-
-        print(small(1.0, 1e-17), small(1.0, 0.1))
-    """
     environment = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), blocked)
-    environment |= {"PYTHONPATH": str(tmp_path), "COPY": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    assert run(code, tmp_path, **environment) == ["True", "False"]
+    return environment | {"PYTHONPATH": str(tmp_path), "COPY": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_modules_of_a_package_that_cannot_be_written_compile(tmp_path):
+    environment = copy_without_caches(tmp_path)
+    (tmp_path / "flowlimits" / "probe.py").write_text(
+        "from ._jit import FLOAT, jit\n\n@jit(FLOAT(FLOAT))\ndef double(x):\n    return 2 * x\n"
+    )
+    code = """
+        import os
+        from flowlimits.probe import double
+        import flowlimits
+        assert flowlimits.__file__.startswith(os.environ["COPY"])
+        print(double(21.0))
+    """
+    assert run(code, tmp_path, **environment) == ["42.0"]
+
+
+@pytest.mark.slow
+def test_a_package_that_cannot_be_written_integrates(tmp_path):
+    code = """
+        import flowlimits as fl
+
+        @fl.ode.right_hand_side
+        def decay(t, y, dy, params, work):
+            dy[0] = -y[0]
+
+        for method in ("dop853", "radau"):
+            print(round(fl.ode.integrate(decay, [1.0], [1.0], method=method)[1][0, 0], 6))
+    """
+    assert run(code, tmp_path, **copy_without_caches(tmp_path)) == ["0.367879", "0.367879"]
 
 
 def test_a_damaged_cache_is_compiled_over(tmp_path):

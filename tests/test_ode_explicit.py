@@ -67,7 +67,7 @@ def test_requested_times_are_met_exactly_without_interpolation(method):
 
 
 def test_start_may_be_requested_and_lie_anywhere():
-    times, states, _ = ode.integrate(OSCILLATOR, [1.0, 0.0], [-3.0, -1.0], [1.0], start=-3.0)
+    _, states, _ = ode.integrate(OSCILLATOR, [1.0, 0.0], [-3.0, -1.0], [1.0], start=-3.0)
     assert np.array_equal(states[0], [1.0, 0.0])
     assert abs(states[1, 0] - np.cos(2.0)) < 1e-8
     _times, states, report = ode.integrate(OSCILLATOR, [1.0, 0.5], [2.0], [1.0], start=2.0)

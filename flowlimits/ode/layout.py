@@ -35,9 +35,10 @@ REALS = WIDEN + 3
     CURRENT_JACOBIAN,  # the Jacobian belongs to the present state
     PREVIOUS_ROWS,  # rows of the polynomial of the last step, 0: none
     DISTRUST,  # steps for which a new Jacobian is evaluated each time
+    CAUTION,  # steps for which the step may grow only a little
     FAILURES,  # consecutive failures of Newton's iteration or of the linear algebra
-) = range(26)
-COUNTS = 26
+) = range(27)
+COUNTS = 27
 
 RUNNING, SUCCESS, EVENT, STIFF, NONSTIFF, LOG_FULL = range(6)
 NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS, JACOBIAN_SINGULAR, JACOBIAN_NOT_FINITE, NEWTON_FAILED = range(10, 16)

@@ -106,7 +106,7 @@ def largest(vector, y, ynew, rtol, atol):
 
 
 @jit
-def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vector, other):
+def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vector, other, spare):
     r"""Return the error of the step in units of the tolerance; write its vector of order s to `vector`.
 
     The vector :math:`e = (\lambda_0 - h J)^{-1} h (f(t_0, y_0) - u'(t_0))` is of order s in all components, but the
@@ -128,11 +128,10 @@ def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol,
         shift = complex_tables[k, EIGENVALUES, 0].real
         other[:] = vector
         for _ in range(s - 1):
+            spare[:] = other
+            solve_real(kind, h, matrices, spare)
             for m in range(y.size):
-                vector[m] = other[m]
-            solve_real(kind, h, matrices, vector)
-            for m in range(y.size):
-                other[m] = shift * vector[m] - other[m]
+                other[m] = shift * spare[m] - other[m]
         error = max(error, 2.0 * largest(other, y, ynew, rtol, atol))
     return error
 

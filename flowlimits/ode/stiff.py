@@ -16,6 +16,7 @@ from .jacobian import STRUCTURED, bound, jacobian
 from .layout import (
     AFTER_REJECTION,
     BEGUN,
+    CAUTION,
     CURRENT_JACOBIAN,
     DENSE_MODE,
     DISTRUST,
@@ -206,7 +207,8 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
         # The estimate measures the polynomial, which is less accurate than the end of the step.
         widen = 1.0 if count[DENSE_MODE] == 1 else real[WIDEN + k]
         error = estimate(
-            kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vectors[ERROR], vectors[OTHER]
+            kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vectors[ERROR], vectors[OTHER],
+            vectors[REAL],
         )  # fmt: skip
         if error >= 1.0 and np.isfinite(error) and (count[AFTER_REJECTION] == 1 or count[PREVIOUS_ROWS] == 0):
             # A second application of the filter removes the stiff part of the estimate (section IV.8).
@@ -216,7 +218,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
             count[EVALUATIONS] += 1
             error = estimate(
                 kind, h, k, tables, y, ynew, Z, vectors[STATE], matrices, widen, rtol, atol, vectors[ERROR],
-                vectors[OTHER],
+                vectors[OTHER], vectors[REAL],
             )  # fmt: skip
         if error < 1.0 and count[DENSE_MODE] == 1:
             factor = 1.0 / tables[1][k, EIGENVALUES, 0].real
@@ -251,6 +253,11 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
             growth = min(growth, max(0.2, predicted))
         if count[AFTER_REJECTION] == 1:
             growth = min(growth, 1.0)
+            count[CAUTION] = 4
+        elif count[CAUTION] > 0:
+            # The estimate oscillates around its limit: do not run into the next rejection.
+            growth = min(growth, 1.1)
+            count[CAUTION] -= 1
         real[MEMORY] = max(error, 1e-2)
         count[AFTER_REJECTION] = 0
         count[CURRENT_JACOBIAN] = 0
