@@ -25,6 +25,8 @@ _NAMES = {
     "MeanFieldQuadratic": "quadratic.mean_field",
     "QuadraticFlow": "quadratic.flow",
     "Spectrum": "quadratic.spectrum",
+    "EarlyAlignment": "samples.alignment",
+    "SampleFlow": "samples.flow",
     "XorMixture": "mixture.xor",
     "compare": "compare",
     "convergence": "compare",

@@ -24,6 +24,8 @@ DESCRIPTIONS = {
     "QuadraticFlow": "flowlimits.quadratic.flow",
     "ExtensiveQuadratic": "flowlimits.quadratic.extensive",
     "MeanFieldQuadratic": "flowlimits.quadratic.mean_field",
+    "EarlyAlignment": "flowlimits.samples.alignment",
+    "SampleFlow": "flowlimits.samples.flow",
     "XorMixture": "flowlimits.mixture.xor",
     "Committee": "flowlimits.committee.committee",
     "Schedule": "flowlimits.committee.schedule",

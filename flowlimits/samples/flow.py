@@ -1,0 +1,171 @@
+"""Gradient flow of a two-layer network on a finite sample."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .. import checks, streams
+from ..problem import Problem
+from ..results import Variable
+from .alignment import check_sample
+from .equations import ACTIVATIONS, LOSSES
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_ABSENT = {"learning_rate": "this is gradient flow; its time t is steps times step.", "batch": "the whole sample is used at each time."}
+_NAMES = ("width", "weights", "scale", "start", "activation", "bias", "loss", "X_test", "y_test", "rng")
+STARTS = ("balanced", "unbalanced", "dominated")
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class SampleFlow(Problem):
+    r"""Full-batch gradient flow of :math:`h(x) = \sum_j a_j\sigma(w_j\cdot x)` on :math:`L = \frac1n\sum_i\ell(h(x_i), y_i)`.
+
+    *Exact* for the sample, up to the integrator (``docs/samples.md``, eq. (S1)).  The squared loss is :math:`\frac12(h - y)^2`.
+
+    Parameters
+    ----------
+    X, y : array_like, shapes (n, d), (n,)
+        The sample; labels are +-1 for the logistic and exponential losses.
+    width : int, optional
+        Draw the start: ``w_j ~ N(0, scale^2/m)`` and a second layer by `start`.  Either `width` or `weights` is given.
+    weights : tuple of array_like, shapes (m, d), (m,), optional
+        Own start (W, a); with `bias` W has d + 1 columns.
+    scale : float
+        Of the drawn start.
+    start : {"balanced", "unbalanced", "dominated"}
+        ``a_j = +-abs(w_j)``, half and half; ``a_j ~ N(0, scale^2/m)``; ``a_j = +-2 abs(w_j)``.
+    activation : {"relu", "square", "tanh", "softplus"}
+    bias : bool
+        Append the coordinate 1 to every input.
+    loss : {"squared", "logistic", "exponential"}
+    X_test, y_test : array_like, optional
+        Adds `test_risk`.
+    rng : None, int or Generator
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, labels are not +-1 where needed, or the sample is empty or holds a zero input.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    W: np.ndarray
+    second_layer: np.ndarray
+    activation: str
+    bias: bool
+    loss: str
+    X_test: np.ndarray | None
+    y_test: np.ndarray | None
+
+    clock: ClassVar[str] = "t"
+    kind: ClassVar[str] = "exact"
+    size_name: ClassVar[str] = ""
+    papers: ClassVar[tuple[str, ...]] = ("boursier2024", "boursier2025")
+    variables: ClassVar[dict[str, Any]] = {
+        "risk": Variable("training loss", r"$L$"),
+        "test_risk": Variable("test loss", r"$L_{\rm test}$"),
+        "output": Variable("output on the sample", "$h(x_i)$", ("sample",)),
+        "directions": Variable("directions of the units", r"$w_j/|w_j|$", ("unit", "input")),
+        "hidden": Variable("hidden weights", "$w_j$", ("unit", "input")),
+        "second_layer": Variable("second layer", "$a_j$", ("unit",)),
+    }
+
+    def __init__(
+        self, X: Any, y: Any, *, width: int | None = None, weights: Any = None, scale: float = 1e-3, start: str = "balanced",
+        activation: str = "relu", bias: bool = False, loss: str = "squared", X_test: Any = None, y_test: Any = None, rng: Any = None, **other: Any,
+    ) -> None:  # fmt: skip
+        if {"W", "second_layer"} <= set(other):
+            weights = (other.pop("W"), other.pop("second_layer"))
+        checks.unknown_arguments("SampleFlow", other, _NAMES, _ABSENT)
+        put = object.__setattr__
+        X, y = check_sample(X, y)
+        self._freeze("X", X)
+        put(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
+        put(self, "bias", checks.boolean("bias", bias))
+        put(self, "loss", checks.choice("loss", loss, LOSSES))
+        if self.loss != "squared" and not np.isin(y, (-1.0, 1.0)).all():
+            raise ValueError(f'Argument `y` must hold +1 and -1 for the {self.loss} loss, but holds {y[~np.isin(y, (-1.0, 1.0))][0]:g}.')
+        self._freeze("y", y)
+        d = X.shape[1] + self.bias
+        if (width is None) == (weights is None):
+            raise ValueError("Either argument `width` or `weights` must be given, and not both.")
+        if weights is None:
+            weights = _draw(checks.integer("width", width, minimum=1), d, checks.number("scale", scale, positive=True), checks.choice("start", start, STARTS), rng)
+        W = checks.array("weights", weights[0], ("m", d))
+        self._freeze("W", W)
+        self._freeze("second_layer", checks.array("weights", weights[1], (len(W),)))
+        if (X_test is None) != (y_test is None):
+            raise ValueError("Arguments `X_test` and `y_test` must be given together.")
+        if X_test is None:
+            put(self, "X_test", None)
+            put(self, "y_test", None)
+        else:
+            X_test = checks.array("X_test", X_test, ("n", X.shape[1]))
+            self._freeze("X_test", X_test)
+            self._freeze("y_test", checks.array("y_test", y_test, (len(X_test),)))
+
+    def inputs(self, X: Any = None) -> np.ndarray:
+        """Return the inputs that the units see, shape (n, d) or with `bias` (n, d + 1)."""
+        X = np.array(self.X if X is None else X)
+        return np.hstack([X, np.ones((len(X), 1))]) if self.bias else X
+
+    def predict(self, W: Any, a: Any, X: Any) -> np.ndarray:
+        """Return the outputs of given weights at inputs X, shape (n,)."""
+        from . import equations
+
+        values = np.empty(len(X))
+        equations.outputs(self.inputs(X), np.ascontiguousarray(np.transpose(W)), np.array(a), ACTIVATIONS.index(self.activation), values)
+        return values
+
+    def solve(
+        self, times: Any, *, rtol: float | None = None, atol: float | None = None, method: str = "auto", observables: Any = None,
+        max_steps: int = 200_000, keep_state: bool = False, progress: bool = False,
+    ) -> xr.Dataset:  # fmt: skip
+        """Return the flow of the training loss.
+
+        Parameters
+        ----------
+        times : array_like, shape (n,)
+            On the clock t; take them geometric.
+        rtol, atol : float, optional
+            Default 1e-3 and 1e-3 of the start's largest weight for ReLU, 1e-8 and 1e-12 otherwise.  The velocity of a ReLU network jumps by
+            O(1/n) at each kink, which an integrator cannot resolve cheaply: the flow is solved a second time at four times the
+            tolerance, and the largest relative difference of the loss stands in the provenance as `risk_error`.
+        method : {"auto", "merged"} or a method of `fl.ode.integrate`
+            "auto" takes "tsit5" for ReLU and the automatic choice otherwise.  "merged" (ReLU) aligns the units in closed form until the
+            outputs reach a hundredth of the labels, merges units of equal sign and equal pattern on the sample, and integrates the few
+            that are left: asymptotic in the scale of the start.
+        observables : sequence of str, optional
+            Default: `risk`, `test_risk` if there are test data, `second_layer`.  Also `output`, `directions`, `hidden`.
+
+        Returns
+        -------
+        xarray.Dataset
+            With the attributes `end_state` ("interpolating", "OLS", "split OLS", "other"), `end_state_distances` and
+            `distinct_directions` of the last time.
+        """
+        from .solution import solve
+
+        return solve(self, times, rtol=rtol, atol=atol, method=method, observables=observables, max_steps=max_steps, keep_state=keep_state, progress=progress)
+
+    def simulate(self, times: Any, *, step: float = 0.01, observables: Any = None) -> xr.Dataset:
+        """Return plain gradient descent ``w <- w - step grad`` from the same start, on the same clock."""
+        from .solution import descend
+
+        return descend(self, times, step=step, observables=observables)
+
+
+def _draw(width: int, d: int, scale: float, start: str, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(streams.root(rng))
+    W = scale / math.sqrt(width) * generator.standard_normal((width, d))
+    sign = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)
+    if start == "unbalanced":
+        return W, scale / math.sqrt(width) * generator.standard_normal(width)
+    return W, (2.0 if start == "dominated" else 1.0) * sign * np.linalg.norm(W, axis=1)

@@ -1,0 +1,89 @@
+r"""The semi-exact route: align every unit in closed form, then merge units that the flow cannot tell apart.
+
+Units of equal pattern on the sample share :math:`D = \frac1n\sum_i g_i 1(w\cdot x_i>0)x_i`, so that :math:`z_j = (a_j, w_j)` obey one linear equation
+and :math:`M = \sum_j z_jz_j^\top`, which fixes their part :math:`\sum_j a_jw_j` of the output, closes.  Each eigenvector of M with its
+eigenvalue acts as one unit; while aligned, M has rank one, and the trace it leaves out is reported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .equations_alignment import align
+
+if TYPE_CHECKING:
+    from .flow import SampleFlow
+
+#: The outputs at the merging time, relative to the largest label.
+SMALL = 1e-2
+
+
+def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:
+    """Return merged weights (W, a), the time at which they stand for the network, and what was left out.
+
+    Raises
+    ------
+    ValueError
+        If the start is too large: its outputs are not small.
+    """
+    X, y = problem.inputs(), np.array(problem.y)
+    start, balance = np.array(problem.W), np.array(problem.second_layer)
+    lengths = np.linalg.norm(start, axis=1)
+    if np.any(np.abs(balance) > lengths * (1 + 1e-12)):
+        raise ValueError('Method "merged" needs a start with |a_j| <= |w_j| for every unit; the "dominated" start has larger second layers.')
+    bound = SMALL * float(np.abs(y).max())
+
+    def at(t: float) -> tuple[np.ndarray, np.ndarray, float]:
+        W, a = np.empty_like(start), np.empty_like(balance)
+        for j in range(len(balance)):
+            direction, share, growth = np.empty((1, start.shape[1])), np.empty(1), np.empty(1)
+            status = align(start[j] / lengths[j], _clip(balance[j] / lengths[j]), np.zeros(start.shape[1]), X, y, np.array([t]), 1_000_000, direction, share, growth, np.zeros(2))
+            if status != 0:
+                raise RuntimeError(f"Unit {j} met more than a million kinks while aligning.")
+            norm = lengths[j] * np.exp(min(growth[0], 600.0))
+            W[j], a[j] = norm * direction[0], norm * share[0]
+        return W, a, float(np.abs(problem.predict(W, a, problem.X)).max())
+
+    if at(0.0)[2] > bound:
+        raise ValueError(
+            f"Method \"merged\" needs a small start, but its outputs reach {at(0.0)[2]:.3g}, above {SMALL:g} of the largest label: lower `scale`."
+        )
+    low, high = 0.0, horizon
+    if at(high)[2] > bound:
+        for _ in range(40):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if at(middle)[2] <= bound else (low, middle)
+    else:
+        low = high
+    W, a, _ = at(low)
+    merged_W, merged_a, left_out = merge(W, a, X)
+    return merged_W, merged_a, low, {"merged_at": low, "units": len(merged_a), "left_out": left_out}
+
+
+def _clip(share: float) -> float:
+    return float(np.sign(share)) if abs(share) > 1 - 1e-12 else float(share)
+
+
+def merge(W: np.ndarray, a: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return one unit per sign and pattern, and the largest share of the trace of M that its first eigenvector leaves out.
+
+    Inputs on a kink of a unit (a sliding unit) count as off, so that units that slide together are merged.
+    """
+    scale = np.linalg.norm(X, axis=1) * np.linalg.norm(W, axis=1)[:, None]
+    patterns = 1e-9 * scale < W @ X.T
+    groups: dict[tuple[float, bytes], list[int]] = {}
+    for j in range(len(a)):
+        groups.setdefault((float(np.sign(a[j])), patterns[j].tobytes()), []).append(j)
+    units, left_out = [], 0.0
+    for members in groups.values():
+        z = np.column_stack([a[members], W[members]])
+        values, vectors = np.linalg.eigh(z.T @ z)
+        unit = np.sqrt(values[-1]) * vectors[:, -1]
+        # The eigenvector is defined up to its sign; the unit points the way of its members.
+        unit *= np.sign(unit @ z.sum(axis=0)) or 1.0
+        units.append(unit)
+        left_out = max(left_out, float(1 - values[-1] / values.sum()))
+    merged = np.array(units)
+    return merged[:, 1:], merged[:, 0], left_out
