@@ -11,5 +11,6 @@ from .densities import spectrum
 from .deviations import convergence
 from .lines import curves
 from .overview import overview
+from .studies import study
 
-__all__ = ["convergence", "curves", "overview", "spectrum"]
+__all__ = ["convergence", "curves", "overview", "spectrum", "study"]

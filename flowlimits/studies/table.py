@@ -1,0 +1,168 @@
+"""Finished points in arrays, one row per point, and the Dataset made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .outcomes import Block, Failure, Structure, difference
+
+MISSING, FINISHED, FAILED = 0, 1, 2
+STATUS = {
+    "long_name": "state of the point",
+    "flag_values": np.array([MISSING, FINISHED, FAILED], dtype=np.int8),
+    "flag_meanings": "missing finished failed",
+}
+
+
+class Table:
+    """The state of every point of a study.
+
+    Parameters
+    ----------
+    count : int
+        Number of points.
+    describe : callable
+        Returns the values of the point of an index as text.
+    function : str
+        Name of the function, for messages.
+    """
+
+    def __init__(self, count: int, describe: Callable[[int], str], function: str):
+        self.status = np.full(count, MISSING, dtype=np.int8)
+        self.describe, self.function = describe, function
+        self.failures: dict[int, str] = {}
+        self.structure: Structure | None = None
+        self.columns: list[np.ndarray] = []
+        self.seconds = 0.0
+        self._first = count
+
+    def add(self, block: Block) -> None:
+        """Enter finished points.
+
+        Raises
+        ------
+        ValueError
+            If the block's structure differs from that of the points before.
+        """
+        if self.structure is None:
+            self.structure = block.structure
+            self.columns = [_empty(len(self.status), v.shape, np.dtype(v.dtype)) for v in block.structure.variables]
+        elif self.structure != block.structure:
+            self._check(block)
+        position = {variable.name: c for c, variable in enumerate(block.structure.variables)}
+        for c, variable in enumerate(self.structure.variables):
+            column = block.columns[position[variable.name]]
+            if column.dtype != self.columns[c].dtype:
+                self.columns[c] = self.columns[c].astype(_common(self.columns[c].dtype, column.dtype), copy=False)
+            self.columns[c][block.indices] = column
+        first = int(block.indices.min())
+        if first < self._first:
+            # Attributes come from the first point of the grid, whatever the order of arrival.
+            self._first = first
+            by_name = {variable.name: variable for variable in block.structure.variables}
+            order = self.structure.variables
+            self.structure = Structure(tuple(by_name[v.name] for v in order), block.structure.coordinates)
+        self.status[block.indices] = FINISHED
+        self.seconds += float(block.seconds.sum())
+        for index in block.indices.tolist() if self.failures else ():
+            self.failures.pop(index, None)
+
+    def fail(self, failure: Failure) -> None:
+        """Enter a failed point, unless it has a result."""
+        if self.status[failure.row] != FINISHED:
+            self.status[failure.row] = FAILED
+            self.failures[failure.row] = failure.message
+
+    def _check(self, block: Block) -> None:
+        assert self.structure is not None
+        found = difference(self.structure, block.structure)
+        if found is not None:
+            here, there = f"at {self.describe(int(block.indices[0]))}", f"at {self.describe(self._first)}"
+            raise ValueError(f"Function `{self.function}` returned {found.format(here=here, there=there)}.")
+
+    def first(self, count: int) -> Table:
+        """Return the table of the first points."""
+        part = Table(count, self.describe, self.function)
+        part.status, part.structure = self.status[:count], self.structure
+        part.columns = [column[:count] for column in self.columns]
+        part.failures = {index: message for index, message in self.failures.items() if index < count}
+        return part
+
+    def variables(self) -> list[tuple[Any, np.ndarray]]:
+        """Return (variable, column) pairs; whole numbers and truth values become floats where points are missing."""
+        complete = bool((self.status == FINISHED).all())
+        pairs = []
+        for variable, column in zip(self.structure.variables if self.structure else (), self.columns):
+            if not complete and column.dtype.kind in "biu":
+                column = column.astype(np.float64)
+                column[self.status != FINISHED] = np.nan
+            pairs.append((variable, column))
+        return pairs
+
+
+def _empty(count: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    if dtype.kind == "f":
+        return np.full((count, *shape), np.nan, dtype=dtype)
+    return np.zeros((count, *shape), dtype=dtype)
+
+
+def _common(first: np.dtype, second: np.dtype) -> np.dtype:
+    return np.result_type(first, second)
+
+
+def to_dataset(
+    table: Table,
+    axes: Mapping[str, Sequence[Any]],
+    repeats: int,
+    *,
+    points: str | None = None,
+    provenance: Mapping[str, Any],
+) -> Any:
+    """Return the Dataset of a study.
+
+    Parameters
+    ----------
+    table : Table
+        Its rows are the points of the grid of `axes`, repeats innermost; with `points`, the points of a list.
+    axes : mapping
+        The values of each axis; with `points`, the values at each point.
+    points : str, optional
+        The name of the dimension of a list of points.
+    """
+    import xarray as xr
+
+    dims = (points,) if points else tuple(axes)
+    shape = (len(next(iter(axes.values()))),) if points else tuple(len(values) for values in axes.values())
+    if repeats > 1:
+        dims, shape = (*dims, "repeat"), (*shape, repeats)
+    coords: dict[str, Any] = {name: ((points,) if points else (name,), np.asarray(values)) for name, values in axes.items()}
+    if repeats > 1:
+        coords["repeat"] = ("repeat", np.arange(repeats))
+    data = {}
+    for variable, column in table.variables():
+        check_names(variable.name, variable.dims, dims)
+        data[variable.name] = ((*dims, *variable.dims), column.reshape(*shape, *variable.shape), dict(variable.attrs))
+    for coordinate in table.structure.coordinates if table.structure else ():
+        coords[coordinate.name] = (coordinate.dims, coordinate.values().copy(), dict(coordinate.attrs))
+    coords["status"] = (dims, table.status.reshape(shape).copy(), STATUS)
+    if table.failures:
+        failed = sorted(table.failures)
+        coords["failure_point"] = ("failure", np.array(failed), {"long_name": "index of the failed point in the flattened grid"})
+        coords["failure_message"] = ("failure", np.array([table.failures[i] for i in failed]))
+    attrs = {"kind": "study", "provenance": json.dumps(provenance), "schema": 1}
+    return xr.Dataset(data, coords=coords, attrs=attrs)
+
+
+RESERVED = ("repeat", "status", "failure", "failure_point", "failure_message")
+
+
+def check_names(name: str, dims: Sequence[str], taken: Sequence[str]) -> None:
+    """Refuse a variable whose name or dimension is that of an axis."""
+    for word, what in ((name, "a variable"), *((dim, "a dimension") for dim in dims)):
+        if word in taken or word in RESERVED:
+            kind = "an axis of the study" if word in taken else "a name that studies use themselves"
+            raise ValueError(f"The function returned {what} `{word}`, which is {kind}: rename one of them.")

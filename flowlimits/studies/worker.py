@@ -1,0 +1,154 @@
+"""What runs inside a worker: it evaluates a chunk of points and sends back blocks of results.
+
+A worker keeps nothing between chunks but the function, unpickled once per process, and its thread limits.
+Only NumPy is imported here, so that Numba still finds the thread limit when the function imports it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .keys import generator
+from .outcomes import Block, Failure, Structure, normalise, stack
+
+
+class Task(NamedTuple):
+    """The function of a study with its fixed parameters; `axes` names the values of a point in their order."""
+
+    function: Callable[..., Any]
+    name: str
+    axes: tuple[str, ...]
+    parameters: dict[str, Any]
+    random: bool
+
+
+class Point(NamedTuple):
+    """One point to compute; `row` is its index in the table."""
+
+    row: int
+    values: tuple[Any, ...]
+    key: bytes
+
+
+class Outcome(NamedTuple):
+    """What became of the first `taken` points of a chunk."""
+
+    blocks: list[Block]
+    failures: list[Failure]
+    taken: int
+    elapsed: float
+
+
+def run_chunk(task: Task | bytes, points: Sequence[Point], budget: float, attempt: int = 0) -> Outcome:
+    """Evaluate points one after another until `budget` seconds have passed, but at least one.
+
+    Parameters
+    ----------
+    task : Task or bytes
+        The task, pickled on its way to another process.
+    points : sequence of Point
+    budget : float
+        Seconds after which the rest is handed back, so that no result waits long for its commit.
+    attempt : int
+        Differs between calls: dask takes equal calls for one call.
+    """
+    if isinstance(task, bytes):
+        task = load_task(task)
+    function, parameters, axes = task.function, task.parameters, task.axes
+    groups: dict[Structure, tuple[list[int], list[list[Any]], list[float]]] = {}
+    failures: list[Failure] = []
+    started = before = time.perf_counter()
+    taken = 0
+    for row, values, key in points:
+        try:
+            arguments = dict(zip(axes, values), **parameters)
+            if task.random:
+                arguments["rng"] = generator(key)
+            structure, arrays = normalise(function(**arguments), task.name)
+        except (Exception, SystemExit) as error:
+            failures.append(Failure(row, describe(error)))
+            structure = None
+        now = time.perf_counter()
+        if structure is not None:
+            group = groups.get(structure)
+            if group is None:
+                group = groups[structure] = ([], [], [])
+            group[0].append(row)
+            group[1].append(arrays)
+            group[2].append(now - before)
+        before = now
+        taken += 1
+        if now - started > budget:
+            break
+    return Outcome([_block(*group) for group in groups.items()], failures, taken, before - started)
+
+
+def _block(structure: Structure, group: tuple[list[int], list[list[Any]], list[float]]) -> Block:
+    indices, rows, seconds = group
+    columns = tuple(stack([row[v] for row in rows], variable) for v, variable in enumerate(structure.variables))
+    return Block(structure, np.array(indices), columns, np.array(seconds))
+
+
+def describe(error: BaseException, limit: int = 1000) -> str:
+    """Return the type and text of an exception and the line of the user's code that it came from."""
+    text = f"{type(error).__name__}: {error}"
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    if frames:
+        text += f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})"
+    return text
+
+
+def prepare(payload: bytes) -> bool:
+    """Load the task in a worker: the first thing asked of a new pool, so that what is wrong with it shows here."""
+    load_task(payload)
+    return True
+
+
+@lru_cache(maxsize=8)
+def load_task(payload: bytes) -> Task:
+    """Return the task sent by the parent, once per process, with this process limited to one thread."""
+    parent, pickled = pickle.loads(payload)
+    # A pool of threads behind another interface lives in the parent, whose limits are the driver's affair.
+    if parent != identity_of_process():
+        limit_threads()
+    return pickle.loads(pickled)
+
+
+def identity_of_process() -> tuple[str, int]:
+    """Return the host and the process id."""
+    return socket.gethostname(), os.getpid()
+
+
+@cache
+def limit_threads() -> None:
+    """Limit this process to one BLAS thread and one Numba thread.
+
+    Two processes with the default BLAS threads ran 4 to 14 times slower on two cores than with one each.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.NUMBA_NUM_THREADS = 1  # it reads the environment only once
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = "1"
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent: a terminal sends it to every process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
