@@ -1,7 +1,7 @@
 """The command `flowlimits`.
 
 Exit status: 0 done, or theory and simulation agree; 1 they differ, or a repeated result differs; 2 the input is
-wrong; 3 undecided; 130 interrupted.
+wrong, or the computation failed; 3 undecided; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .commands.files import cite, plot, rerun, show
 from .commands.judge import compare, converge
 
 EPILOG = (
-    "Exit status: 0 done, or agrees; 1 differs; 2 wrong input; 3 undecided; 130 interrupted.  "
+    "Exit status: 0 done, or agrees; 1 differs; 2 wrong input or failed; 3 undecided; 130 interrupted.  "
     "`flowlimits VERB --help` lists the problems of a verb, `flowlimits VERB PROBLEM --help` their flags."
 )
 

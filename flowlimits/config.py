@@ -242,6 +242,7 @@ class SimulateTable(Table):
     threads: int = 0
     method: str = ""
     step: float = 0.0
+    weights: Array = None
     observables: list[str] = []
 
 

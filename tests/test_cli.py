@@ -179,9 +179,26 @@ def test_an_interrupt_saves_the_finished_runs(run, monkeypatch):
     monkeypatch.setattr(toy.Decay, "_values", values)
     status, out, err = run("simulate decay --rate 2 --times 1,2 --dimension 40 --runs 20 --rng 5 --threads 1 -o runs.nc")
     assert (status, out) == (130, "")
-    assert err.strip() == "Interrupted after 3 of 20 runs. They are saved in runs.nc."
+    assert err.strip() == "Interrupted after 3 of 20 runs. The finished part is saved in runs.nc."
     monkeypatch.setattr(toy.Decay, "_values", original)
     assert differing(fl.load("runs.nc"), toy.make().simulate([1, 2], dimension=40, runs=3, rng=5)) == []
+
+
+def test_a_failed_solution_saves_its_finished_part(run, monkeypatch):
+    finished = toy.make().solve([1])
+
+    def fail(*_, **__):
+        error = RuntimeError("Integration stopped at t=1.5 (not finite). Lower the rate.")
+        error.partial = finished
+        raise error
+
+    monkeypatch.setattr(toy.Decay, "solve", fail)
+    assert run("solve decay --rate 2 --times 1,2 -o limit.nc") == (
+        2,
+        "",
+        "Error: Integration stopped at t=1.5 (not finite). Lower the rate. The finished part is saved in limit.nc.\n",
+    )
+    assert differing(fl.load("limit.nc"), finished) == []
 
 
 def test_an_interrupt_without_output_is_one_sentence(run, monkeypatch):
@@ -335,17 +352,17 @@ def test_help_is_quick():
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_ends_a_real_simulation_cleanly(tmp_path):
-    line = "simulate extensive --student-ratio 0.5 --teacher-ratio 0.25 --dimension 60 --runs 10000000 --times 0.1,1 -o runs.nc"
+    line = "simulate extensive --student-ratio 0.5 --teacher-ratio 0.25 --dimension 100 --runs 50000 --times 0.1,1 -o runs.nc"
     process = subprocess.Popen(
         [sys.executable, "-m", "flowlimits", *line.split()], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
     )
     for words in process.stderr:
-        if re.match(r"runs: \d+/10000000 after", words):
+        if re.match(r"runs: \d+/50000 after", words):
             break
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
-    assert re.fullmatch(r"Interrupted after \d+ of 10000000 runs\. They are saved in runs\.nc\.", err.strip().splitlines()[-1])
+    assert re.fullmatch(r"Interrupted after \d+ of 50000 runs\. The finished part is saved in runs\.nc\.", err.strip().splitlines()[-1])
     assert "Traceback" not in err
     assert fl.load(tmp_path / "runs.nc").sizes["run"] > 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -100,27 +102,35 @@ def take_size(problem: Any, stated: Flags, flags: Flags) -> Flags:
 def _solve(stated: Stated, flags: Flags) -> int:
     times = take_times(stated.solve, flags)
     chosen = arguments(stated.solve, flags, ("rtol", "atol", "method", "spectrum", "observables"))
-    _finish(stated.problem.solve(times, **chosen), flags["output"])
+    with kept(flags["output"]):
+        result = stated.problem.solve(times, **chosen)
+    _finish(result, flags["output"])
     return 0
 
 
 def _simulate(stated: Stated, flags: Flags) -> int:
     times = take_times(stated.simulate, flags, stated.solve)
-    chosen = arguments(stated.simulate, flags, ("runs", "rng", "threads", "method", "step", "observables"))
+    chosen = arguments(stated.simulate, flags, ("runs", "rng", "threads", "method", "step", "weights", "observables"))
     size = take_size(stated.problem, stated.simulate, flags)
-    from ..parallel import Interrupted
-
-    try:
+    with kept(flags["output"]):
         result = stated.problem.simulate(times, **size, **chosen)
-    except Interrupted as interrupt:
-        if flags["output"] and interrupt.partial is not None:
-            from ..results import save
-
-            save(interrupt.partial, flags["output"])
-            interrupt.args = (f"{interrupt.args[0]} They are saved in {flags['output']}.",)
-        raise
     _finish(result, flags["output"])
     return 0
+
+
+@contextmanager
+def kept(output: str | None) -> Iterator[None]:
+    """Save what an interrupted or failed computation had finished, and say so in its message."""
+    try:
+        yield
+    except (KeyboardInterrupt, RuntimeError) as error:
+        partial = getattr(error, "partial", None)
+        if output and partial is not None:
+            from ..results import save
+
+            save(partial, output)
+            error.args = (f"{error.args[0]} The finished part is saved in {output}.",)
+        raise
 
 
 def _finish(result: Any, output: str | None) -> None:
