@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     import xarray as xr
 
 ACTIVATIONS = ("square", "centred")
-COVARIANCE = "inputs are standard Gaussian here. Absorb a covariance C into the weights: W C^(1/2) and W_star C^(1/2) have the same risk, but another flow."
+FIELDS = ("W", "W_star", "activation", "weight_decay")
+_ISOTROPIC = "inputs are standard Gaussian here; another covariance changes the flow."
+ABSENT = {
+    "covariance": _ISOTROPIC,
+    "input_covariance": _ISOTROPIC,
+    "noise": "label noise does not change the flow on the population risk.",
+    "samples": "this is the flow on the population risk; a finite number of samples is not here.",
+    "learning_rate": 'a flow has no learning rate; simulate(method="gd", step=...) takes finite steps.',
+    "bias": "quadratic networks have no biases here.",
+    "second_layer": "the second layer is fixed to 1/p here.",
+}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class QuadraticFlow(Problem):
     r"""Gradient flow on the population risk of a network of squares that learns another, exact at any dimension.
 
@@ -52,34 +62,31 @@ class QuadraticFlow(Problem):
     W^T W and W_star^T W_star matter: rotations of the units change nothing.
     """
 
+    clock: ClassVar[str] = "t, dW/dt = -p d grad risk"
+    kind: ClassVar[str] = "exact"
+    variables: ClassVar[dict[str, Variable]] = VARIABLES
+    papers: ClassVar[tuple[str, ...]] = ("martin2024",)
+
     W: np.ndarray
     W_star: np.ndarray
     activation: str = "square"
     weight_decay: float = 0.0
 
-    clock: ClassVar[str] = "t"
-    kind: ClassVar[str] = "exact"
-    variables: ClassVar[dict[str, Variable]] = VARIABLES
-    papers: ClassVar[tuple[str, ...]] = ("martin2024",)
-
-    def __new__(cls, *arguments: Any, **fields: Any) -> QuadraticFlow:
-        known = ("W", "W_star", "activation", "weight_decay")
-        checks.unknown_arguments(
-            "QuadraticFlow", [name for name in fields if name not in known], known, {"covariance": COVARIANCE}
-        )
-        return super().__new__(cls)
-
-    def __post_init__(self) -> None:
-        W = checks.array("W", self.W, ("p", "d"))
-        W_star = checks.array("W_star", self.W_star, ("k", "d"))
+    def __init__(
+        self, W: Any, W_star: Any, activation: str = "square", weight_decay: float = 0.0, **other: Any
+    ) -> None:
+        checks.unknown_arguments("QuadraticFlow", other, FIELDS, ABSENT)
+        W = checks.array("W", W, ("p", "d"))
+        W_star = checks.array("W_star", W_star, ("k", "d"))
         if W.shape[1] != W_star.shape[1]:
             raise ValueError(
-                f"Arguments `W` and `W_star` must have the same number of columns, the dimension, but have {W.shape[1]} and {W_star.shape[1]}."
+                "Arguments `W` and `W_star` must have the same number of columns, the dimension, "
+                f"but have {W.shape[1]} and {W_star.shape[1]}."
             )
         self._freeze("W", W)
         self._freeze("W_star", W_star)
-        checks.choice("activation", self.activation, ACTIVATIONS)
-        object.__setattr__(self, "weight_decay", checks.number("weight_decay", self.weight_decay, nonnegative=True))
+        object.__setattr__(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
+        object.__setattr__(self, "weight_decay", checks.number("weight_decay", weight_decay, nonnegative=True))
 
     @classmethod
     def orthonormal(
@@ -150,12 +157,14 @@ class QuadraticFlow(Problem):
         method : {"auto", "reduced", "matrix"}, optional
             "reduced": one scalar per distinct teacher eigenvalue (Q8), with an implicit method at late times;
             "matrix": direct integration of the weights.  Both are exact; "auto" takes the one that should cost less.
+            Where a symmetry holds the flow at a saddle point for ever, "reduced" stays and round-off frees "matrix".
         observables : sequence of str, optional
             Variables to return, of risk (always), overlap, misalignment, trace, multiplier, and on request
             "eigenvalues": all d eigenvalues of Z, increasing.  By default all but the eigenvalues.
         events : fl.Event or sequence of them, optional
-            Adds `event_time (event)`, the first times at which variables cross values between the start and the last
-            time; a crossing is seen when it separates two neighbouring times.  With ``stop=True`` the result ends there.
+            Adds `event_time (event)`: the first times at which variables cross values, NaN where they do not before the
+            last time.  A crossing is seen when it separates two neighbours among the requested times and, with the
+            method "reduced", 400 more.  With ``stop=True`` later times are left out.
         max_steps : int, optional
             Most steps of the integrator.
         keep_state : bool, optional

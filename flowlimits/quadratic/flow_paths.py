@@ -38,7 +38,14 @@ class Outcome:
     eigenvalues: np.ndarray | None = None
     matrices: np.ndarray | None = None
 
+    def first(self, count: int) -> Outcome:
+        """Return the first `count` times only."""
+        eigenvalues = None if self.eigenvalues is None else self.eigenvalues[:count]
+        matrices = None if self.matrices is None else self.matrices[:count]
+        return Outcome(self.observables[:count], self.report, eigenvalues, matrices)
+
     def variables(self) -> dict[str, np.ndarray]:
+        """Return the observables by name."""
         return dict(zip(OBSERVABLES, np.ascontiguousarray(self.observables.T)))
 
 
@@ -76,9 +83,10 @@ class ReducedPath:
 
     def restart(self, s: float, i: int) -> ReducedPath:
         """Return the path that continues from time i of the last run, at `s`; i = -1 is the start."""
+        if i < 0:
+            return ReducedPath(self.system, self.teacher, self.limits, self.start)
         path = ReducedPath(self.system, self.teacher, self.limits)
-        if i >= 0:
-            path.begin, path.state = s, self.states[i]
+        path.begin, path.state = s, self.states[i]
         return path
 
     def run(self, s: np.ndarray, request: Request) -> Outcome:

@@ -162,21 +162,32 @@ def weigh(s, y, params, work):
     twice_psi = 2.0 * (y[0] + params[DECAY] * s)
     common = 0.0
     if params[OUTSIDE] == 1.0:
-        common = np.inf
+        lowest = np.inf
         for j in range(m):
             x = loga[j] - twice_psi - y[1]
-            kappa[j] = 1.0 / (1.0 + math.exp(-x))
-            thin[j] = log_one_plus_exp(x)
-            common = min(common, thin[j])
+            lowest = min(lowest, x)
+            small = math.exp(-abs(x))
+            kappa[j] = (1.0 if x > 0.0 else small) / (1.0 + small)
+            thin[j] = x
+        common = log_one_plus_exp(lowest)
         for j in range(m):
-            thin[j] = math.exp(0.5 * (common - thin[j]))
+            x = thin[j]
+            small = math.exp(-abs(x))
+            # N^-1/2 exp(common/2), whatever the size of both.
+            weight = math.exp(common - x) / (1.0 + small) if x > 0.0 else math.exp(common) / (1.0 + small)
+            thin[j] = math.sqrt(weight)
     else:
         kappa[:] = 0.0
         thin[:] = 1.0
+    known, logarithm, own = -1, 0.0, 0.0
     for i in range(r):
         k = int(group[i])
-        logarithm = y[2 + k] if params[LOGARITHMIC] == 1.0 else math.log(l[k] + gap(k, l, s, y, params))
-        root[i] = math.exp(0.5 * logarithm)
+        if k != known:
+            known = k
+            total = y[2 + k] if params[LOGARITHMIC] == 1.0 else l[k] + gap(k, l, s, y, params)
+            logarithm = total if params[LOGARITHMIC] == 1.0 else math.log(total)
+            own = math.exp(0.5 * logarithm) if params[LOGARITHMIC] == 1.0 else math.sqrt(total)
+        root[i] = own
         logd[i] = logc[i] + 4.0 * l[k] * s - twice_psi - LOG4 - logarithm - common
 
 
@@ -298,16 +309,32 @@ def fill(params, work):
                 body[j] += factor * source[j] * thin[j]
 
 
+@jit(fastmath={"reassoc", "contract", "nsz"})
+def project(row, Q, first):
+    """Take the parts along four orthonormal rows of Q out of `row`: one pass for the products, one for the difference."""
+    q0, q1, q2, q3 = Q[first], Q[first + 1], Q[first + 2], Q[first + 3]
+    a = b = c = d = 0.0
+    for j in range(row.size):
+        a += q0[j] * row[j]
+        b += q1[j] * row[j]
+        c += q2[j] * row[j]
+        d += q3[j] * row[j]
+    for j in range(row.size):
+        row[j] -= a * q0[j] + b * q1[j] + c * q2[j] + d * q3[j]
+
+
 @jit
 def orthonormalise(Q):
-    """Make the rows of Q orthonormal in their order (modified Gram-Schmidt, repeated where a row lost most of its length)."""
+    """Make the rows of Q orthonormal in their order (Gram-Schmidt, repeated where a row lost most of its length)."""
     for k in range(Q.shape[0]):
         row = Q[k]
         before = math.sqrt(dot(row, row))
         if before == 0.0:
             continue
         for attempt in range(4):
-            for n in range(k):
+            for n in range(0, k - 3, 4):
+                project(row, Q, n)
+            for n in range(k - k % 4, k):
                 subtract(row, dot(Q[n], row), Q[n])
             after = math.sqrt(dot(row, row))
             if after > 0.3 * before or after == 0.0:

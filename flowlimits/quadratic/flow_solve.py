@@ -21,6 +21,8 @@ from .flow_paths import MatrixPath, Outcome, ReducedPath, Request, Tolerances
 from .flow_start import Scalars, Split, Teacher, scalars, split
 
 METHODS = ("auto", "reduced", "matrix")
+#: Points between which events are looked for, besides the requested times.
+EVENT_GRID = 400
 
 VARIABLES = {
     "risk": Variable("population risk", r"\mathcal{R}"),
@@ -50,27 +52,29 @@ class Flow:
 def choose_method(flow: Flow, last: float) -> str:
     """Return "reduced" or "matrix", whichever should cost less to the time `last` on the clock t.
 
-    Operations per second were measured: compiled loops of the reduced form run at about 2e9, the compiled loops of
-    small matrices at 3e9, NumPy's products at 2e10, decompositions at 5e9.  The reduced form takes the implicit method
-    (about 1000 evaluations, nearly whatever the last time), the matrix form explicit steps limited by stability.
+    The constants were measured: operations per second of the compiled loops of both forms, of NumPy's products and
+    decompositions; evaluations by the implicit method of the reduced form, which hardly depend on the last time, and by
+    the explicit one of the matrix form, whose steps are limited by stability.
     """
     d, p = flow.V0.shape
     m, r = min(d, p), flow.teacher.values.size
-    rows = r + min(d - r, m)
-    rank = min(m, r)
+    rows, rank = r + min(d - r, m), min(m, r)
     stiffness = 8 * flow.teacher.values.max(initial=0.0) * last
-    reduced = (1000 if flow.square else 0) * (4.0 * rank * rank * (rank + m) + 4.0 * m * r + 200.0 * r) / 2e9
-    reduced += (20.0 * m**3 + 4.0 * d * m * m) / 5e9
+    evaluations = 350 + 150 * math.log10(1 + stiffness) if flow.square else 0
+    once = 1e-3 + (20.0 * m**3 + 4.0 * d * m * m) / 1e10
+    reduced = once + evaluations * (2e-6 + (2.0 * rank * rank * (rank + m) + 200.0 * (m + r)) / 1e10)
     products = 4.0 * rows * m * m
-    speed = 3e9 if products < LARGE else 2e10
-    matrix = 12 * (40 + stiffness / 4) * (products / speed + 30.0 * rows * m / 2e9 + 1e-6)
+    speed, other = (5e9, 5e-7) if products < LARGE else (2e10, 2e-5 + 60.0 * rows * m / 1e10)
+    matrix = 2e-4 + 12 * (60 + stiffness / 2) * (products / speed + other)
     return "reduced" if reduced <= matrix else "matrix"
 
 
-def make_path(flow: Flow, method: str, last: float, limits: Tolerances, *, keep_basis: bool = False) -> ReducedPath | MatrixPath:
-    """Return the path of the chosen method."""
+def make_path(
+    flow: Flow, method: str, last: float, limits: Tolerances, *, keep_basis: bool = False, try_blocks: bool = True
+) -> ReducedPath | MatrixPath:
+    """Return the path of the chosen method; `last` is the last time on the clock t."""
     blocks: Scalars | None = None
-    if method != "matrix" and not keep_basis:
+    if method != "matrix" and not keep_basis and try_blocks:
         blocks = decouple(flow.V0, flow.teacher, square=flow.square, decay=flow.decay)
         if blocks is not None:
             return ReducedPath(blocks, flow.teacher, limits)
@@ -139,57 +143,53 @@ def solve_problem(problem: Problem, flow: Flow, times: Any, options: Options, *,
         if outcome.matrices is not None:
             variables["Z"] = outcome.matrices
         call = options.call()
-        extra = None
-        if happened is not None and options.events:
-            words = {"long_name": "times of the events", "symbol": "t"}
-            extra = {"event_time": (("event",), happened, words)}
-            if reached.size < times.size:
-                call["times"] = times
+        coords, extra = {}, {}
+        if happened is not None:
+            coords["event"] = [f"{event.variable}={event.value:g}" for event in options.events]
+            extra["event_time"] = (("event",), happened, {"long_name": "time of the event", "symbol": "t"})
+            call["times"] = times
         details = on_clock(outcome.report.provenance()) | {"method": f"{method}, {outcome.report.method}"}
         return build(
-            problem, kind=kind, times=reached, variables=variables, call=call, provenance=details, extra=extra,
-            dimension=dimension,
+            problem, kind=kind, times=reached, variables=variables, call=call, provenance=details, coords=coords,
+            extra=extra, dimension=dimension,
         )  # fmt: skip
 
-    path = make_path(flow, options.method, float(times[-1]), limits, keep_basis=options.keep_state)
     try:
-        outcome = path.run(2 * times, request)
+        # Weights beyond 1e75 overflow in the risk; the integrator then says so.
+        with np.errstate(over="ignore", invalid="ignore"):
+            path = make_path(flow, options.method, float(times[-1]), limits, keep_basis=options.keep_state)
+            outcome = path.run(2 * times, request)
     except (IntegrationError, IntegrationInterrupted) as error:
         raise with_partial(error, path, times, request, result) from None
     if not options.events:
         return result(outcome, times, path.name)
-    happened, reached, last = locate_events(path, times, outcome, options.events)
-    if last is not None:
-        # The part up to the event is computed again so that it ends at the event itself.
-        outcome = make_path(flow, path.name, float(reached[-1]), limits, keep_basis=options.keep_state).run(2 * reached, request)
-    return result(outcome, reached, path.name, happened)
+    happened, stop = locate_events(path, times, outcome, options.events)
+    kept = times <= stop
+    return result(outcome.first(int(kept.sum())), times[kept], path.name, happened)
 
 
 def locate_events(
     path: ReducedPath | MatrixPath, times: np.ndarray, outcome: Outcome, events: Sequence[Event]
-) -> tuple[np.ndarray, np.ndarray, float | None]:
-    """Return the times of the events, the times of the result, and the time at which it stops, if it does."""
+) -> tuple[np.ndarray, float]:
+    """Return the times of the events, NaN for those that do not happen before the end, and the end, inf without a stop."""
     quiet = Request()
-    started = times[0] == 0
-    grid = times if started else np.append(0.0, times)
-    first = path.restart(0.0, -1).run(np.zeros(1), quiet).variables() if not started else {}
-    values = {
-        name: column if started else np.append(first[name], column) for name, column in outcome.variables().items()
-    }
+    last = float(times[-1])
+    grid = np.append(0.0, times[times > 0])
+    if isinstance(path, ReducedPath) and last > 0:
+        # Scalars are cheap: crossings are also looked for between distant requested times.
+        grid = np.unique(np.concatenate([grid, np.geomspace(1e-6 * last, last, EVENT_GRID)]))
+    whole = path.restart(0.0, -1)
+    values = whole.run(2 * grid, quiet).variables()
 
     def evaluate(i: int, t: float) -> Mapping[str, float]:
         if t <= grid[i]:
             return {name: float(column[i]) for name, column in values.items()}
-        j = i if started else i - 1
-        near = path.restart(2 * grid[i], j).run(np.array([2 * t]), quiet)
+        near = whole.restart(2 * grid[i], i).run(np.array([2 * t]), quiet)
         return {name: float(column[0]) for name, column in near.variables().items()}
 
     happened = locate(events, grid, values, evaluate)
-    stops = [time for time, event in zip(happened, events) if event.stop and not math.isnan(time)]
-    if not stops:
-        return happened, times, None
-    stop = min(stops)
-    return np.where(happened <= stop, happened, math.nan), np.append(times[times < stop], stop), stop
+    stop = min((time for time, event in zip(happened, events) if event.stop and not math.isnan(time)), default=math.inf)
+    return np.where(happened <= stop, happened, math.nan), float(stop)
 
 
 def with_partial(error: Any, path: ReducedPath | MatrixPath, times: np.ndarray, request: Request, result: Any) -> Any:

@@ -17,10 +17,10 @@ DEPENDENT = 1e-10
 
 @dataclass(frozen=True)
 class Teacher:
-    """Nonzero eigenvalues of Z*, decreasing, and their eigenvectors (columns); `dimension` is d."""
+    """Nonzero eigenvalues of Z*, decreasing, and their eigenvectors (columns), None for the first coordinates; `dimension` is d."""
 
     values: np.ndarray
-    vectors: np.ndarray
+    vectors: np.ndarray | None
     dimension: int
 
     @property
@@ -101,12 +101,14 @@ def split(V0: np.ndarray, teacher: Teacher) -> Split:
     d, p = V0.shape
     if p > d:
         V0 = np.linalg.qr(V0.T, mode="r").T
-    U = teacher.vectors
+    U, room = teacher.vectors, d - teacher.values.size
+    if U is None:
+        C, outside = V0[: d - room], V0[d - room :]
+        return Split(teacher, C, np.linalg.qr(outside, mode="r") if room else np.zeros((0, V0.shape[1])))
     C = U.T @ V0
     outside = V0 - U @ C
     # A second projection: what is left along the teacher would be amplified.
     outside -= U @ (U.T @ outside)
-    room = d - teacher.values.size
     R = np.linalg.qr(outside, mode="r") if room else np.zeros((0, V0.shape[1]))
     return Split(teacher, C, R, outside)
 
@@ -134,8 +136,9 @@ def scalars(start: Split, *, square: bool, decay: float, grouped: bool = False, 
     rows, singular, columns, null = _drop_null_columns(rows, singular, columns, norm)
     length = np.sqrt((rows**2).sum(axis=1))
     unit = rows / length[:, None]
-    vectors = teacher.vectors @ seen.left if keep_basis else None
-    outside = _outside_vectors(start.outside, factor, columns, singular) if keep_basis else None
+    keep = keep_basis and teacher.vectors is not None
+    vectors = teacher.vectors @ seen.left if keep and teacher.vectors is not None else None
+    outside = _outside_vectors(start.outside, factor, columns, singular) if keep else None
     rank = _rank(unit)
     graded = bool(null) and _rank(unit[:, unit.shape[1] - null :]) < rank
     if grouped or (graded and rank < unit.shape[0]):

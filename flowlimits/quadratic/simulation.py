@@ -1,0 +1,241 @@
+"""Simulation of extensive widths at finite dimension: draws of the stated ensemble, and the exact flow of each.
+
+Teacher and start are rotation invariant with respect to each other, so only one of them needs random vectors: the teacher is taken
+diagonal, and the student is drawn in its eigenbasis.  Orthonormal weights of both need the principal angles only, (Q23).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import checks, results, streams
+from ..parallel import run_threads
+from .descent import check_step, descend, warn_diverged
+from .flow import orthonormal_rows
+from .flow_blocks import diagonal_scalars
+from .flow_observe import OBSERVABLES
+from .flow_paths import Outcome, ReducedPath, Request, Tolerances
+from .flow_solve import Flow, check_observables, make_path
+from .flow_start import Teacher
+from .spectrum import Spectrum
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .extensive import ExtensiveQuadratic
+
+METHODS = ("flow", "gd")
+
+
+def simulate_extensive(
+    problem: ExtensiveQuadratic,
+    times: Any,
+    *,
+    dimension: int,
+    weights: Any = None,
+    runs: int = 1,
+    rng: Any = None,
+    method: str = "flow",
+    step: float | None = None,
+    observables: Any = None,
+    rtol: float = 1e-8,
+    atol: float = 1e-10,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    r"""Return runs of the flow at finite dimension, each with its own draw of teacher and start.
+
+    Exact at every dimension, in the sense of `QuadraticFlow`; on the clock tau = t/d and in the scaling of the limit, so that
+    the difference from ``problem.solve(times)`` is :math:`O(1/d)`.
+
+    Parameters
+    ----------
+    problem : ExtensiveQuadratic
+    times : array_like, shape (n,)
+        Times tau, increasing.
+    dimension : int
+        d.  Widths are rounded to whole units; the realised ratios are stored, and comparisons are made at them.
+    weights : array_like, shape (p, d) or (runs, p, d), optional
+        Own starting weights instead of draws; the teacher is drawn, with Haar eigenvectors.
+    runs : int, optional
+        Number of independent runs.
+    rng : None, int, SeedSequence or Generator, optional
+        Every run has its own stream, spawned from this root: the number of threads changes no bit.
+    method : {"flow", "gd"}, optional
+        The exact flow, or gradient descent with a finite step.
+    step : float, optional
+        For "gd": W <- W - step (p d grad risk + ...), time per step on the clock t = d tau.
+    observables : sequence of str, optional
+        As in `solve`; "eigenvalues" adds all d eigenvalues of d Z.
+    rtol, atol : float, optional
+        Tolerances of each flow.
+    threads : int, optional
+        By default all processors.
+    progress : bool, optional
+        Show a bar; by default when it will take more than about two seconds.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the leading dimension `run`; attributes `dimension`, `student_width`, `teacher_width`, `realised_student_ratio` and
+        `realised_teacher_ratio`.
+
+    Raises
+    ------
+    ValueError
+        If `dimension` is too small for the ratios, or an argument is not valid.
+    flowlimits.parallel.Interrupted
+        On Ctrl-C, with the finished runs in its attribute `partial`.
+    """
+    times = checks.times(times)
+    d = checks.integer("dimension", dimension, minimum=1)
+    count = checks.integer("runs", runs, minimum=1)
+    rtol, atol = checks.tolerances(rtol, atol)
+    length = check_step(checks.choice("method", method, METHODS), step, d * times)
+    names = check_observables(observables)
+    own = check_weights(weights, problem, d, count)
+    p, k = widths(problem, d) if own is None else (own.shape[-2], teacher_width(problem, d))
+    root = streams.root(rng)
+    generators = streams.generators(root, count)
+    request = Request(eigenvalues="eigenvalues" in names)
+    draw = drawer(problem, d, p, k, own)
+    limits = Tolerances(rtol, atol)
+
+    def run(index: int) -> Outcome:
+        drawn = draw(generators[index], index, length is not None)
+        if length is not None:
+            assert isinstance(drawn, Flow)
+            return descend(drawn, d * times, length, request)
+        if isinstance(drawn, Flow):
+            return make_path(drawn, "auto", d * float(times[-1]), limits, try_blocks=False).run(2 * d * times, request)
+        return drawn(limits).run(2 * d * times, request)
+
+    def assemble(outcomes: list[Outcome]) -> xr.Dataset:
+        stacked = np.stack([outcome.observables for outcome in outcomes])
+        if length is not None:
+            warn_diverged(d * times, np.isfinite(stacked[:, :, 0]).all(axis=0))
+        variables = {name: np.ascontiguousarray(stacked[:, :, i]) for i, name in enumerate(OBSERVABLES) if name in names}
+        variables["risk"] = d * variables["risk"]
+        if request.eigenvalues:
+            variables["eigenvalues"] = d * np.stack([np.asarray(outcome.eigenvalues) for outcome in outcomes])
+        call = {"verb": "simulate", "dimension": d, "runs": len(outcomes), "method": method, "rtol": rtol, "atol": atol}
+        call |= {"step": length} if length is not None else {}
+        call |= {"weights": own.tolist()} if own is not None else {}
+        call |= {"observables": list(names)} if names != OBSERVABLES else {}
+        ratios = {"realised_student_ratio": p / d, "realised_teacher_ratio": k / d}
+        return results.build(
+            problem, kind="simulation", times=times, variables=variables, call=call, provenance=cost(outcomes, length),
+            run=True, dimension=d, root=root, attrs={"student_width": p, "teacher_width": k} | ratios,
+        )  # fmt: skip
+
+    return run_threads(run, count, threads=threads, progress=progress, description="runs", assemble=assemble)
+
+
+def cost(outcomes: list[Outcome], step: float | None) -> dict[str, Any]:
+    """Return what the runs cost together."""
+    if step is not None:
+        return {"method": "gradient descent", "step": step}
+    reports = [outcome.report for outcome in outcomes]
+    summed = {name: sum(getattr(report, name) for report in reports) for name in ("steps", "rejected", "evaluations")}
+    return {"method": reports[0].method, "seconds_in_runs": sum(report.wall_time for report in reports)} | summed
+
+
+def teacher_width(problem: ExtensiveQuadratic, d: int) -> int:
+    """Return the number of units of the teacher in dimension d."""
+    return problem.teacher.width(d)
+
+
+def widths(problem: ExtensiveQuadratic, d: int) -> tuple[int, int]:
+    """Return the widths (p, k) that realise the ratios in dimension d.
+
+    Raises
+    ------
+    ValueError
+        If one of them would be zero.
+    """
+    p = round(problem.student_ratio * d)
+    if p < 1:
+        raise ValueError(
+            f"Argument `dimension` must be at least {math.ceil(0.5 / problem.student_ratio)} to realise the student_ratio "
+            f"{problem.student_ratio:g}, but is {d}."
+        )
+    return p, teacher_width(problem, d)
+
+
+def check_weights(weights: Any, problem: ExtensiveQuadratic, d: int, runs: int) -> np.ndarray | None:
+    """Return own starting weights, shape (p, d) or (runs, p, d)."""
+    if weights is None:
+        return None
+    checked = checks.array("weights", weights)
+    if checked.ndim not in (2, 3) or checked.shape[-1] != d or (checked.ndim == 3 and checked.shape[0] != runs):
+        raise ValueError(
+            f"Argument `weights` must have shape (p, {d}) or ({runs}, p, {d}), but has shape {checked.shape}."
+        )
+    return checked
+
+
+def drawer(
+    problem: ExtensiveQuadratic, d: int, p: int, k: int, own: np.ndarray | None
+) -> Callable[[np.random.Generator, int, bool], Flow | Callable[[Tolerances], ReducedPath]]:
+    """Return the function that draws one run: a flow, or directly its scalars where they suffice."""
+    square, decay = problem.activation == "square", problem.weight_decay / d  # from the clock tau to t
+    gaussian_teacher = problem.teacher.kind == "marchenko_pastur"
+    fixed = None if gaussian_teacher else diagonal_teacher(problem.teacher.eigenvalues(d) / d)
+
+    def teacher(rng: np.random.Generator) -> Teacher:
+        if fixed is not None:
+            return fixed
+        W_star = rng.standard_normal((k, d)) * math.sqrt(problem.teacher.scale)
+        return diagonal_teacher(np.linalg.svd(W_star, compute_uv=False) ** 2 / (k * d), d)
+
+    def draw(rng: np.random.Generator, index: int, need_weights: bool) -> Flow | Callable[[Tolerances], ReducedPath]:
+        drawn = teacher(rng)
+        if own is not None:
+            W = own if own.ndim == 2 else own[index]
+            vectors = orthonormal_rows(rng, drawn.values.size, d).T / math.sqrt(d)
+            return Flow(W.T / math.sqrt(p * d), Teacher(drawn.values, vectors, d), square, decay)
+        angles = problem.start == "orthonormal" and problem.teacher.kind == "orthonormal" and p <= d and not need_weights
+        if angles:
+            system = principal_angles(rng, drawn, p, square, decay / 2)
+            return lambda limits: ReducedPath(system, drawn, limits)
+        return Flow(starting_factor(problem.start, rng, p, d), drawn, square, decay)
+
+    return draw
+
+
+def diagonal_teacher(values: np.ndarray, dimension: int | None = None) -> Teacher:
+    """Return the teacher with these eigenvalues of Z* on the first coordinates, zero on the others."""
+    d = values.size if dimension is None else dimension
+    positive = np.sort(values[values > 1e-14 * values.max(initial=0.0)])[::-1]
+    return Teacher(positive, None, d)
+
+
+def principal_angles(rng: np.random.Generator, teacher: Teacher, p: int, square: bool, decay: float):
+    """Return the scalars of a Haar student against an orthonormal teacher, from the singular values of one block, (Q23)."""
+    d, k = teacher.dimension, teacher.values.size
+    # The angles are those of a random frame of the smaller width with fixed coordinates of the larger.
+    frame = orthonormal_rows(rng, min(p, k), d) / math.sqrt(d)
+    cosines = np.clip(np.linalg.svd(frame[:, : max(p, k)], compute_uv=False), 0.0, 1.0) ** 2
+    a = np.ones(p)
+    a[: cosines.size] = 1 - cosines
+    # More directions than fit outside the teacher's space: these lie inside exactly.
+    a[: max(p + k - d, 0)] = 0.0
+    return diagonal_scalars(teacher, 1 / p, cosines / p, a / p, square=square, decay=decay)
+
+
+def starting_factor(start: str | Spectrum, rng: np.random.Generator, p: int, d: int) -> np.ndarray:
+    """Return V0, shape (d, p): W^T / sqrt(p d) of a draw of the start."""
+    if isinstance(start, Spectrum):
+        if start.kind == "marchenko_pastur":
+            width = start.width(d)
+            return rng.standard_normal((d, width)) * math.sqrt(start.scale / (width * d))
+        values = start.eigenvalues(d)
+        values = values[values > 0]
+        return orthonormal_rows(rng, values.size, d).T * np.sqrt(values) / d
+    if start == "orthonormal":
+        return orthonormal_rows(rng, p, d).T / math.sqrt(p * d)
+    return rng.standard_normal((d, p)) / math.sqrt(p * d)
