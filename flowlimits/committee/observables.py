@@ -1,0 +1,190 @@
+"""What people compute by hand from overlaps: specialisation, plateaus, weak recovery, quantities that no rotation changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from .. import checks
+
+if TYPE_CHECKING:
+    from .committee import Committee
+
+
+def _overlap(problem: Committee, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+    b = problem.teacher_second_layer
+    cross = np.einsum("...i,r,...ir->...", a, b, R**2)
+    own = np.einsum("...i,...l,...il->...", a, a, Q**2) * (b @ problem.T**2 @ b)
+    return np.divide(cross, np.sqrt(own), out=np.full(np.shape(cross), np.nan), where=own > 0)
+
+
+def cosines(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Return |R_ir| / sqrt(Q_ii T_rr), 0 where a norm vanishes, shape (..., p, k)."""
+    norms = np.sqrt(np.diagonal(Q, axis1=-2, axis2=-1)[..., :, None] * np.diag(T))
+    return np.divide(np.abs(R), norms, out=np.zeros_like(R), where=norms > 0)
+
+
+def assign(table: np.ndarray) -> np.ndarray:
+    """Return the student of each teacher, each student once, with the largest sum of cosines; -1 without one, shape (..., k)."""
+    from scipy.optimize import linear_sum_assignment
+
+    flat = table.reshape(-1, *table.shape[-2:])
+    result = np.full((len(flat), table.shape[-1]), -1)
+    for row, one in zip(result, flat):
+        students, teachers = linear_sum_assignment(-one)
+        row[teachers] = students
+    return result.reshape(*table.shape[:-2], table.shape[-1])
+
+
+def _matched(table: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    values = np.take_along_axis(table, np.maximum(chosen, 0)[..., None, :], axis=-2)[..., 0, :]
+    return np.where(chosen < 0, 0.0, values)
+
+
+def _specialisation(problem: Committee, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+    table = cosines(Q, R, problem.T)
+    return _matched(table, assign(table)).sum(axis=-1) / min(problem.student_width, problem.teacher_width)
+
+
+def _subspace_share(problem: Committee, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+    total = np.trace(Q, axis1=-2, axis2=-1)
+    inside = np.einsum("...ir,rs,...is->...", R, np.linalg.pinv(problem.T, hermitian=True), R)
+    return np.divide(inside, total, out=np.full(np.shape(total), np.nan), where=total > 0)
+
+
+SCALARS: dict[str, Callable[[Committee, np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "overlap": _overlap,
+    "specialisation": _specialisation,
+    "subspace_share": _subspace_share,
+}
+
+
+def check(names: Any) -> tuple[str, ...]:
+    """Return the names of further variables."""
+    listed = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    return tuple(checks.choice("observables", name, list(SCALARS)) for name in listed)
+
+
+def _problem(result: Any) -> Committee:
+    from ..load import load_problem
+    from .committee import Committee
+
+    problem = load_problem(result)
+    if not isinstance(problem, Committee):
+        raise TypeError(f"Argument `result` must be a result of fl.Committee, but is one of {type(problem).__name__}.")
+    return problem
+
+
+def specialisation(result: xr.Dataset) -> xr.Dataset:
+    """Return which student each teacher is assigned to, and their cosine.
+
+    Each student is assigned at most once, such that the sum of the cosines is largest.
+
+    Returns
+    -------
+    xarray.Dataset
+        `student`, -1 for a teacher without one, and `cosine`, with the dimensions (run,) time, teacher.
+    """
+    problem = _problem(result)
+    table = cosines(result["Q"].values, result["R"].values, problem.T)
+    chosen = assign(table)
+    dims = tuple(dim for dim in result["R"].dims if dim != "student")
+    return xr.Dataset(
+        {"student": (dims, chosen), "cosine": (dims, _matched(table, chosen))},
+        coords={"time": result["time"]},
+        attrs={"clock": result.attrs.get("clock", "")},
+    )
+
+
+def invariants(result: xr.Dataset) -> xr.Dataset:
+    r"""Return quantities that do not change under W -> O W, along which R drifts in quadratic networks.
+
+    Returns
+    -------
+    xarray.Dataset
+        `eigenvalues`: those of :math:`W^\top W/(p d)` that can differ from zero, decreasing; `teacher_energies`: the quadratic form
+        :math:`W^\top W/(p d)` along orthonormal directions that span the teacher, its eigenvalues there; `overlap`;
+        `subspace_share`.
+    """
+    problem = _problem(result)
+    Q, R = result["Q"].values, result["R"].values
+    a = result["second_layer"].values if "second_layer" in result else problem.second_layer
+    values, vectors = np.linalg.eigh(problem.T)
+    kept = values > 1e-12 * values[-1]
+    inside = R @ (vectors[:, kept] / np.sqrt(values[kept]))
+    lead = tuple(dim for dim in result["Q"].dims if dim not in ("student", "student_2"))
+    p = problem.student_width
+    return xr.Dataset(
+        {
+            "eigenvalues": ((*lead, "eigenvalue"), np.linalg.eigvalsh(Q)[..., ::-1] / p),
+            "teacher_energies": ((*lead, "direction"), np.linalg.eigvalsh(np.swapaxes(inside, -1, -2) @ inside)[..., ::-1] / p),
+            "overlap": (lead, _overlap(problem, Q, R, a)),
+            "subspace_share": (lead, _subspace_share(problem, Q, R, a)),
+        },
+        coords={"time": result["time"]},
+        attrs={"clock": result.attrs.get("clock", "")},
+    )
+
+
+def weak_recovery(result: xr.Dataset, level: float = 0.5) -> xr.DataArray:
+    """Return the first time at which the largest cosine of a student with a teacher passes `level`; nan if never."""
+    from ..daily import crossing
+
+    problem = _problem(result)
+    level = checks.number("level", level, positive=True, below=1.0)
+    largest = cosines(result["Q"].values, result["R"].values, problem.T).max(axis=(-1, -2))
+    lead = tuple(dim for dim in result["Q"].dims if dim not in ("student", "student_2"))
+    curve = xr.Dataset({"cosine": (lead, largest)}, coords={"time": result["time"]}, attrs=result.attrs)
+    return crossing(curve, "cosine", level)
+
+
+def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr.Dataset:
+    """Return the height of the last plateau of a decreasing curve, and the time at which it is left.
+
+    The curve is seen on logarithmic axes: its steepest descent is the escape, and the plateau is where it was
+    flattest before.
+
+    Parameters
+    ----------
+    variable : str
+        A positive variable in time, at least five times; points at time 0 are left out.
+    drop : float
+        The plateau is left when this share of the way from its height to the last value is done.
+
+    Returns
+    -------
+    xarray.Dataset
+        `height`; `at`, the time of the flattest point; `exit`; nan where the curve never falls below 2/3 of its height.
+    """
+    checks.choice("variable", variable, [str(name) for name, values in result.data_vars.items() if "time" in values.dims])
+    drop = checks.number("drop", drop, positive=True, below=1.0)
+    curve = result[variable].sel(time=result["time"] > 0).transpose(..., "time")
+    if curve.sizes["time"] < 5:
+        raise ValueError(f"A plateau needs at least five positive times, but the result has {curve.sizes['time']}.")
+    if not (curve.values > 0).all():
+        raise ValueError(f"Variable `{variable}` must be positive to be seen on a logarithmic axis.")
+    lead = curve.dims[:-1]
+    rows = np.array([_plateau(curve["time"].values, row, drop) for row in curve.values.reshape(-1, curve.sizes["time"])])
+    shape = [curve.sizes[dim] for dim in lead]
+    names = ("height", "at", "exit")
+    return xr.Dataset(
+        {name: (lead, rows[:, i].reshape(shape)) for i, name in enumerate(names)},
+        attrs={"clock": result.attrs.get("clock", ""), "variable": variable},
+    )
+
+
+def _plateau(times: np.ndarray, values: np.ndarray, drop: float) -> tuple[float, float, float]:
+    axis = np.log(times)
+    fall = -np.gradient(np.log(values), axis)
+    escape = int(fall.argmax())
+    flat = int(fall[: escape + 1].argmin())
+    height, last = values[flat], values[-1]
+    if last > height * 2 / 3:
+        return np.nan, np.nan, np.nan
+    target = height - drop * (height - last)
+    below = flat + int(np.argmax(values[flat:] <= target))
+    share = (values[below - 1] - target) / (values[below - 1] - values[below])
+    return float(height), float(times[flat]), float(np.exp(axis[below - 1] + share * (axis[below] - axis[below - 1])))

@@ -1,0 +1,299 @@
+"""Simulate a `Committee` at finite dimension: SGD in law, SGD on real weights, population gradient descent."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import checks, parallel, results, streams
+from . import activations, families, solution
+from . import observables as named
+from .activations_compiled import ERF, POLYNOMIAL, RELU
+from .plan import Stretch, plan
+from .starts import check_dimension, coordinates
+from .starts import weights as exact_weights
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .committee import Committee
+
+MODULES = {"overlaps": "chain", "samples": "sgd", "gd": "descent"}
+METHODS = tuple(MODULES)
+#: Seconds of work between two looks at interrupts, about.
+SLICE = 0.1
+
+
+@dataclass
+class State:
+    """Where a run is: weights over sqrt(d) in some coordinates, second layer, coordinates in use, random stream."""
+
+    W: np.ndarray
+    W_star: np.ndarray
+    a: np.ndarray
+    used: int
+    generator: np.random.Generator
+
+
+def simulate(
+    problem: Committee,
+    times: Any,
+    *,
+    dimension: int,
+    weights: Any,
+    runs: int,
+    rng: Any,
+    method: str | None,
+    step: float | None,
+    observables: Any,
+    keep_state: bool,
+    threads: int | None,
+    progress: bool | None,
+) -> xr.Dataset:
+    """Return a simulation; see `Committee.simulate`."""
+    wanted = checks.times(times)
+    runs = checks.integer("runs", runs, minimum=1)
+    names = named.check(observables)
+    checks.boolean("keep_state", keep_state)
+    method, step = _method(problem, method, step, runs)
+    dimension = check_dimension(problem, dimension)
+    own = None if weights is None else _own_weights(problem, weights, dimension)
+    if own is not None:
+        problem = _restarted(problem, own, dimension)
+    root = streams.root(rng)
+    call = {
+        "verb": "simulate", "dimension": dimension, "runs": runs, "method": method, "step": step if method == "gd" else None,
+        "observables": list(names) or None, "keep_state": keep_state, "times": wanted.tolist(),
+    }  # fmt: skip
+    extra: dict[str, Any] = {}
+    if own is not None:
+        call["weights"] = [{"array": "start_W"}, {"array": "start_W_star"}]
+        extra["start_W"] = (("student", "input"), own[0], {"long_name": "starting weights of the student"})
+        extra["start_W_star"] = (("teacher", "input"), own[1], {"long_name": "weights of the teacher"})
+    generators = streams.generators(root, runs)
+
+    def begin(index: int) -> State:
+        return start(problem, method, dimension, generators[index], own)
+
+    return carry_on(
+        problem, begin, wanted, 0, runs=runs, method=method, step=step, dimension=dimension, names=names, keep_state=keep_state,
+        threads=threads, progress=progress, call=call, extra=extra, root=root,
+    )  # fmt: skip
+
+
+def carry_on(
+    problem: Committee,
+    begin: Any,
+    times: np.ndarray,
+    done: int,
+    *,
+    runs: int,
+    method: str,
+    step: float,
+    dimension: int,
+    names: Any,
+    keep_state: bool,
+    threads: int | None,
+    progress: bool | None,
+    call: dict[str, Any],
+    extra: dict[str, Any],
+    root: Any,
+) -> xr.Dataset:
+    """Return the simulation at ``times[done:]``; the first `done` times are those that the states of `begin` have passed."""
+    began = time.perf_counter()
+    # Compiled here, once, and not by several threads.
+    importlib.import_module(f".{MODULES[method]}", __package__)
+    p = problem.student_width
+    if method == "gd":
+        stretches, realised = plan(step, times, 1.0)
+    else:
+        stretches, realised = plan(problem.learning_rate, times, 1.0 / (p * dimension))
+    ends = [i for i, stretch in enumerate(stretches) if stretch.record]
+    remaining = stretches[ends[done - 1] + 1 :] if done else stretches
+
+    def one(index: int) -> tuple[np.ndarray, State]:
+        return Run(problem, begin(index), dimension, method).record(remaining)
+
+    def assemble(outcomes: list[tuple[np.ndarray, State]]) -> xr.Dataset:
+        states = np.stack([rows for rows, _ in outcomes])
+        variables = solution.describe(problem, families.choose(problem), states, names)
+        kept = dict(extra)
+        if keep_state:
+            kept |= _kept([state for _, state in outcomes])
+        details = {"method": method, "steps": sum(s.steps for s in remaining), "wall_time": time.perf_counter() - began}
+        return results.build(
+            problem, kind="simulation", times=realised[done:], variables=variables, call=call | {"runs": len(outcomes)},
+            provenance=details, run=True, extra=kept, dimension=dimension, root=root,
+        )  # fmt: skip
+
+    return parallel.run_threads(one, runs, threads=threads, progress=progress, assemble=assemble)
+
+
+def start(problem: Committee, method: str, dimension: int, generator: np.random.Generator, own: Any) -> State:
+    """Return the state of a run at time 0."""
+    a = np.array(problem.second_layer)
+    if method == "samples":
+        W, W_star = exact_weights(problem, dimension, generator) if own is None else own
+        root = np.sqrt(dimension)
+        return State(np.ascontiguousarray(W / root), np.ascontiguousarray(W_star / root), a, dimension, generator)
+    W, W_star = coordinates(problem.Q, problem.R, problem.T)
+    p, k = problem.student_width, problem.teacher_width
+    if method == "gd":
+        return State(W, np.ascontiguousarray(np.pad(W_star, ((0, 0), (0, p)))), a, p + k, generator)
+    spare = max(8, p + k)
+    table = np.zeros((min(p + k + spare, dimension), p))
+    table[: p + k] = W.T
+    return State(table, np.ascontiguousarray(W_star.T), a, p + k, generator)
+
+
+class Run:
+    """One run, from its state on."""
+
+    def __init__(self, problem: Committee, state: State, dimension: int, method: str):
+        self.problem, self.state, self.dimension, self.method = problem, state, dimension, method
+        self.norms = np.diag(problem.Q).copy()
+        self.teacher_second_layer = np.array(problem.teacher_second_layer)
+        self.done = 0
+        self.slice = 1000
+        if method == "gd":
+            self._prepare_descent()
+        else:
+            self._prepare_steps()
+
+    def _prepare_steps(self) -> None:
+        from . import chain
+
+        problem = self.problem
+        self.settings = np.zeros(chain.SETTINGS)
+        self.settings[chain.DIMENSION] = self.dimension
+        self.settings[chain.NOISE], self.settings[chain.WEIGHT_DECAY] = problem.noise, problem.weight_decay
+        self.settings[chain.SECOND_LAYER_RATE], self.settings[chain.SPHERICAL] = problem.second_layer_rate, problem.spherical
+        self.powers = []
+        for activation, kind, centred in (
+            (problem.activation, chain.STUDENT_KIND, chain.STUDENT_CENTRED),
+            (problem.teacher_activation, chain.TEACHER_KIND, chain.TEACHER_CENTRED),
+        ):
+            self.settings[kind] = POLYNOMIAL if activations.is_polynomial(activation) else ERF if activation == "erf" else RELU
+            self.settings[centred] = activation == "centred"
+            self.powers.append(np.array(activations.coefficients(activation)) if activations.is_polynomial(activation) else np.zeros(1))
+
+    def _prepare_descent(self) -> None:
+        from . import descent
+
+        problem = self.problem
+        name = families.name_of(problem.activation, problem.teacher_activation)
+        self.pull = {"erf": descent.pull_erf, "relu": descent.pull_relu}.get(name, descent.pull_polynomial)
+        self.params, self.work = families.pull_parameters(problem)
+
+    def record(self, stretches: list[Stretch]) -> tuple[np.ndarray, State]:
+        """Return the overlaps at the end of every stretch that is recorded, shape (times, n), and the last state."""
+        rows = []
+        for stretch in stretches:
+            rate, left = stretch.rate, stretch.steps
+            while left:
+                count = min(left, self.slice)
+                began = time.perf_counter()
+                self._take(count, rate, stretch.factor)
+                took = time.perf_counter() - began
+                if count == self.slice:
+                    self.slice = int(min(max(count * min(SLICE / max(took, 1e-9), 10.0), 1), 10**9))
+                left -= count
+                self.done += count
+                rate *= stretch.factor**count
+            if stretch.record:
+                rows.append(self.overlaps())
+        return np.array(rows), self.state
+
+    def overlaps(self) -> np.ndarray:
+        """Return the state vector of the overlaps."""
+        state = self.state
+        if self.method == "overlaps":
+            k = len(state.W_star)
+            Q, R = state.W.T @ state.W, state.W[:k].T @ state.W_star
+        else:
+            Q, R = state.W @ state.W.T, state.W @ state.W_star.T
+        return families.pack(Q, R, state.a if self.problem.second_layer_rate > 0 else None)
+
+    def _take(self, count: int, rate: float, factor: float) -> None:
+        state, problem = self.state, self.problem
+        p, k = problem.student_width, problem.teacher_width
+        b = self.teacher_second_layer
+        if self.method == "overlaps":
+            from . import chain
+
+            scratch = np.empty((3, state.W.shape[0]))
+            ended = chain.steps(
+                state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used, count, rate, factor,
+                self.settings, scratch,
+            )  # fmt: skip
+            taken, state.used = (count, ended) if ended >= 0 else (-1 - ended, state.used)
+        elif self.method == "samples":
+            from . import sgd
+
+            taken = sgd.steps(
+                state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, count, rate, factor, self.settings,
+                np.empty(self.dimension), np.empty((2, p)),
+            )  # fmt: skip
+        else:
+            from . import descent
+
+            taken = descent.descend(
+                self.pull.address, state.W, state.W_star, state.a, self.norms, families.start(problem), count, rate,
+                problem.spherical, self.params, self.work, np.empty(p * (p + k) + p), np.empty_like(state.W),
+            )  # fmt: skip
+        if taken < count or not (np.isfinite(state.W).all() and np.isfinite(state.a).all()):
+            raise FloatingPointError(self._diverged(rate, taken))
+
+    def _diverged(self, rate: float, taken: int) -> str:
+        step = rate if self.method == "gd" else rate / (self.problem.student_width * self.dimension)
+        where = f"The simulation left the finite range at t={(self.done + taken) * step:.3g}, after {self.done + taken} steps."
+        if self.method == "gd":
+            return f"{where} Lower the step, {rate:g}."
+        bound = solution.descent_bound(self.problem, families.choose(self.problem))
+        return f"{where} Lower the learning rate, {rate:g}: at its start the risk decreases only for learning rates below {bound:.3g}."
+
+
+def _method(problem: Committee, method: str | None, step: Any, runs: int) -> tuple[str, float]:
+    sgd = problem.kind == "limit"
+    method = checks.choice("method", method, METHODS) if method is not None else "overlaps" if sgd else "gd"
+    if method == "gd":
+        if sgd:
+            raise ValueError('Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.')
+        if runs != 1:
+            raise ValueError(f'Argument `runs` must be 1 for method "gd", which has nothing random, but is {runs}.')
+        return method, checks.number("step", 0.01 if step is None else step, positive=True)
+    if not sgd:
+        raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use method="gd".')
+    if step is not None:
+        raise ValueError(f'Argument `step` belongs to method "gd", not to "{method}": SGD steps by the learning rate.')
+    return method, 0.0
+
+
+def _own_weights(problem: Committee, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(weights, list | tuple) or len(weights) != 2:
+        raise TypeError(f"Argument `weights` must be a pair (W, W_star), but is {checks.show(weights)}.")
+    p, k = problem.student_width, problem.teacher_width
+    return checks.array("weights[0]", weights[0], (p, dimension)), checks.array("weights[1]", weights[1], (k, dimension))
+
+
+def _restarted(problem: Committee, own: tuple[np.ndarray, np.ndarray], dimension: int) -> Committee:
+    """Return the same physics from the overlaps of other weights."""
+    physics = {field.name: getattr(problem, field.name) for field in dataclasses.fields(problem) if field.name not in ("Q", "R", "T")}
+    return type(problem).from_weights(own[0], own[1], **physics)
+
+
+def _kept(states: list[State]) -> dict[str, Any]:
+    """Return what `fl.extend` needs, as variables of the result."""
+    streams_ = json.dumps([state.generator.bit_generator.state for state in states])
+    return {
+        "state_W": (("run", "state_row", "state_column"), np.stack([state.W for state in states]), {"streams": streams_}),
+        "state_W_star": (("run", "state_row_star", "state_column_star"), np.stack([state.W_star for state in states])),
+        "state_second_layer": (("run", "student"), np.stack([state.a for state in states])),
+        "state_used": (("run",), np.array([state.used for state in states])),
+    }
