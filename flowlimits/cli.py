@@ -16,6 +16,7 @@ from . import __version__
 from .commands.compute import simulate, solve
 from .commands.files import cite, plot, rerun, show
 from .commands.judge import compare, converge
+from .studies.command import report, study
 
 EPILOG = (
     "Exit status: 0 done, or agrees; 1 differs; 2 wrong input or failed; 3 undecided; 130 interrupted.  "
@@ -35,7 +36,7 @@ def command(debug: bool) -> None:
     """
 
 
-for _command in (solve, simulate, compare, converge, plot, show, rerun, cite):
+for _command in (solve, simulate, compare, converge, study, report, plot, show, rerun, cite):
     command.add_command(_command)
 
 

@@ -52,7 +52,7 @@ def _array(value: Any, info: ValidationInfo) -> np.ndarray:
         raise ValueError(f"must be a list of numbers or of rows of equal length, but is {show(value)}") from None
 
 
-def _grid(value: Any) -> np.ndarray:
+def check_grid(value: Any) -> np.ndarray:
     """Return times from a string, a list, or a table with start, stop, count and spacing."""
     if isinstance(value, str):
         return parse_grid(value)
@@ -73,7 +73,7 @@ def _number_or_array(value: Any, info: ValidationInfo) -> float | np.ndarray:
 
 NumberOrArray = Annotated[Any, AfterValidator(_number_or_array)]
 Array = Annotated[Any, AfterValidator(_array)]
-Grid = Annotated[Any, AfterValidator(_grid)]
+Grid = Annotated[Any, AfterValidator(check_grid)]
 
 
 class SpectrumTable(Table):
@@ -207,7 +207,7 @@ class QuadraticFlowTable(ProblemTable):
 
 class MeanFieldQuadraticTable(ProblemTable):
     teacher_eigenvalues: Array
-    start: NumberOrArray = 1.0
+    start: NumberOrArray
     activation: Activation = "square"
     weight_decay: float = 0.0
 
@@ -259,6 +259,20 @@ class Config:
     simulate: dict[str, Any] = field(default_factory=dict)
 
 
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return what a TOML file holds; ConfigError, with the name of the file, if it cannot be read."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a TOML file: it is not UTF-8 text.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}.") from None
+
+
 def read_config(path: str | Path) -> Config:
     """Return the problem and the arguments that a TOML file states.
 
@@ -269,16 +283,7 @@ def read_config(path: str | Path) -> Config:
         fault, each with the name of the file and of the key.
     """
     source = Path(path)
-    try:
-        raw = tomllib.loads(source.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file.") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a TOML file: it is not UTF-8 text.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}.") from None
+    raw = read_toml(source)
     problem, parts, faults = _validate(raw, source.parent)
     if not faults and problem is not None:
         try:
@@ -317,10 +322,10 @@ def _validate(raw: Mapping[str, Any], folder: Path) -> tuple[ProblemTable | None
     elif str(raw["problem"].get("class")) not in PROBLEMS:
         faults.append(_class_fault(raw["problem"]))
     else:
-        problem, more = _table(PROBLEMS[raw["problem"]["class"]], raw["problem"], "", folder)
+        problem, more = check_table(PROBLEMS[raw["problem"]["class"]], raw["problem"], "", folder)
         faults += more
     for name, model in SECTIONS.items():
-        section, more = _table(model, raw.get(name, {}), f"{name}.", folder)
+        section, more = check_table(model, raw.get(name, {}), f"{name}.", folder)
         faults += more
         parts[name] = section.given() if section else {}
     return problem, parts, faults
@@ -332,7 +337,8 @@ def _class_fault(section: Mapping[str, Any]) -> str:
     return f"class: there is no problem class {show(section['class'])}{did_you_mean(section['class'], PROBLEMS) or '.'}"
 
 
-def _table(model: type[Any], raw: Any, prefix: str, folder: Path) -> tuple[Any, list[str]]:
+def check_table(model: type[Any], raw: Any, prefix: str, folder: Path) -> tuple[Any, list[str]]:
+    """Return a section as an instance of its model, None if it has faults, and the faults."""
     if not isinstance(raw, Mapping):
         return None, [f"[{prefix.rstrip('.')}]: must be a section, but is {show(raw)}."]
     try:
