@@ -95,15 +95,19 @@ def _compare_runs(theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points
     samples = points.samples(runs, chosen, name)
     first_of = {one.size: next(run for run in runs if int(run.attrs[name]) == one.size) for one in samples}
     asked = points.flatten(points.theory_at(theory, chosen.times), chosen, "theory")[0]
-    limits = np.array([asked + points.rounding(theory, first_of[one.size], one.size, chosen) for one in samples])
+    shifts = [points.rounding(theory, first_of[one.size], one.size, chosen) for one in samples]
+    limits = np.array([asked if shift is None else asked + shift for shift in shifts])
+    early = np.any([points.early(first_of[one.size], one.size, chosen) for one in samples], axis=0)
     floor = verdicts.TOLERANCES * _tolerance(chosen, [theory, *runs], *limits)
     several, clock = len(samples) > 1, _clock(theory)
     if several:
-        judgement = verdicts.several_sizes(chosen, limits, samples, floor, level)
+        widths = [points.smallest_width(first_of[one.size], one.size) for one in samples]
+        rounded = [0.0 if shift is None else 0.5 / width for shift, width in zip(shifts, widths)]
+        judgement = verdicts.several_sizes(chosen, limits, samples, floor, level, early, np.array(rounded))
         told = sentences.several_sizes(judgement, chosen, samples, name, level, limits, clock)
     else:
         width = points.smallest_width(runs[0], samples[0].size)
-        judgement = verdicts.one_size(chosen, limits[0], samples[0], floor, level, width)
+        judgement = verdicts.one_size(chosen, limits[0], samples[0], floor, level, width, early)
         exact = theory.attrs["kind"] == "exact"
         told = sentences.one_size(judgement, chosen, samples[0], name, level, width, exact, clock)
     means, errors = np.array([one.mean for one in samples]), np.array([one.error for one in samples])

@@ -6,14 +6,17 @@ The mean deviation of the runs from the limit is expanded in the inverse size :m
 
 and :math:`\delta = 0` is what a right theory claims.  Terms beyond the fitted ones are not dropped but
 bounded: coefficients are taken to grow like those of a geometric series, :math:`|c_{n+1}| = L |c_n|`, with a
-length :math:`L` fitted per variable, and what that leaves open enters the error of :math:`\delta`.
+length :math:`L` that is fitted as well, and what that leaves open enters the error of :math:`\delta`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+ROUNDING = 5.0  # relative change of c1 per relative change of a width
 
 
 def fit_weights(design: np.ndarray, errors: np.ndarray, nuisance: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -62,13 +65,13 @@ class Extrapolation:
     deviation : ndarray, shape (points,)
         The extrapolated deviation.
     error : ndarray, shape (points,)
-        Its error: statistical error and neglected terms, added in quadrature.
+        Its error: statistical error, neglected terms and rounded widths, added in quadrature.
     statistical : ndarray, shape (points,)
         The part of the error that comes from the runs.
     weights : ndarray, shape (points, sizes)
         ``deviation = sum(weights * deviations)``.
     length : ndarray, shape (points,)
-        The length L, equal for all points of a variable.
+        The length L.
     """
 
     deviation: np.ndarray
@@ -79,7 +82,12 @@ class Extrapolation:
 
 
 def extrapolate(
-    inverse: np.ndarray, deviations: np.ndarray, variances: np.ndarray, labels: np.ndarray, times: np.ndarray
+    inverse: np.ndarray,
+    deviations: np.ndarray,
+    variances: np.ndarray,
+    labels: np.ndarray,
+    times: np.ndarray,
+    rounding: np.ndarray | None = None,
 ) -> Extrapolation:
     """Extrapolate the deviations to h = 0.
 
@@ -95,26 +103,39 @@ def extrapolate(
         The variable of every point.
     times : ndarray, shape (points,)
         The time of every point, increasing within a variable.
+    rounding : ndarray, shape (sizes,), optional
+        Relative change of the widths by rounding.  It changes c1 from size to size, by about `ROUNDING` times as
+        much, and what it changes enters the error.
     """
     degree = min(inverse.size - 1, 2)
     errors = np.sqrt(variances)
     slope = np.einsum("ps,sp->p", fit_weights(_powers(inverse, 1), errors)[0][:, 1], deviations)
     leading = _envelope(np.abs(slope), labels, times)
+    if rounding is not None:
+        changed = ROUNDING * np.outer(rounding * inverse / inverse.min(), leading)
+        errors = np.hypot(errors, changed)
     # The smallest size bounds the length: beyond it the expansion would fail there.
     length = np.full(labels.size, 1 / inverse.max())
     if degree == 2:
         # Sizes in excess of three make the second pass better than the first, which allows for too much.
         for _ in range(2):
-            length = _length(inverse, deviations, errors, labels, _neglected(inverse, leading, length, degree))
+            neglected = _neglected(inverse, leading, length, degree)
+            length = _length(inverse, deviations, errors, labels, times, neglected)
     else:
         length *= 0.5  # two sizes say nothing about c2
     neglected = _neglected(inverse, leading, length, degree)
     weights = fit_weights(_powers(inverse, degree), errors, neglected)[0][:, 0]
     statistical = np.sqrt(np.einsum("ps,sp->p", weights**2, variances))
-    remainder = np.sqrt((np.einsum("ps,nsp->np", weights, neglected) ** 2).sum(axis=0))
-    return Extrapolation(
-        np.einsum("ps,sp->p", weights, deviations), np.hypot(statistical, remainder), statistical, weights, length
-    )
+    remainder = (np.einsum("ps,nsp->np", weights, neglected) ** 2).sum(axis=0)
+    error = np.sqrt(np.einsum("ps,sp->p", weights**2, errors**2) + remainder)
+    return Extrapolation(np.einsum("ps,sp->p", weights, deviations), error, statistical, weights, length)
+
+
+def _windows(labels: np.ndarray, times: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the points of every variable with the first and last of those between half and twice the time of each."""
+    for label in np.unique(labels):
+        here = np.flatnonzero(labels == label)
+        yield here, np.searchsorted(times[here], times[here] / 2), np.searchsorted(times[here], times[here] * 2, side="right")
 
 
 def _envelope(values: np.ndarray, labels: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -123,12 +144,8 @@ def _envelope(values: np.ndarray, labels: np.ndarray, times: np.ndarray) -> np.n
     Where a coefficient passes through zero the next one does not: its neighbours tell its magnitude.
     """
     largest = np.empty_like(values)
-    for label in np.unique(labels):
-        here = np.flatnonzero(labels == label)
-        first = np.searchsorted(times[here], times[here] / 2)
-        last = np.searchsorted(times[here], times[here] * 2, side="right")
-        for i, a, b in zip(here, first, last):
-            largest[i] = values[here[a:b]].max()
+    for here, first, last in _windows(labels, times):
+        largest[here] = [values[here[a:b]].max() for a, b in zip(first, last)]
     return largest
 
 
@@ -140,18 +157,26 @@ def _neglected(inverse: np.ndarray, leading: np.ndarray, length: np.ndarray, deg
 
 
 def _length(
-    inverse: np.ndarray, deviations: np.ndarray, errors: np.ndarray, labels: np.ndarray, neglected: np.ndarray
+    inverse: np.ndarray,
+    deviations: np.ndarray,
+    errors: np.ndarray,
+    labels: np.ndarray,
+    times: np.ndarray,
+    neglected: np.ndarray,
 ) -> np.ndarray:
-    """Return L = |c2/c1| per variable, at most the smallest size."""
-    limit = 1 / inverse.max()
+    """Return L = |c2/c1|: the largest of that at the point, of the octaves around it, and of the whole variable.
+
+    Sums over many points are free of noise but follow the most precise ones.  At most the smallest size.
+    """
     weights = fit_weights(_powers(inverse, 2), errors, neglected)[0]
     first, second = (np.einsum("ps,sp->p", weights[:, i], deviations) for i in (1, 2))
     noise = np.einsum("ps,sp->p", weights[:, 2] ** 2, errors**2)
+    # The expected square of a noisy coefficient exceeds the square of the true one by its variance.
+    excess, reference = second**2 / noise - 1, np.maximum(first**2 / noise, 1e-300)
     length = np.empty(labels.size)
-    for label in np.unique(labels):
-        here = labels == label
-        # The expected square of a noisy coefficient exceeds the square of the true one by its variance.
-        excess = max(float(((second[here] ** 2 - noise[here]) / noise[here]).sum()), 0.0)
-        reference = float((first[here] ** 2 / noise[here]).sum())
-        length[here] = min(np.sqrt(excess / reference) / inverse.min(), limit) if excess > 0 else 0.0
-    return length
+    for here, start, stop in _windows(labels, times):
+        sums = [np.append(0.0, np.cumsum(values[here])) for values in (excess, reference)]
+        near = (sums[0][stop] - sums[0][start]) / (sums[1][stop] - sums[1][start])
+        single = excess[here] / reference[here]
+        length[here] = np.sqrt(np.maximum(np.maximum(single, near), max(sums[0][-1] / sums[1][-1], 0.0)))
+    return np.minimum(length / inverse.min(), 1 / inverse.max())

@@ -6,6 +6,7 @@ theory is solved again where the runs ask for it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from .problem import Problem
 
 THEORIES = ("limit", "exact")
 SIZES = {"dimension": "d", "student_width": "p"}
+RATIOS = ("realised_student_ratio", "realised_teacher_ratio")
 
 
 @dataclass(frozen=True)
@@ -183,21 +185,41 @@ def theory_at(theory: xr.Dataset, times: np.ndarray) -> xr.Dataset:
     return _solve(problem, times, theory)
 
 
-def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> np.ndarray:
+def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> np.ndarray | None:
     """Return by how much the limit of the runs' own problem moves when its widths are rounded, shape (points,).
 
     Widths at finite size are whole numbers, so that the runs are at other ratios than their problem asks for.  The
     limit of their problem (``problem.realised(size)``) says what that changes; added to any theory, right or wrong,
-    it brings the theory to the ratios of the runs.
+    it brings the theory to the ratios of the runs.  None if nothing is rounded.
     """
     problem = problem_of(run)
-    if problem is None or not hasattr(problem, "realised"):
-        return np.zeros(len(points.labels))
-    realised = problem.realised(size)
-    if realised == problem:
-        return np.zeros(len(points.labels))
+    realised = None if problem is None else _realised(problem, run, size)
+    if problem is None or realised is None or realised == problem:
+        return None
     there, here = (flatten(_solve(one, points.times, theory), points, "theory")[0] for one in (realised, problem))
     return there - here
+
+
+def early(run: xr.Dataset, size: int, points: Points) -> np.ndarray:
+    """Return which points lie in the time in which runs of that size relax to the limit, shape (points,).
+
+    A problem whose limit holds only after a time that shrinks with the size says so: ``problem.relaxation_time(size)``.
+    """
+    problem = problem_of(run)
+    bound = problem.relaxation_time(size) if problem is not None and hasattr(problem, "relaxation_time") else 0.0
+    return points.point_times < bound
+
+
+def _realised(problem: Problem, run: xr.Dataset, size: int) -> Problem | None:
+    """Return the problem at the ratios of a run, None where no ratio is rounded."""
+    if hasattr(problem, "realised"):
+        return problem.realised(size)
+    ratio = run.attrs.get("realised_student_ratio")
+    if ratio is None or not hasattr(problem, "student_ratio"):
+        return None
+    laws = {name: getattr(problem, name, None) for name in ("teacher", "start")}
+    rounded = {name: law.realised(size) for name, law in laws.items() if hasattr(law, "realised")}
+    return dataclasses.replace(problem, student_ratio=float(ratio), **rounded)  # type: ignore[type-var,call-arg]
 
 
 def _solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
@@ -233,7 +255,7 @@ def size_name(runs: Sequence[xr.Dataset]) -> str:
 
 def smallest_width(run: xr.Dataset, size: int) -> int:
     """Return the smallest width that grows with the size, or the size itself."""
-    ratios = [float(run.attrs[name]) for name in ("student_ratio", "teacher_ratio") if name in run.attrs]
+    ratios = [float(run.attrs[name]) for name in RATIOS if name in run.attrs]
     return max(1, round(size * min([1.0, *ratios])))
 
 

@@ -46,12 +46,18 @@ def _largest(judgement: Judgement, points: Points, level: float, clock: str) -> 
     )
 
 
-def _not_judged(judgement: Judgement) -> list[str]:
-    left_out = int((~judgement.judged).sum())
-    if not left_out:
-        return []
-    total = judgement.judged.size
-    return [f"Not judged: {left_out} of {total} points, where single runs are so skewed that their mean is not determined."]
+def _not_judged(judgement: Judgement, points: Points) -> list[str]:
+    total, told = judgement.judged.size, []
+    early = np.zeros(total, dtype=bool) if judgement.early is None else judgement.early
+    if early.any():
+        told.append(
+            f"Not judged: {int(early.sum())} of {total} points, up to time {points.point_times[early].max():.3g}, "
+            "where runs of the smallest size still relax to the limit."
+        )
+    skewed = int((~judgement.judged & ~early).sum())
+    if skewed:
+        told.append(f"Not judged: {skewed} of {total} points, where single runs are so skewed that their mean is not determined.")
+    return told
 
 
 def _one_run(judgement: Judgement, points: Points, letter: str, clock: str) -> list[str]:
@@ -76,7 +82,7 @@ def one_size(
     if sample.runs == 1:
         return _one_run(judgement, points, letter, clock)
     if not judgement.judged.any():
-        return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement)]
+        return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
     largest = _largest(judgement, points, level, clock)
     here = f"{letter} = {sample.size}" + (f" ({_count(sample.runs, 'run')})" if sample.runs else "")
     factor = f"{letter} x deviation" if width == sample.size else f"deviation x smallest width ({width:g})"
@@ -107,7 +113,7 @@ def one_size(
             f"Bring several sizes: fl.convergence(problem, times, sizes=[{judgement.size}, {2 * judgement.size}, "
             f"{4 * judgement.size}], runs={max(sample.runs, 2)}).",
         ]
-    return told + _not_judged(judgement)
+    return told + _not_judged(judgement, points)
 
 
 def several_sizes(
@@ -125,7 +131,7 @@ def several_sizes(
     if found is None:
         return _one_run(judgement, points, letter, clock)
     if not judgement.judged.any():
-        return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement)]
+        return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
     sizes = ", ".join(str(one.size) for one in samples)
     counts = sorted({one.runs for one in samples if one.runs})
     runs = "" if not counts else f" ({counts[0]} runs each)" if len(counts) == 1 else f" ({counts[0]} to {counts[-1]} runs each)"
@@ -142,7 +148,7 @@ def several_sizes(
         error = max(judgement.exponent_error, 0.01)
         verb = "falls" if judgement.exponent < -0.5 else "goes"
         told.append(f"Deviation {verb} as {letter}^{judgement.exponent:.2f} +- {error:.2f} (expected -1).")
-    return told + _not_judged(judgement)
+    return told + _not_judged(judgement, points)
 
 
 def two_theories(judgement: Judgement, points: Points, clock: str = CLOCK) -> list[str]:

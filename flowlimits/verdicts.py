@@ -2,7 +2,8 @@ r"""From statistics to verdicts: one size, several sizes, two theories.
 
 The rules, with their numbers:
 
-* A point is *judged* unless its runs are so skewed that a mean over them has no Student distribution
+* A point is *judged* unless it lies in the time in which runs relax to the limit (``problem.relaxation_time(size)``,
+  a few 1/d where the limit has a constraint that finite runs obey only after such a time), or its runs are so skewed that a mean over them has no Student distribution
   (`SKEWED`); a limit that is carried by rare runs is not determined by the runs that did not meet them.
 * One size: a significant deviation :math:`\Delta` at size d counts as a plausible finite-size effect, and the
   verdict stays open, if
@@ -47,6 +48,7 @@ class Judgement:
     allowed: float
     score: np.ndarray
     judged: np.ndarray
+    early: np.ndarray | None = None
     size: int = 0
     relative: float = np.nan
     extrapolation: Extrapolation | None = None
@@ -63,8 +65,9 @@ def scales(points: Points, *curves: np.ndarray) -> np.ndarray:
     return np.where(largest[labels] > 0, largest[labels], 1.0)
 
 
-def _judged(samples: list[Sample]) -> np.ndarray:
-    return np.abs(statistics.skewness(samples)) <= SKEWED
+def _judged(samples: list[Sample], early: np.ndarray | None) -> np.ndarray:
+    judged = np.abs(statistics.skewness(samples)) <= SKEWED
+    return judged if early is None else judged & ~early
 
 
 def _scores(deviation: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -84,9 +87,15 @@ def _family(
 
 
 def one_size(
-    points: Points, theory: np.ndarray, sample: Sample, floor: np.ndarray, level: float, width: float
+    points: Points,
+    theory: np.ndarray,
+    sample: Sample,
+    floor: np.ndarray,
+    level: float,
+    width: float,
+    early: np.ndarray | None = None,
 ) -> Judgement:
-    """Judge the runs of one size, whose effects are of order one over `width`."""
+    """Judge the runs of one size, whose effects are of order one over `width`; `early` points are left out."""
     deviation = sample.mean - theory
     scale = scales(points, theory, sample.mean)
     if sample.runs == 1:
@@ -95,10 +104,10 @@ def one_size(
         unknown = np.full(deviation.size, np.nan)
         judged = np.zeros(deviation.size, dtype=bool)
         return Judgement(
-            "undecided: one size", None, np.nan, index, np.nan, unknown, judged, sample.size, float(relative[index])
+            "undecided: one size", None, np.nan, index, np.nan, unknown, judged, early, sample.size, float(relative[index])
         )
     error = np.hypot(sample.error, floor)
-    judged = _judged([sample])
+    judged = _judged([sample], early)
     allowed = _family(sample.residuals, sample.freedom, np.full(deviation.size, sample.freedom), judged, level)
     score = _scores(deviation, error)
     ratio = np.abs(score) / allowed
@@ -116,11 +125,17 @@ def one_size(
     else:
         verdict, passed = "agrees", True
     largest, limit = float(abs(score[index])), float(allowed[index])
-    return Judgement(verdict, passed, largest, index, limit, score, judged, sample.size, relative)
+    return Judgement(verdict, passed, largest, index, limit, score, judged, early, sample.size, relative)
 
 
 def several_sizes(
-    points: Points, theories: np.ndarray, samples: list[Sample], floor: np.ndarray, level: float
+    points: Points,
+    theories: np.ndarray,
+    samples: list[Sample],
+    floor: np.ndarray,
+    level: float,
+    early: np.ndarray | None = None,
+    rounding: np.ndarray | None = None,
 ) -> Judgement:
     """Judge the runs of several sizes by the deviation extrapolated to infinite size.
 
@@ -128,6 +143,10 @@ def several_sizes(
     ----------
     theories : ndarray, shape (sizes, points)
         The theory at the ratios that every size realises.
+    early : ndarray of bool, shape (points,), optional
+        Points to leave out.
+    rounding : ndarray, shape (sizes,), optional
+        Relative change of the widths by rounding.
     """
     deviations = np.array([one.mean for one in samples]) - theories
     if any(one.runs == 1 for one in samples):
@@ -137,12 +156,12 @@ def several_sizes(
         unknown = np.full(relative.size, np.nan)
         judged = np.zeros(relative.size, dtype=bool)
         size = next(one.size for one in samples if one.runs == 1)
-        return Judgement("undecided: one run", None, np.nan, index, np.nan, unknown, judged, size, float(relative[index]))
+        return Judgement("undecided: one run", None, np.nan, index, np.nan, unknown, judged, early, size, float(relative[index]))
     variances = np.array([one.error**2 for one in samples]) + floor**2
     inverse = np.array([1 / one.size for one in samples])
     freedom = np.array([one.freedom for one in samples])
-    limit = extrapolate(inverse, deviations, variances, points.labels, points.point_times)
-    judged = _judged(samples)
+    limit = extrapolate(inverse, deviations, variances, points.labels, points.point_times, rounding)
+    judged = _judged(samples, early)
     pointwise = statistics.welch_freedom(limit.weights.T**2 * variances, freedom)
     residuals = np.vstack([limit.weights[:, i] * one.residuals for i, one in enumerate(samples)])
     allowed = _family(residuals, float(freedom.sum()), pointwise, judged, level)
@@ -165,6 +184,7 @@ def several_sizes(
         float(allowed[index]),
         score,
         judged,
+        early,
         extrapolation=limit,
         exponent=exponent,
         exponent_error=exponent_error,

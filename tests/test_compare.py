@@ -51,7 +51,7 @@ class Rounded(Problem):
     def simulate(self, times, *, dimension, runs, rng=None, threads=None, progress=None):
         noise = np.array([g.standard_normal() for g in streams.generators(streams.root(rng), runs)])
         curves = self.realised(dimension)._curve(times) * (1 + (1 + noise[:, None]) / dimension)
-        attrs = {"student_ratio": self.realised(dimension).student_ratio}
+        attrs = {"realised_student_ratio": self.realised(dimension).student_ratio}
         return results.build(
             self, kind="simulation", times=times, variables={"overlap": curves}, call={}, run=True, dimension=dimension, attrs=attrs
         )
@@ -151,7 +151,7 @@ def test_one_size_is_right_at_a_million_dimensions():
 
 
 def test_the_scale_of_a_finite_size_effect_is_the_smallest_width():
-    wide = runs(400).assign_attrs(student_ratio=0.5, teacher_ratio=0.05)
+    wide = runs(400).assign_attrs(realised_student_ratio=0.5, realised_teacher_ratio=0.05)
     assert fl.compare(theory(rate=2.5), wide).verdict == "undecided: one size"
     assert "deviation x smallest width (20) is" in str(fl.compare(theory(rate=2.5), wide))
 
@@ -297,6 +297,32 @@ def test_the_theory_is_taken_at_the_realised_ratios():
         assert fl.compare(Rounded(wrong).solve(TIMES), *made).verdict == "differs"
     found = fl.compare(problem.solve(TIMES), made[0])
     np.testing.assert_allclose(found.dataset["theory"].values[0, 0], 1 - np.exp(-16 / 31 * TIMES))
+
+
+def test_times_in_which_runs_relax_to_the_limit_are_not_judged(monkeypatch):
+    def layered(dimension):
+        made = runs(dimension, rng=dimension)
+        return made.assign(overlap=made["overlap"] + 0.1 * (made["time"] < 0.55))
+
+    made = [layered(size) for size in (50, 100, 200)]
+    assert fl.compare(theory(), *made).verdict == "differs"
+    monkeypatch.setattr(toy.Decay, "relaxation_time", lambda self, size: 30 / size, raising=False)
+    found = fl.compare(theory(), *made)
+    assert found.verdict == "agrees"
+    assert found.sentences[-1] == (
+        "Not judged: 21 of 36 points, up to time 0.512, where runs of the smallest size still relax to the limit."
+    )
+    assert found.dataset["judged"].sum() == 15
+    assert fl.compare(theory(), made[0]).dataset["judged"].sum() == 15
+
+
+def test_widths_that_round_to_other_ratios_widen_the_error():
+    problem = Rounded(0.05)
+    sizes = (50, 90, 170)  # widths 2.5, 4.5 and 8.5
+    made = [problem.simulate(TIMES, dimension=d, runs=24, rng=d) for d in sizes]
+    found = fl.compare(problem.solve(TIMES), *made)
+    bare = fl.compare(problem.solve(TIMES), *[one.assign_attrs(realised_student_ratio=1.0) for one in made])
+    assert (found.dataset["extrapolated_error"] > 2 * bare.dataset["extrapolated_error"]).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

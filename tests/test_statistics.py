@@ -107,6 +107,18 @@ def test_the_error_where_a_coefficient_changes_sign_is_that_of_its_neighbours():
     assert (np.abs(found.deviation) / found.error).max() < 2.6
 
 
+def test_the_length_of_the_expansion_is_found_octave_by_octave():
+    # The length is 2 at late times and 20 at early ones.
+    sizes = np.array([60.0, 120.0, 240.0])
+    lengths = np.where(TIMES < 0.3, 20.0, 2.0)
+    deviations = 1 / (sizes[:, None] + lengths)
+    noise = np.where(TIMES < 0.3, 1e-8, 1e-12)  # so that late times speak for the variable as a whole
+    found = extrapolate(1 / sizes, deviations, np.tile(noise**2, (3, 1)), np.zeros(20, int), TIMES)
+    assert (np.abs(found.deviation) / found.error).max() < 2.6
+    assert found.length[0] > 10
+    assert found.length[-1] < 3
+
+
 def test_one_point_needs_the_normal_quantile():
     residuals = np.random.default_rng(4).standard_normal((200, 1))
     assert statistics.critical_normal(residuals, 199, 0.05) == pytest.approx(stats.norm.isf(0.025), abs=0.06)
