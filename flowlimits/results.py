@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,7 @@ from .problem import Description, Problem
 from .storage import check_target, load, save
 
 __all__ = [
-    "SCHEMA", "Variable", "build", "check_target", "load", "provenance", "save", "size_of", "time_variables", "versions",
+    "SCHEMA", "Variable", "build", "check_target", "clock_symbol", "load", "provenance", "save", "size_of", "time_variables", "versions",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -118,7 +119,7 @@ def build(
 
     index: dict[str, Any] = dict(coords or {})
     if times is not None:
-        index["time"] = ("time", times, {"long_name": problem.clock, "symbol": problem.clock.split(" ")[0]})
+        index["time"] = ("time", times, {"long_name": problem.clock, "symbol": clock_symbol(problem.clock)})
     details = dict(provenance or {}) | {"call": dict(call), "versions": versions()}
     if root is not None:
         details["root_seed"] = streams.describe(root)
@@ -128,6 +129,12 @@ def build(
     attributes |= dict(attrs or {})
     attributes |= {"provenance": json.dumps(details, default=_jsonable), "schema": SCHEMA}
     return xr.Dataset(data, coords=index, attrs=attributes)
+
+
+def clock_symbol(clock: str) -> str:
+    """Return the symbol of a clock, its first word: tau of "tau = t/d", t of "t, the time of the flow"."""
+    found = re.match(r"\w+", clock)
+    return found.group() if found else "time"
 
 
 def _jsonable(value: Any) -> Any:

@@ -193,8 +193,25 @@ def test_spectra_are_tables(config):
 
 def test_array_files_lie_beside_the_toml_file_and_hold_no_objects(config, tmp_path):
     np.save(tmp_path / "l.npy", np.array([2.0, 1.0, 0.0]))
-    text = "[problem]\nclass = 'MeanFieldQuadratic'\nteacher_eigenvalues = 'l.npy'\n"
-    assert config(text).problem == fl.MeanFieldQuadratic([2.0, 1.0, 0.0])
+    text = "[problem]\nclass = 'MeanFieldQuadratic'\nteacher_eigenvalues = 'l.npy'\nstart = 0.1\n"
+    assert config(text).problem == fl.MeanFieldQuadratic([2.0, 1.0, 0.0], 0.1)
     np.save(tmp_path / "l.npy", np.array([print], dtype=object), allow_pickle=True)
     with pytest.raises(ConfigError, match=r"teacher_eigenvalues: cannot read the array file l\.npy \(Object arrays cannot be loaded"):
         config(text)
+
+
+def test_weights_or_an_ensemble_state_a_quadratic_flow(config, faults):
+    weights = "[problem]\nclass = 'QuadraticFlow'\nW = [[1, 2], [3, 4.5]]\nW_star = [[1, 0]]\nactivation = 'centred'\n"
+    assert config(weights).problem == fl.QuadraticFlow([[1, 2], [3, 4.5]], [[1, 0]], activation="centred")
+    drawn = "[problem]\nclass = 'QuadraticFlow'\nensemble = 'gaussian'\ndimension = 5\nstudent_width = 3\nteacher_width = 2\nrng = 7\n"
+    assert config(drawn).problem == fl.QuadraticFlow.gaussian(5, 3, 2, rng=7)
+    assert faults(drawn + "W = [[1]]\n") == [
+        "problem.toml: `W` and `dimension` exclude each other: give the weights or an ensemble."
+    ]
+    assert faults(drawn.replace("student_width = 3\n", "")) == ["problem.toml: student_width: missing key."]
+    assert faults(weights.replace("W_star = [[1, 0]]\n", "")) == ["problem.toml: W_star: missing key."]
+
+
+def test_a_matrix_may_start_the_mean_field(config):
+    text = "[problem]\nclass = 'MeanFieldQuadratic'\nteacher_eigenvalues = [1, 0]\nstart = [[0.2, 0.1], [0.1, 0.3]]\n"
+    assert config(text).problem == fl.MeanFieldQuadratic([1.0, 0.0], [[0.2, 0.1], [0.1, 0.3]])

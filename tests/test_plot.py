@@ -332,6 +332,15 @@ def test_convergence_leaves_out_what_does_not_deviate(comparison):
     assert len(fl.plot.convergence(comparison, "risk").containers) == 1
 
 
+def test_the_entries_of_a_matrix_are_one_curve(comparison):
+    entries = comparison.dataset.assign_coords(variable=["Q[0, 0]", "Q[0, 1]"])
+    (container,) = fl.plot.convergence(entries).containers
+    expected = np.sqrt((1 + 4) / 2) / 2 / np.array([50, 100, 200])
+    np.testing.assert_allclose(container[0].get_ydata(), expected)
+    (container,) = fl.plot.convergence(entries, "Q[0, 1]").containers
+    np.testing.assert_allclose(container[0].get_ydata(), 1 / np.array([50, 100, 200]))
+
+
 def test_convergence_draws_one_variable_and_takes_the_data_alone(comparison):
     assert len(fl.plot.convergence(comparison, "overlap").containers) == 1
     legend = fl.plot.convergence(comparison.dataset).get_legend()

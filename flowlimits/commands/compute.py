@@ -60,7 +60,7 @@ def _simulate_options(problem: str) -> list[click.Option]:
         times_option(),
         *(runs_options() if size else []),
         click.Option(["--method"], help="Exact flow by default; gd is gradient descent with a finite step."),
-        click.Option(["--step"], type=float, help="Step of gradient descent."),
+        click.Option(["--step"], type=float, required=problem in FLAGS and not size, help="Step of gradient descent."),
         observables_option(),
         output_option(),
     ]

@@ -112,7 +112,7 @@ FLAGS: dict[str, ProblemFlags] = {
             option(
                 "--teacher-eigenvalues", type=NUMBERS, required=True, help="Eigenvalues of Z* = W*^T W* / (k d), such as 1,1,0,0."
             ),
-            option("--start", type=float, default=1.0, help="E[w w^T]/d at the start, a multiple of the identity."),
+            option("--start", type=float, required=True, help="E[w w^T]/d at the start, as a multiple of the identity."),
             ACTIVATION,
             WEIGHT_DECAY,
         ),

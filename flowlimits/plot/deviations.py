@@ -22,8 +22,8 @@ LETTERS = {"dimension": "d", "student_width": "p"}
 def convergence(comparison: Any, variable: str | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw the deviation of the runs from the theory against their size, on logarithmic axes.
 
-    The deviation of a size is the root mean square, over all times, of (mean of the runs minus theory), in units of
-    the largest value of the variable.  Its error bar is one standard error, taken as equal in sign at all times,
+    The deviation of a size is the root mean square, over all times and all entries of the variable, of (mean of the
+    runs minus theory), in units of the largest value of the variable.  Its error bar is one standard error, taken as equal in sign at all times,
     which bounds it from above.  The dashed line falls as one over the size, as a right theory asks for.
 
     Parameters
@@ -93,10 +93,12 @@ def data_of(comparison: Any) -> xr.Dataset:
 
 
 def _names(data: xr.Dataset, variable: str | None) -> list[str]:
-    known = [str(name) for name in data["variable"].values]
+    """Return the variables to draw; the entries of a matrix, such as Q[0, 1], count as one, and can be asked for apart."""
+    entries = [str(name) for name in data["variable"].values]
+    known = list(dict.fromkeys(name.partition("[")[0] for name in entries))
     if variable is None:
         return known
-    if variable not in known:
+    if variable not in (*known, *entries):
         hint = did_you_mean(variable, known) or f"; it has {', '.join(known)}."
         raise ValueError(f"The comparison has no variable `{variable}`{hint}")
     return [variable]
@@ -104,10 +106,12 @@ def _names(data: xr.Dataset, variable: str | None) -> list[str]:
 
 def _measure(data: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the relative deviation of every size and its error."""
-    entry = data.sel(variable=name)
-    deviation = entry["deviation"].transpose("size", "time").values
-    error = np.nan_to_num(entry["standard_error"].transpose("size", "time").values)
-    scale = float(np.abs(entry["theory"].values).max()) or 1.0
+    all_names = [str(entry) for entry in data["variable"].values]
+    part = data.isel(variable=[i for i, entry in enumerate(all_names) if name in (entry, entry.partition("[")[0])])
+    rows = [part[key].transpose("size", "variable", "time").values for key in ("deviation", "standard_error")]
+    deviation, error = (values.reshape(len(values), -1) for values in rows)
+    error = np.nan_to_num(error)
+    scale = float(np.abs(part["theory"].values).max()) or 1.0
     level = np.sqrt((deviation**2).mean(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.where(level > 0, (np.abs(deviation) * error).mean(axis=1) / level, 0.0)

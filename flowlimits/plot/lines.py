@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MANY_TIMES = 40
 THEORIES = ("limit", "exact")
-SIZES = ("dimension", "student_width")
+SIZES = {"dimension": "$d$", "student_width": "$p$"}
 SCALES = ("linear", "log")
 MODES = ("points", "band")
 
@@ -147,12 +147,16 @@ def _labels(results: Sequence[xr.Dataset], labels: Sequence[str] | None) -> list
 
 def _label(result: xr.Dataset, fields: dict[str, Any], differing: list[str]) -> str:
     told = [f"{key.replace('_', ' ')} {fields[key]:.3g}" for key in differing if key in fields]
-    kind = str(result.attrs.get("kind", "result"))
-    size = next((f"{key.replace('_', ' ')} {int(result.attrs[key])}" for key in SIZES if key in result.attrs), kind)
-    told.append(kind if _is_theory(result) else size.replace("dimension", "$d$ ="))
+    told.append(str(result.attrs["kind"]) if _is_theory(result) else size_label(result))
     if result.sizes.get("run", 1) > 1:
         told.append(f"{result.sizes['run']} runs")
     return ", ".join(told)
+
+
+def size_label(result: xr.Dataset) -> str:
+    """Return the size of a simulation, such as d = 200, or what it is if it names none."""
+    sizes = [f"{letter} = {int(result.attrs[key])}" for key, letter in SIZES.items() if key in result.attrs]
+    return sizes[0] if sizes else str(result.attrs.get("kind", "result"))
 
 
 def _scalar_parameters(result: xr.Dataset) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import style
 from .deviations import convergence, data_of
-from .lines import curves
+from .lines import curves, size_label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,8 +47,9 @@ def overview(comparison: Any, *, variables: tuple[str, str] | None = None) -> Fi
     for panel in panels:
         style.dress(panel)
     smooth = _smooth(comparison.theory)
+    labels = [str(comparison.theory.attrs["kind"]), *(size_label(run) for run in comparison.runs)]
     for number, (panel, variable) in enumerate(zip(panels, chosen)):
-        curves(smooth, *comparison.runs, variable=variable, ax=panel, legend=False)
+        curves(smooth, *comparison.runs, variable=variable, ax=panel, labels=labels, legend=False)
         if number == 0:
             style.add_legend(panel, fontsize=7)
     convergence(comparison, ax=panels[-1])
