@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 import csv
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .record import DATA, write_atomically
+from .record import DATA, Record, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DECADE = float(np.log(10.0))
+
+
+def keep(record: Record, figure: Figure, name: str) -> None:
+    """Save a figure for the page, for papers, and as pixels."""
+    figure.savefig(record.figure(figure, name).with_suffix(".png"), dpi=220)
+
+
+def seconds_of(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the least time of three calls after one that compiles, and the result."""
+    result = function()
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        result = function()
+        times.append(time.perf_counter() - began)
+    return min(times), result
 
 
 def read(name: str) -> tuple[np.ndarray, np.ndarray]:

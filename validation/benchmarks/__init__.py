@@ -1,0 +1,1 @@
+"""Speed comparisons: run each with ``python -m validation.benchmarks.NAME``."""
