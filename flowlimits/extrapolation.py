@@ -176,7 +176,8 @@ def _length(
     length = np.empty(labels.size)
     for here, start, stop in _windows(labels, times):
         sums = [np.append(0.0, np.cumsum(values[here])) for values in (excess, reference)]
-        near = (sums[0][stop] - sums[0][start]) / (sums[1][stop] - sums[1][start])
+        # Differences of running sums lose small terms to round-off.
+        near = (sums[0][stop] - sums[0][start]) / np.maximum(sums[1][stop] - sums[1][start], 1e-300)
         single = excess[here] / reference[here]
         length[here] = np.sqrt(np.maximum(np.maximum(single, near), max(sums[0][-1] / sums[1][-1], 0.0)))
     return np.minimum(length / inverse.min(), 1 / inverse.max())

@@ -217,9 +217,9 @@ def _realised(problem: Problem, run: xr.Dataset, size: int) -> Problem | None:
     ratio = run.attrs.get("realised_student_ratio")
     if ratio is None or not hasattr(problem, "student_ratio"):
         return None
-    laws = {name: getattr(problem, name, None) for name in ("teacher", "start")}
+    laws: dict[str, Any] = {name: getattr(problem, name, None) for name in ("teacher", "start")}
     rounded = {name: law.realised(size) for name, law in laws.items() if hasattr(law, "realised")}
-    return dataclasses.replace(problem, student_ratio=float(ratio), **rounded)  # type: ignore[type-var,call-arg]
+    return dataclasses.replace(problem, student_ratio=float(ratio), **rounded)  # type: ignore[type-var]
 
 
 def _solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
