@@ -18,7 +18,7 @@ def value_at(kind, powers, x):
         return value
     if kind == ERF:
         return math.erf(ROOT_HALF * x)
-    return max(x, 0.0)
+    return 0.5 * (x + abs(x))
 
 
 @jit(inline="always")
