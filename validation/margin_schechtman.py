@@ -21,13 +21,22 @@ def run(record: Record, full: bool) -> None:
     axes = style.new_axes()
     axes.plot(flow["log_norm"], flow["margin"], color=style.THEORY, lw=1.2, label="flow")
     rows = []
-    cases = (("full batch, step 0.02", 0.02, None, 1e-4), ("batch 1, step 0.02", 0.02, 1, 2e-3), ("batch 1, step 0.05", 0.05, 1, 5e-3))
+    cases = (
+        ("full batch, step 0.02", 0.02, None, 1e-4),
+        ("batch 1, step 0.02", 0.02, 1, 2e-3),
+        ("batch 1, step 0.05", 0.05, 1, 5e-3),
+    )
     for (name, rate, batch, bound), colour, marker in zip(cases, style.COLOURS, style.MARKERS):
         run_ = problem.simulate(losses, learning_rate=rate, batch=batch, rng=0, progress=False).isel(run=0)
         half = slice(losses.size // 2, None)
         norms = run_["log_norm"].values
         difference = np.abs(np.interp(norms, flow["log_norm"], flow["margin"]) - run_["margin"].values)
-        record.below(PAPER, f"{name}: margin less that of the flow at equal log norm, second half", float(difference[half].max()), bound)
+        record.below(
+            PAPER,
+            f"{name}: margin less that of the flow at equal log norm, second half",
+            float(difference[half].max()),
+            bound,
+        )
         rows += [[name, *map(float, row)] for row in zip(losses, norms, run_["margin"], difference)]
         axes.plot(norms[::6], run_["margin"][::6], marker, color=colour, ms=3.5, label=name)
     record.table("descent", ["run", "minus_log_loss", "log_norm", "margin", "difference"], rows)

@@ -46,9 +46,13 @@ def plane(record: Record) -> None:
         flow = margin.MarginFlow(margin.ReLUModel(16), X, y, rng=seed, scale=0.5).solve([20000.0], kkt=False)
         angles = 2 * np.pi * np.arange(60) / 60
         units = np.column_stack([np.cos(angles), np.sin(angles)])
-        grid = margin.frozen_units(margin.NormOnlyModel(np.vstack([units, units]), np.repeat([1, -1], 60)), X, y).upper / 2
+        grid = (
+            margin.frozen_units(margin.NormOnlyModel(np.vstack([units, units]), np.repeat([1, -1], 60)), X, y).upper / 2
+        )
         rows.append([seed, float(flow["margin"][-1]), best.lower, best.upper, grid])
-        record.below("duality", f"data {seed}: relative gap of the exact optimum in the plane", best.gap / best.upper, 1e-6)
+        record.below(
+            "duality", f"data {seed}: relative gap of the exact optimum in the plane", best.gap / best.upper, 1e-6
+        )
         record.above("kinks", f"data {seed}: optimum over that of 60 directions, less one", best.lower / grid - 1, 1e-3)
     record.table("plane", ["data", "flow", "optimum_lower", "optimum_upper", "grid_of_60"], rows)
 
@@ -65,9 +69,24 @@ def norms(record: Record) -> None:
     gaps = 1 - flow["margin"] / best.upper
     at = np.interp([4.0, 6.0, 8.0, 10.0], flow["log_norm"], gaps)
     passed = bool((np.diff(at) < 0).all() and (gaps > -1e-9).all())
-    record.claim(PAPER, "norms only: gap to the linear program at log norm 4, 6, 8, 10", expected="falls, never negative", seen=", ".join(f"{g:.2g}" for g in at), passed=passed)
-    record.above(PAPER, "norms only: least increment of the smoothed margin", float(flow["smoothed_margin"].diff("time").min()), -1e-12)
-    record.table("norms", ["minus_log_loss", "log_norm", "margin", "gap"], [[float(v) for v in row] for row in zip(losses, flow["log_norm"], flow["margin"], gaps)])
+    record.claim(
+        PAPER,
+        "norms only: gap to the linear program at log norm 4, 6, 8, 10",
+        expected="falls, never negative",
+        seen=", ".join(f"{g:.2g}" for g in at),
+        passed=passed,
+    )
+    record.above(
+        PAPER,
+        "norms only: least increment of the smoothed margin",
+        float(flow["smoothed_margin"].diff("time").min()),
+        -1e-12,
+    )
+    record.table(
+        "norms",
+        ["minus_log_loss", "log_norm", "margin", "gap"],
+        [[float(v) for v in row] for row in zip(losses, flow["log_norm"], flow["margin"], gaps)],
+    )
     axes = style.new_axes()
     axes.loglog(losses / DECADE, gaps, color=style.COLOURS[0], lw=1.2)
     axes.set_xlabel(r"$-\log_{10}$ loss")
