@@ -131,6 +131,7 @@ def test_a_spectrum_shows_what_it_is_and_survives_its_plain_form():
         (lambda: fl.Spectrum.marchenko_pastur(-1), "Argument `ratio` must be positive"),
         (lambda: fl.Spectrum.marchenko_pastur(1, "fine"), 'Argument `nodes` must be one of "auto"'),
         (lambda: fl.Spectrum.marchenko_pastur(1, 0), "Argument `nodes` must be at least 1"),
+        (lambda: fl.Spectrum.marchenko_pastur(1, 5000), r'must be at most 1000, but is 5000\. With nodes="auto"'),
         (lambda: fl.Spectrum([0.0], [1.0]).normalised(), "cannot be normalised"),
         (lambda: fl.Spectrum.from_eigenvalues([1.0, -1.0]), "Argument `values` must not be negative"),
         (lambda: fl.Spectrum.orthonormal(0.01).eigenvalues(20), "must be at least 50 to realise the ratio 0.01"),

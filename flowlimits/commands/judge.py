@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .compute import NETCDF, arguments, runs_options, take_times, times_option
+from .compute import NETCDF, announced, arguments, runs_options, take_times, times_option
 from .files import FILE, save_figure
 from .problems import Flags, ProblemGroup, Stated
 from .types import SIZES, Output, check_writable
@@ -76,7 +76,8 @@ def _converge(stated: Stated, flags: Flags) -> int:
     chosen = DEFAULTS | arguments(stated.simulate, flags, ("sizes", "runs", "rng", "threads"))
     judged = {} if flags["level"] is None else {"level": flags["level"]}
     root = streams.root(chosen.pop("rng", None))
-    comparison = convergence(stated.problem, times, rng=root, **chosen, **judged)
+    with announced():
+        comparison = convergence(stated.problem, times, rng=root, **chosen, **judged)
     click.echo(str(comparison))
     if flags["out"]:
         _leave(comparison, root, {name: chosen[name] for name in ("sizes", "runs")} | judged, flags["out"])

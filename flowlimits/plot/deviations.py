@@ -52,29 +52,30 @@ def convergence(comparison: Any, variable: str | None = None, *, ax: Axes | None
         measured = {name: curve for name, curve in measured.items() if curve[0].max() > NOTHING} or measured
     axes = style.check_axes(ax)
     sizes = data["size"].values.astype(float)
+    levels = [level for level, _ in measured.values()]
+    bottom, lowest, top = _limits(levels)
     for number, (name, (level, error)) in enumerate(measured.items()):
+        # A bar that reaches zero has no lower end on this axis: it is cut above the legend.
+        below = np.clip(error, 0, np.maximum(level - lowest, 0))
         axes.errorbar(
-            sizes, level, error, fmt=f"-{style.MARKERS[number % len(style.MARKERS)]}",
+            sizes, level, [below, error], fmt=f"-{style.MARKERS[number % len(style.MARKERS)]}",
             color=style.COLOURS[number % len(style.COLOURS)], ms=3.5, mfc="white", mew=0.9, lw=0.8, elinewidth=0.8,
             label=_legend_name(comparison, name), zorder=3,
         )  # fmt: skip
     letter = LETTERS.get(str(data["size"].attrs.get("long_name", "")), "size")
-    levels = [level for level, _ in measured.values()]
     _guide(axes, sizes, levels, letter)
     axes.set_xscale("log")
     axes.set_yscale("log", nonpositive="clip")
-    axes.set_ylim(*_limits(levels))
+    axes.set_ylim(bottom, top)
     axes.set_xticks(sizes, [f"{int(size)}" for size in sizes])
     axes.set_xticks([], minor=True)
     axes.set_xlim(sizes.min() / 1.2, sizes.max() * 1.2)
     axes.set_xlabel(style.formula(letter) if letter != "size" else "size")
     axes.set_ylabel("relative deviation (rms)")
     title = _exponent(comparison, data)
-    # An error bar that reaches zero has no lower end on this axis: the frame keeps it out of the legend.
     style.add_legend(
-        axes, loc="lower left", ncols=COLUMNS, columnspacing=1.2, title=title, title_fontsize=style.SMALL, alignment="left",
-        frameon=True, framealpha=1.0, edgecolor="none", borderaxespad=0.05, borderpad=0.5,
-    )  # fmt: skip
+        axes, loc="lower left", ncols=COLUMNS, columnspacing=1.2, title=title, title_fontsize=style.SMALL, alignment="left"
+    )
     return axes
 
 
@@ -125,15 +126,16 @@ def _guide(axes: Axes, sizes: np.ndarray, levels: list[np.ndarray], letter: str)
         axes.plot(sizes, 1.5 * height / sizes, "--", color=style.GUIDE, lw=1.0, label=f"$\\propto 1/{letter}$", zorder=2)
 
 
-def _limits(levels: list[np.ndarray]) -> tuple[float, float]:
+def _limits(levels: list[np.ndarray]) -> tuple[float, float, float]:
+    """Return the lower end of the axis, of the data above the legend, and the upper end."""
     joined = np.concatenate(levels)
     positive = joined[joined > 0]
     if not positive.size:
-        return 1e-16, 1.0
-    low, high = np.log10(positive.min()), np.log10(2.5 * positive.max())
+        return 1e-17, 1e-16, 1.0
+    low, high = np.log10(positive.min() / 1.5), np.log10(2.5 * positive.max())
     # The legend, one row for its title and one per two entries, stands below the data.
-    share = 0.1 + 0.085 * (1 + (len(levels) + 2) // COLUMNS)
-    return 10 ** (low - (high - low) * share / (1 - share)), 10**high
+    share = 0.07 + 0.085 * (1 + (len(levels) + 2) // COLUMNS)
+    return 10 ** (low - (high - low) * share / (1 - share)), 10**low, 10**high
 
 
 def _legend_name(comparison: Any, name: str) -> str:
