@@ -140,7 +140,7 @@ def solve(
     if keep_state and wanted.size:
         extra["state"] = (("state_component",), states[-1], {"long_name": "state of the integrator at the last time"})
     call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "points": points, "error_points": error_points, "observables": shown, "max_steps": max_steps, "keep_state": keep_state}
-    call["events"] = [[event.variable, event.value, event.stop] for event in listed]
+    call["events"] = list(listed)
     return results.build(
         problem, kind="exact" if problem.learning_rate == 0 else "limit", times=wanted, variables=variables, call=call, provenance=provenance, extra=extra,
     )  # fmt: skip

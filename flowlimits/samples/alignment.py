@@ -145,14 +145,14 @@ class EarlyAlignment(Problem):
         began = time.perf_counter()
         direction, balance, log_norm = np.empty((m, wanted.size, d)), np.empty((m, wanted.size)), np.empty((m, wanted.size))
         kinks = np.zeros((m, 2))
-        X, y, drift = np.array(self.X), np.array(self.y), np.array(self.drift)
+        X, y, drift = distinct_kinks(np.array(self.X), np.array(self.y), np.array(self.drift))
         for j in range(m):
             status = align(
                 np.array(self.directions[j]), self.balance[j], drift, X, y, wanted, max_kinks, direction[j], balance[j], log_norm[j], kinks[j]
             )  # fmt: skip
             if status != 0:
                 raise RuntimeError(
-                    f"Unit {j} met more than max_kinks = {max_kinks} kinks: raise `max_kinks`, or look for repeated inputs among `X`."
+                    f"Unit {j} met more than max_kinks = {max_kinks} kinks: raise `max_kinks`."
                 )
         residual = np.array([[residual_at(direction[j, t], X, y, drift) for j in range(m)] for t in range(wanted.size)])
         variables = {
@@ -163,8 +163,17 @@ class EarlyAlignment(Problem):
         call = {"verb": "solve", "max_kinks": max_kinks, "keep_state": keep_state}
         return results.build(self, kind="limit", times=wanted, variables=variables, call=call, provenance=provenance)
 
-    def simulate(self, times: Any, *, scale: float, rtol: float = 1e-8, atol: float | None = None, max_steps: int = 1_000_000) -> xr.Dataset:
+    def simulate(
+        self, times: Any, *, scale: float, rtol: float = 1e-8, kink_step: float | None = None, max_steps: int = 10_000_000, progress: bool | None = False
+    ) -> xr.Dataset:  # fmt: skip
         """Return the gradient flow of the whole network, started at norms ``scale / sqrt(m)`` in the same directions.
+
+        Parameters
+        ----------
+        scale : float
+            Of the start.
+        rtol, kink_step, max_steps, progress
+            As in `SampleFlow.solve`; `kink_step` is by default a hundredth of the default there.
 
         Warns
         -----
@@ -172,6 +181,7 @@ class EarlyAlignment(Problem):
             If the largest output on the sample has left the regime of small outputs (above a tenth of the largest label).
         """
         from .flow import SampleFlow
+        from .stepping import default_kink_step
 
         if self.X.shape[0] == 0:
             raise ValueError("The population limit has no sample to simulate on: give `X` and `y`.")
@@ -180,9 +190,10 @@ class EarlyAlignment(Problem):
         scale = checks.number("scale", scale, positive=True)
         m = len(self.directions)
         W = scale / math.sqrt(m) * self.directions
-        a = scale / math.sqrt(m) * self.balance
-        flow = SampleFlow(self.X, self.y, weights=(W, a))
-        run = flow.solve(times, rtol=rtol, atol=1e-12 * scale if atol is None else atol, max_steps=max_steps, observables=["risk", "hidden", "second_layer", "output"])
+        flow = SampleFlow(self.X, self.y, weights=(W, scale / math.sqrt(m) * self.balance))
+        shortest = 0.01 * default_kink_step(np.array(self.X), np.array(self.y), "squared") if kink_step is None else kink_step
+        shown = ["risk", "hidden", "second_layer", "output"]
+        run = flow.solve(times, rtol=rtol, kink_step=shortest, max_steps=max_steps, observables=shown, progress=progress)
         hidden = run["hidden"].values
         norms = np.linalg.norm(hidden, axis=2)
         largest = float(np.abs(run["output"].values).max())
@@ -190,19 +201,46 @@ class EarlyAlignment(Problem):
             import warnings
 
             warnings.warn(
-                f"At scale {scale:g} the output reaches {largest:.3g} by t = {float(run.time[-1]):g}, above a tenth of the largest label: "
-                "the alignment limit needs a smaller scale or an earlier time.",
+                f"At scale {scale:g} the norm of the network, sqrt(sum_j |w_j|^2), reaches {float(np.sqrt((norms**2).sum(axis=1)).max()):.3g} and its "
+                f"output {largest:.3g} by t = {float(run.time[-1]):g}, above a tenth of the largest label: the alignment limit needs a smaller scale or "
+                "an earlier time.",
                 stacklevel=2,
             )
         direction = hidden / norms[:, :, None]
+        X, y, drift = distinct_kinks(np.array(self.X), np.array(self.y), np.array(self.drift))
         variables = {
             "direction": direction,
             "balance": run["second_layer"].values / norms,
             "log_norm": np.log(norms * math.sqrt(m) / scale),
-            "residual": np.array([[residual_at(u, np.array(self.X), np.array(self.y), np.array(self.drift), 1e-6) for u in row] for row in direction]),
+            "residual": np.array([[residual_at(u, X, y, drift, 1e-6) for u in row] for row in direction]),
         }
-        call = {"verb": "simulate", "scale": scale, "rtol": rtol, "atol": atol, "max_steps": max_steps}
-        return results.build(self, kind="simulation", times=run.time.values, variables=variables, call=call, provenance=dict(results.provenance(run), call=call), attrs={"scale": scale})
+        call = {"verb": "simulate", "scale": scale, "rtol": rtol, "kink_step": kink_step, "max_steps": max_steps}
+        provenance = dict(results.provenance(run), call=call)
+        return results.build(self, kind="simulation", times=run.time.values, variables=variables, call=call, provenance=provenance, attrs={"scale": scale})
+
+
+def distinct_kinks(X: np.ndarray, y: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    r"""Return inputs, labels and drift of the same flow without collinear inputs, whose kinks coincide.
+
+    With :math:`x_i = c_ie` the inputs of one line act as one input e with the label :math:`\sum_i|c_i|y_i`, up to a constant: an input with
+    :math:`c_i < 0` is on where e is off, and :math:`1(u\cdot e<0)\,c_iy_ie = (1 - 1(u\cdot e>0))\,c_iy_ie`.
+    """
+    if len(X) == 0:
+        return X, y, drift
+    lengths = np.linalg.norm(X, axis=1)
+    units = X / lengths[:, None]
+    first = np.argmax(np.abs(units) > 1e-9, axis=1)
+    side = np.sign(units[np.arange(len(X)), first])
+    # Adding zero turns -0 into +0, which are different rows otherwise.
+    lines, line_of = np.unique(np.round(units * side[:, None], 12) + 0.0, axis=0, return_inverse=True)
+    line_of = line_of.ravel()
+    if len(lines) == len(X):
+        return X, y, drift
+    kept = np.array([np.flatnonzero(line_of == line)[0] for line in range(len(lines))])
+    axes = units[kept] * side[kept][:, None]
+    labels = np.bincount(line_of, weights=lengths * y, minlength=len(lines))
+    opposite = np.where(side < 0, -lengths * y, 0.0)
+    return axes, labels * len(lines) / len(X), drift + opposite @ axes[line_of] / len(X)
 
 
 def residual_at(u: np.ndarray, X: np.ndarray, y: np.ndarray, drift: np.ndarray, width: float = 1e-9) -> float:
@@ -227,17 +265,18 @@ def residual_at(u: np.ndarray, X: np.ndarray, y: np.ndarray, drift: np.ndarray, 
     return float(np.linalg.norm(columns @ best.x + tangent(base)))
 
 
-def check_sample(X: Any, y: Any, *, allow_none: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs (n, d) and labels (n,) of equal length, without zero inputs; repeated inputs only warn."""
+def check_sample(X: Any, y: Any, *, allow_none: bool = False, allow_zero: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs (n, d) and labels (n,) of equal length, without zero inputs unless a bias follows; repeated inputs only warn."""
     X = checks.array("X", X, ("n", "d"), allow_empty=allow_none)
     y = checks.array("y", y, ("n",), allow_empty=allow_none)
     if len(X) != len(y):
         raise ValueError(f"Arguments `X` and `y` must have the same number of rows, but have {len(X)} and {len(y)}.")
     lengths = np.abs(X).max(axis=1, initial=0.0)
-    if (lengths == 0).any():
+    if not allow_zero and (lengths == 0).any():
         raise ValueError(f"Argument `X` must not hold the zero vector, but does in row {int(np.argmin(lengths))}: it pulls on nothing.")
-    if len(np.unique(X, axis=0)) < len(X):
+    repeated = len(X) - len(np.unique(X, axis=0))
+    if repeated:
         import warnings
 
-        warnings.warn("Argument `X` holds the same input more than once: their kinks coincide.", stacklevel=3)
+        warnings.warn(f"Argument `X` holds {repeated} inputs more than once: they act as one with the sum of their labels.", stacklevel=4)
     return X, y

@@ -47,6 +47,26 @@ def classify(X: np.ndarray, y: np.ndarray, output: np.ndarray, tolerance: float 
     return (name if seen[name] <= tolerance else "other"), seen
 
 
+def end_point(X: np.ndarray, y: np.ndarray, W: np.ndarray, a: np.ndarray, share: float = 1e-3) -> tuple[float, bool]:
+    r"""Return where the flow ends in closed form if its patterns stay, eq. (S6): the loss, and whether they can stay.
+
+    Units of one pattern and sign act through the one vector :math:`v = \sum_j a_jw_j`, in which the loss is quadratic; its minimum is
+    consistent if each :math:`v`, taken with its sign, has the pattern that it was computed with.  Units below `share` of the largest
+    :math:`|a_j||w_j|` are left out.
+    """
+    weight = np.abs(a) * np.linalg.norm(W, axis=1)
+    kept = np.flatnonzero(weight > share * weight.max(initial=0.0))
+    if kept.size == 0:
+        return float(0.5 * np.mean(y**2)), True
+    patterns = np.unique(np.column_stack([np.sign(a[kept]), W[kept] @ X.T > 0]), axis=0)
+    signs, gates = patterns[:, 0], patterns[:, 1:]
+    columns = (gates[:, :, None] * X[None]).transpose(1, 0, 2).reshape(len(X), -1)
+    v = least_squares(columns, y)
+    loss = float(0.5 * np.mean((columns @ v - y) ** 2))
+    consistent = ((signs[:, None] * v.reshape(len(signs), -1)) @ X.T > 0) == (gates > 0)
+    return loss, bool(consistent.all())
+
+
 def distinct_directions(W: np.ndarray, a: np.ndarray, angle: float = 0.02, share: float = 1e-3) -> int:
     """Return the number of directions, apart by more than `angle`, of units that carry more than `share` of the largest a_j |w_j|."""
     weight = np.abs(a) * np.linalg.norm(W, axis=1)

@@ -85,10 +85,10 @@ class SampleFlow(Problem):
             weights = (other.pop("W"), other.pop("second_layer"))
         checks.unknown_arguments("SampleFlow", other, _NAMES, _ABSENT)
         put = object.__setattr__
-        X, y = check_sample(X, y)
+        X, y = check_sample(X, y, allow_zero=checks.boolean("bias", bias))
         self._freeze("X", X)
         put(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
-        put(self, "bias", checks.boolean("bias", bias))
+        put(self, "bias", bool(bias))
         put(self, "loss", checks.choice("loss", loss, LOSSES))
         if self.loss != "squared" and not np.isin(y, (-1.0, 1.0)).all():
             raise ValueError(f'Argument `y` must hold +1 and -1 for the {self.loss} loss, but holds {y[~np.isin(y, (-1.0, 1.0))][0]:g}.')
@@ -98,6 +98,8 @@ class SampleFlow(Problem):
             raise ValueError("Either argument `width` or `weights` must be given, and not both.")
         if weights is None:
             weights = _draw(checks.integer("width", width, minimum=1), d, checks.number("scale", scale, positive=True), checks.choice("start", start, STARTS), rng)
+        if not isinstance(weights, tuple | list) or len(weights) != 2:
+            raise ValueError(f"Argument `weights` must be a pair (W, a) of hidden weights and second layer, but is {checks.show(weights)}.")
         W = checks.array("weights", weights[0], ("m", d))
         self._freeze("W", W)
         self._freeze("second_layer", checks.array("weights", weights[1], (len(W),)))
@@ -125,35 +127,58 @@ class SampleFlow(Problem):
         return values
 
     def solve(
-        self, times: Any, *, rtol: float | None = None, atol: float | None = None, method: str = "auto", observables: Any = None,
-        max_steps: int = 200_000, keep_state: bool = False, progress: bool = False,
+        self, times: Any, *, rtol: float | None = None, atol: float | None = None, method: str = "auto", kink_step: float | None = None,
+        observables: Any = None, events: Any = (), max_steps: int = 10_000_000, keep_state: bool = False, progress: bool | None = False,
     ) -> xr.Dataset:  # fmt: skip
-        """Return the flow of the training loss.
+        r"""Return the flow of the training loss.
 
         Parameters
         ----------
         times : array_like, shape (n,)
             On the clock t; take them geometric.
         rtol, atol : float, optional
-            Default 1e-3 and 1e-3 of the start's largest weight for ReLU, 1e-8 and 1e-12 otherwise.  The velocity of a ReLU network jumps by
-            O(1/n) at each kink, which an integrator cannot resolve cheaply: the flow is solved a second time at four times the
-            tolerance, and the largest relative difference of the loss stands in the provenance as `risk_error`.
-        method : {"auto", "merged"} or a method of `fl.ode.integrate`
-            "auto" takes "tsit5" for ReLU and the automatic choice otherwise.  "merged" (ReLU) aligns the units in closed form until the
-            outputs reach a hundredth of the labels, merges units of equal sign and equal pattern on the sample, and integrates the few
-            that are left: asymptotic in the scale of the start.
+            Default 1e-5 and 0 for "kinks", where they bound the error of a step in the root mean square over units, each relative to
+            :math:`\sqrt{|z_j|\max_k|z_k|}` with :math:`z_j = (w_j, a_j)`; otherwise 1e-8 and 1e-12.
+        method : {"auto", "kinks", "merged"} or a method of `fl.ode.integrate`
+            "auto" takes "kinks" for ReLU and the automatic choice otherwise.  "kinks" never takes steps below `kink_step` because of a
+            kink.  "merged" (ReLU, squared loss) aligns the units in closed form until the outputs reach a hundredth of the labels,
+            merges units of equal sign and equal pattern on the sample, and follows the few that are left: asymptotic in the scale of
+            the start.
+        kink_step : float, optional
+            Units that slide along a kink stay within this time's travel of it.  Default: a hundredth of the shortest time in which a unit
+            may align, :math:`0.01\,/\,\frac1n\sum_i|y_i||x_i|`.
         observables : sequence of str, optional
             Default: `risk`, `test_risk` if there are test data, `second_layer`.  Also `output`, `directions`, `hidden`.
+        events : sequence of fl.Event
+            On `risk` and `test_risk`.
+        max_steps : int
+        keep_state : bool
+            Add the variable `state` of the last time: W transposed, row by row, then a.
+        progress : bool or None
+            A bar over time; None shows it after two seconds.
 
         Returns
         -------
         xarray.Dataset
             With the attributes `end_state` ("interpolating", "OLS", "split OLS", "other"), `end_state_distances` and
-            `distinct_directions` of the last time.
+            `distinct_directions` of the last time; "merged" adds `end_point_risk`, the loss at the end in closed form if the patterns
+            of the last time stay, and whether they can (`end_point_consistent`).  For ReLU the flow is solved a second time with four times `rtol` and twice
+            `kink_step`: the largest difference of the loss stands in the provenance as `risk_error`, absolute, and
+            `relative_risk_error`.  Errors are of first order in `kink_step` and of order between 4/5 and 1 in `rtol`: they estimate the
+            error of the finer solution from above, unless the sample's end state hangs on a unit that passes close to the corner
+            of two kinks.  `forced_steps` and `forced_error` count the steps taken at `kink_step` against `rtol`, and add up their errors.
+
+        Raises
+        ------
+        flowlimits.ode.IntegrationError
+            If the integration cannot go on; the error carries the finished part.
         """
         from .solution import solve
 
-        return solve(self, times, rtol=rtol, atol=atol, method=method, observables=observables, max_steps=max_steps, keep_state=keep_state, progress=progress)
+        return solve(
+            self, times, rtol=rtol, atol=atol, method=method, kink_step=kink_step, observables=observables, events=events,
+            max_steps=max_steps, keep_state=keep_state, progress=progress,
+        )  # fmt: skip
 
     def simulate(self, times: Any, *, step: float = 0.01, observables: Any = None) -> xr.Dataset:
         """Return plain gradient descent ``w <- w - step grad`` from the same start, on the same clock."""

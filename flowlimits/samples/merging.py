@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .alignment import distinct_kinks
 from .equations_alignment import align
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np
     if np.any(np.abs(balance) > lengths * (1 + 1e-12)):
         raise ValueError('Method "merged" needs a start with |a_j| <= |w_j| for every unit; the "dominated" start has larger second layers.')
     bound = SMALL * float(np.abs(y).max())
+    single, labels, drift = distinct_kinks(X, y, np.zeros(X.shape[1]))
 
     def at(t: float) -> tuple[np.ndarray, np.ndarray, float]:
         W, a = np.empty_like(start), np.empty_like(balance)
         for j in range(len(balance)):
             direction, share, growth = np.empty((1, start.shape[1])), np.empty(1), np.empty(1)
-            status = align(start[j] / lengths[j], _clip(balance[j] / lengths[j]), np.zeros(start.shape[1]), X, y, np.array([t]), 1_000_000, direction, share, growth, np.zeros(2))
+            status = align(start[j] / lengths[j], _clip(balance[j] / lengths[j]), drift, single, labels, np.array([t]), 1_000_000, direction, share, growth, np.zeros(2))
             if status != 0:
                 raise RuntimeError(f"Unit {j} met more than a million kinks while aligning.")
             norm = lengths[j] * np.exp(min(growth[0], 600.0))
@@ -48,7 +50,8 @@ def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np
 
     if at(0.0)[2] > bound:
         raise ValueError(
-            f"Method \"merged\" needs a small start, but its outputs reach {at(0.0)[2]:.3g}, above {SMALL:g} of the largest label: lower `scale`."
+            f'Method "merged" needs a small start, but that of norm {float(np.sqrt((lengths**2).sum())):.3g} has outputs up to {at(0.0)[2]:.3g}, '
+            f"above {SMALL:g} of the largest label: lower `scale`."
         )
     low, high = 0.0, horizon
     if at(high)[2] > bound:

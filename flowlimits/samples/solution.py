@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks, ode, results
-from . import equations
-from .end_state import classify, distinct_directions
+from ..events import check_events, locate
+from . import equations, stepping
+from .end_state import classify, distinct_directions, end_point
 from .equations import ACTIVATIONS, LOSSES
 from .merging import align_and_merge
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from .flow import SampleFlow
 
 FLOW = ode.right_hand_side(equations.sample_flow)
-METHODS = ("auto", "merged", "tsit5", "dop853", "radau")
+METHODS = ("auto", "kinks", "merged", "tsit5", "dop853", "radau")
+#: The second solution, whose difference estimates the error, has this many times the tolerance and this many times the step at kinks.
+LOOSER, LONGER = 4.0, 2.0
 
 
 def parameters(problem: SampleFlow, width: int) -> np.ndarray:
@@ -31,48 +34,117 @@ def parameters(problem: SampleFlow, width: int) -> np.ndarray:
 
 
 def solve(
-    problem: SampleFlow, times: Any, *, rtol: Any, atol: Any, method: str, observables: Any, max_steps: int, keep_state: bool, progress: bool
-) -> xr.Dataset:
+    problem: SampleFlow, times: Any, *, rtol: Any, atol: Any, method: str, kink_step: Any, observables: Any, events: Any,
+    max_steps: int, keep_state: bool, progress: bool | None,
+) -> xr.Dataset:  # fmt: skip
     """Return the solution; see `SampleFlow.solve`."""
     wanted = checks.times(times)
-    checks.choice("method", method, METHODS)
-    kinked = problem.activation == "relu"
-    if method == "merged" and not (kinked and problem.loss == "squared"):
-        raise ValueError(f'Method "merged" needs ReLU units and the squared loss, but they are "{problem.activation}" and "{problem.loss}".')
     shown = _shown(problem, observables)
-    largest = float(np.abs(problem.W).max())
-    tight, floor = checks.tolerances(rtol if rtol is not None else (1e-3 if kinked else 1e-8), atol if atol is not None else (1e-3 * largest if kinked else 1e-12))
+    listed = check_events(events, ["risk"] + (["test_risk"] if problem.X_test is not None else []))
     began = time.perf_counter()
+    integrator = _Integrator(problem, method, rtol, atol, kink_step, max_steps, progress)
     W, a, at, detail = problem.W, problem.second_layer, 0.0, {}
     if method == "merged":
         W, a, at, detail = align_and_merge(problem, float(wanted[-1]))
-    chosen = ("tsit5" if kinked else "auto") if method in ("auto", "merged") else method
-    start = np.concatenate([W.T.ravel(), a])
-    params = parameters(problem, len(a))
+    start, m = np.concatenate([W.T.ravel(), a]), len(a)
     later = wanted[wanted > at] if at > 0 else wanted
-
-    def run(loosening: float) -> tuple[np.ndarray, Any]:
-        options = {"rtol": min(tight * loosening, 0.1), "atol": floor * loosening, "max_steps": max_steps, "work_size": 3 * len(a)}
-        _, states, report = ode.integrate(FLOW, start, later, params, start=at, method=chosen, progress=progress, **options)
-        return states, report
-
-    states, report = run(1.0) if later.size else (np.zeros((0, start.size)), None)
     early = wanted.size - later.size
+    states, report, forced = integrator.run(start, at, later)
     # Before the merging time the outputs are below a hundredth of the labels: the merged start stands for them.
     states = np.vstack([np.repeat(start[None], early, axis=0), states])
-    variables = observe(problem, states, len(a), shown)
-    provenance: dict[str, Any] = {"method": method if method == "merged" else chosen, "rtol": tight, "atol": floor} | detail
+    found = np.zeros(0)
+    if listed:
+        found = _locate(problem, listed, wanted, states, start, at, integrator)
+        stops = [t for event, t in zip(listed, found) if event.stop and np.isfinite(t)]
+        if stops:
+            kept = wanted <= min(stops)
+            wanted, states, later = wanted[kept], states[kept], later[later <= min(stops)]
+    variables = observe(problem, states, m, shown)
+    provenance: dict[str, Any] = {"method": method if method == "merged" else integrator.method, **integrator.stated()} | detail | forced
     if report is not None:
         provenance |= {"steps": report.steps, "rejected": report.rejected, "evaluations": report.evaluations}
-        if kinked:
-            rough = observe(problem, run(4.0)[0], len(a), ["risk"])["risk"]
-            fine = variables["risk"][early:]
-            provenance["risk_error"] = float(np.max(np.abs(rough - fine) / np.maximum(np.abs(fine), 1e-300)))
+    if integrator.kinked and later.size:
+        rough = observe(problem, integrator.looser().run(start, at, later)[0], m, ["risk"])["risk"]
+        fine = variables["risk"][wanted.size - later.size :]
+        provenance["risk_error"] = float(np.max(np.abs(rough - fine)))
+        provenance["relative_risk_error"] = float(np.max(np.abs(rough - fine) / np.maximum(fine, np.finfo(float).tiny)))
     provenance["wall_time"] = time.perf_counter() - began
-    attributes = _end_state(problem, states[-1], len(a))
-    extra = {"state": (("state_component",), states[-1], {"long_name": "state at the last time"})} if keep_state else {}
-    call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "observables": list(shown), "max_steps": max_steps, "keep_state": keep_state}
-    return results.build(problem, kind="exact" if method != "merged" else "limit", times=wanted, variables=variables, call=call, provenance=provenance, attrs=attributes, extra=extra)
+    attributes = _end_state(problem, states[-1], m) if len(states) else {}
+    if method == "merged" and len(states):
+        W, a = _weights(problem, states[-1], m)
+        attributes["end_point_risk"], consistent = end_point(problem.inputs(), np.array(problem.y), W, a)
+        attributes["end_point_consistent"] = int(consistent)
+    extra: dict[str, Any] = {}
+    if keep_state and len(states):
+        extra["state"] = (("state_component",), states[-1], {"long_name": "state at the last time"})
+    if listed:
+        names = "; ".join(f"{event.variable} = {event.value:g}" for event in listed)
+        extra["event_time"] = (("event",), found, {"long_name": "time of the event", "events": names})
+    call = {
+        "verb": "solve", "rtol": rtol, "atol": atol, "method": method, "kink_step": kink_step, "observables": shown, "max_steps": max_steps,
+        "keep_state": keep_state, "events": list(listed),
+    }  # fmt: skip
+    return results.build(
+        problem, kind="exact" if method != "merged" else "limit", times=wanted, variables=variables, call=call, provenance=provenance, attrs=attributes, extra=extra
+    )
+
+
+class _Integrator:
+    """A method with its tolerances, and the same with looser ones."""
+
+    def __init__(self, problem: SampleFlow, method: str, rtol: Any, atol: Any, kink_step: Any, max_steps: int, progress: bool | None) -> None:
+        checks.choice("method", method, METHODS)
+        self.kinked = problem.activation == "relu"
+        if method == "merged" and not (self.kinked and problem.loss == "squared"):
+            raise ValueError(f'Method "merged" needs ReLU units and the squared loss, but they are "{problem.activation}" and "{problem.loss}".')
+        if method == "kinks" and not self.kinked:
+            raise ValueError(f'Method "kinks" is for ReLU units, but the activation is "{problem.activation}".')
+        self.method = ("kinks" if self.kinked else "auto") if method in ("auto", "merged") else method
+        stepping_kinks = self.method == "kinks"
+        if kink_step is not None and not stepping_kinks:
+            raise ValueError(f'Argument `kink_step` belongs to the method "kinks", not to "{self.method}".')
+        default = (1e-5, 0.0) if stepping_kinks else (1e-8, 1e-12)
+        self.rtol, self.atol = checks.tolerances(default[0] if rtol is None else rtol, default[1] if atol is None else atol)
+        if stepping_kinks and kink_step is None:
+            kink_step = stepping.default_kink_step(problem.inputs(), np.array(problem.y), problem.loss)
+        self.kink_step = checks.number("kink_step", kink_step, positive=True) if stepping_kinks else None
+        self.max_steps = checks.integer("max_steps", max_steps, minimum=1)
+        self.problem, self.progress = problem, progress
+
+    def stated(self) -> dict[str, Any]:
+        """Return the tolerances, for the provenance."""
+        return {"rtol": self.rtol, "atol": self.atol} | ({"kink_step": self.kink_step} if self.kink_step else {})
+
+    def looser(self) -> _Integrator:
+        """Return the same method with looser tolerances."""
+        longer = self.kink_step * LONGER if self.kink_step else None
+        return _Integrator(self.problem, self.method, min(self.rtol * LOOSER, 0.1), self.atol * LOOSER, longer, self.max_steps, self.progress)
+
+    def run(self, start: np.ndarray, at: float, times: np.ndarray) -> tuple[np.ndarray, Any, dict[str, Any]]:
+        """Return the states at `times` from `start` at the time `at`, the report, and what is known of forced steps."""
+        if times.size == 0:
+            return np.zeros((0, start.size)), None, {}
+        m = start.size // (self.problem.W.shape[1] + 1)
+        params = parameters(self.problem, m)
+        options: dict[str, Any] = {"rtol": self.rtol, "atol": self.atol, "max_steps": self.max_steps, "progress": self.progress}
+        if self.kink_step:
+            return stepping.follow(start, times, params, at=at, shortest=self.kink_step, **options)
+        _, states, report = ode.integrate(FLOW, start, times, params, start=at, method=self.method, work_size=3 * m, **options)
+        return states, report, {}
+
+
+def _locate(problem: SampleFlow, listed: Any, wanted: np.ndarray, states: np.ndarray, start: np.ndarray, at: float, integrator: _Integrator) -> np.ndarray:
+    m = start.size // (problem.W.shape[1] + 1)
+    names = [event.variable for event in listed]
+    grid = wanted if wanted[0] <= at else np.append(at, wanted)
+    rows = states if wanted[0] <= at else np.vstack([start, states])
+
+    def evaluate(i: int, t: float) -> dict[str, float]:
+        from_time = max(grid[i], at)
+        state = integrator.run(rows[i], from_time, np.array([t]))[0] if t > from_time else rows[i : i + 1]
+        return {name: float(values[0]) for name, values in observe(problem, state, m, names).items()}
+
+    return locate(listed, grid, observe(problem, rows, m, names), evaluate)
 
 
 def _shown(problem: SampleFlow, observables: Any) -> list[str]:
@@ -99,13 +171,18 @@ def observe(problem: SampleFlow, states: np.ndarray, m: int, names: list[str]) -
         full["test_risk"] = np.array([equations.mean_loss(problem.predict(w.T, b, problem.X_test), labels, loss) for w, b in zip(Wt, a)])
     full["hidden"] = np.swapaxes(Wt, 1, 2)
     if "directions" in names:
-        full["directions"] = full["hidden"] / np.linalg.norm(full["hidden"], axis=2, keepdims=True)
+        lengths = np.linalg.norm(full["hidden"], axis=2, keepdims=True)
+        full["directions"] = np.divide(full["hidden"], lengths, out=np.zeros_like(full["hidden"]), where=lengths > 0)
     return {name: full[name] for name in problem.variables if name in names}
 
 
-def _end_state(problem: SampleFlow, state: np.ndarray, m: int) -> dict[str, Any]:
+def _weights(problem: SampleFlow, state: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
     d = problem.W.shape[1]
-    W, a = state[: d * m].reshape(d, m).T, state[d * m :]
+    return state[: d * m].reshape(d, m).T, state[d * m :]
+
+
+def _end_state(problem: SampleFlow, state: np.ndarray, m: int) -> dict[str, Any]:
+    W, a = _weights(problem, state, m)
     attributes: dict[str, Any] = {"distinct_directions": distinct_directions(W, a)}
     if problem.loss == "squared":
         name, seen = classify(problem.inputs(), np.array(problem.y), problem.predict(W, a, problem.X))
