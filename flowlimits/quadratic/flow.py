@@ -64,6 +64,7 @@ class QuadraticFlow(Problem):
 
     clock: ClassVar[str] = "t, dW/dt = -p d grad risk"
     kind: ClassVar[str] = "exact"
+    size_name: ClassVar[str] = ""
     variables: ClassVar[dict[str, Variable]] = VARIABLES
     papers: ClassVar[tuple[str, ...]] = ("martin2024",)
 

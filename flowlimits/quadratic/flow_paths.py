@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
 from ..ode.driver import Integration, Jacobian
 from ..ode.solution import Report, Status, message_of
 from . import flow_reduced as layout
-from .flow_matrix import ADVICE, integrate_matrix
-from .flow_observe import OBSERVABLES, matrix, modes, observe_all
+from .flow_march import ADVICE
+from .flow_matrix import integrate_matrix
+from .flow_reduced import OBSERVABLES
 from .flow_start import Scalars, Split, Teacher, scalars
-from .flow_velocity import flow, flow_jacobian
 
 #: Exponent of the complement from which on it must be a group of rows of its own.
 STEEP = 25.0
@@ -114,9 +115,10 @@ class ReducedPath:
             atol[2:] = self.limits.rtol
         span = s[-1] - self.begin
         scale = max(largest, 0.125 / params[layout.UNIT]) if self.begin == 0 else largest
+        equations = equations_of(self.system)
         run = Integration(
-            flow.address, self.state, s, params, start=self.begin, rtol=self.limits.rtol, atol=atol,
-            method="radau" if 4 * scale * span > STIFF else "dop853", jacobian=Jacobian(1, flow_jacobian.address, 1),
+            equations.flow.address, self.state, s, params, start=self.begin, rtol=self.limits.rtol, atol=atol,
+            method="radau" if 4 * scale * span > STIFF else "dop853", jacobian=Jacobian(1, equations.jacobian.address, 1),
             max_steps=self.limits.max_steps, work_size=self.system.work_size,
         )  # fmt: skip
         _, states, report = run.run(self.limits.progress, ADVICE)
@@ -130,37 +132,50 @@ class ReducedPath:
         return float(exponent.max(initial=-math.inf) + loga.max(initial=-math.inf))
 
     def _observe(self, s: np.ndarray, report: Report, request: Request) -> Outcome:
-        params, work = self.system.params, np.zeros(self.system.work_size)
-        states = np.ascontiguousarray(self.states)
+        system, equations = self.system, equations_of(self.system)
+        params, work = system.params, np.zeros(system.work_size)
+        times, states = np.ascontiguousarray(s), np.ascontiguousarray(self.states)
         values = np.empty((s.size, len(OBSERVABLES)))
-        observe_all(np.ascontiguousarray(s), states, params, work, values)
+        m, _, r, _ = system.sizes
+        diagonal = params[layout.DIAGONAL] == 1
+        if diagonal:
+            equations.observe(times, states, params, work, values)
+        else:
+            equations.observe(times, states, params, work, values, np.empty((0, 0)))
         outcome = Outcome(values, report)
-        if request.eigenvalues:
-            outcome.eigenvalues = np.array([self._eigenvalues(s[i], states[i], work) for i in range(s.size)])
-        if request.matrices:
-            outcome.matrices = np.array([self._matrix(s[i], states[i], work) for i in range(s.size)])
+        if diagonal and request.eigenvalues:
+            found = np.empty((s.size, m))
+            equations.modes(times, states, params, work, found)
+            outcome.eigenvalues = np.array([padded(row, self.teacher.dimension) for row in found])
+        elif request.eigenvalues or request.matrices:
+            spectra, matrices = [], []
+            block, unused = np.empty((r + m, r + m)), np.empty((1, len(OBSERVABLES)))
+            for i in range(s.size):
+                equations.observe(times[i : i + 1], states[i : i + 1], params, work, unused, block)
+                if request.eigenvalues:
+                    spectra.append(padded(np.linalg.eigvalsh(block)[r:], self.teacher.dimension))
+                if request.matrices:
+                    matrices.append(self._matrix(block))
+            outcome.eigenvalues = np.array(spectra) if request.eigenvalues else None
+            outcome.matrices = np.array(matrices) if request.matrices else None
         return outcome
 
-    def _block(self, s: float, state: np.ndarray, work: np.ndarray) -> np.ndarray:
-        m, _, r, _ = self.system.sizes
-        block = np.empty((r + m, r + m))
-        matrix(s, state, self.system.params, work, block)
-        return block
-
-    def _eigenvalues(self, s: float, state: np.ndarray, work: np.ndarray) -> np.ndarray:
-        m = self.system.sizes[0]
-        if self.system.params[layout.DIAGONAL] == 1:
-            values = np.empty(m)
-            modes(s, state, self.system.params, work, values)
-        else:
-            values = np.linalg.eigvalsh(self._block(s, state, work))[-m:] if m else np.zeros(0)
-        return padded(values, self.teacher.dimension)
-
-    def _matrix(self, s: float, state: np.ndarray, work: np.ndarray) -> np.ndarray:
+    def _matrix(self, block: np.ndarray) -> np.ndarray:
         basis = self.system.basis
         if basis is None:
             raise ValueError("This path does not keep its basis.")
-        return basis @ self._block(s, state, work) @ basis.T
+        return basis @ block @ basis.T
+
+
+def equations_of(system: Scalars) -> ModuleType:
+    """Return the compiled equations; they load (and at first compile) in a second for blocks, in several for general starts."""
+    if system.params[layout.DIAGONAL] == 1:
+        from . import flow_blocks_equations
+
+        return flow_blocks_equations
+    from . import flow_dense_equations
+
+    return flow_dense_equations
 
 
 class MatrixPath:

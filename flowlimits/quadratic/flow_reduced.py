@@ -55,6 +55,12 @@ HEADER = 13
 
 LOG4 = math.log(4.0)
 
+#: Below this share of its saturated value a row is formed directly.
+WEAK = 0.3
+
+RISK, OVERLAP, MISALIGNMENT, TRACE, MULTIPLIER = range(5)
+OBSERVABLES = ("risk", "overlap", "misalignment", "trace", "multiplier")
+
 
 @jit
 def sizes(params):
@@ -73,18 +79,9 @@ def tables(params):
     return params[i:j], params[j:k], params[k:n], params[n : n + m]
 
 
-@jit
-def dense_tables(params):
-    """Return views (c, T) of the parameters: rows of unit length, and the dependent rows in terms of the others."""
-    m, rho, r, q = sizes(params)
-    i = HEADER + q + 2 * r + m
-    j = i + rho * m
-    return params[i:j].reshape(rho, m), params[j : j + (r - rho) * rho].reshape(r - rho, rho)
-
-
 def work_size(m, rho, r, diagonal):
     """Return the length of the scratch array."""
-    vectors = 4 * r + 4 * m
+    vectors = 6 * r + 4 * m
     if diagonal:
         return vectors
     return vectors + rho + r + rho * (rho + m) + (r - rho) * rho + 4 * rho * rho + 2 * r * rho + r * r
@@ -92,52 +89,17 @@ def work_size(m, rho, r, diagonal):
 
 @jit
 def vectors(params, work):
-    """Return views (log D^2, sqrt(l + g), pi, dtau, kappa, N^-1/2, gamma, spare): r, r, r, r, m, m, m, m entries."""
+    """Return views of the scratch array.
+
+    Of the rows (r each): log D^2, sqrt(l + g), pi = diag(Pi), dtau = d theta / d log D, mixed = diag(Pi P kappa P^T Pi),
+    share = 1 - pi.  Of the columns (m each): kappa = 1 - 1/N, thin = N^-1/2, gamma = diag(Gamma), spare.
+    """
     m, rho, r, q = sizes(params)
-    n = 4 * r
+    n = 6 * r
     return (
-        work[:r], work[r : 2 * r], work[2 * r : 3 * r], work[3 * r : n],
+        work[:r], work[r : 2 * r], work[2 * r : 3 * r], work[3 * r : 4 * r], work[4 * r : 5 * r], work[5 * r : n],
         work[n : n + m], work[n + m : n + 2 * m], work[n + 2 * m : n + 3 * m], work[n + 3 * m : n + 4 * m],
     )  # fmt: skip
-
-
-@jit
-def matrices(params, work):
-    """Return views (alpha, order, Q, T, L, Y, H, Phi, X, S, Pi) of the scratch array."""
-    m, rho, r, q = sizes(params)
-    dep = r - rho
-    i0 = 4 * r + 4 * m
-    i1 = i0 + rho
-    i2 = i1 + r
-    i3 = i2 + rho * (rho + m)
-    i4 = i3 + dep * rho
-    i5 = i4 + rho * rho
-    i6 = i5 + r * rho
-    i7 = i6 + r * rho
-    i8 = i7 + rho * rho
-    i9 = i8 + rho * rho
-    i10 = i9 + rho * rho
-    return (
-        work[i0:i1], work[i1:i2], work[i2:i3].reshape(rho, rho + m), work[i3:i4].reshape(dep, rho),
-        work[i4:i5].reshape(rho, rho), work[i5:i6].reshape(r, rho), work[i6:i7].reshape(r, rho),
-        work[i7:i8].reshape(rho, rho), work[i8:i9].reshape(rho, rho), work[i9:i10].reshape(rho, rho),
-        work[i10 : i10 + r * r].reshape(r, r),
-    )  # fmt: skip
-
-
-@jit(fastmath={"reassoc", "contract", "nsz"})
-def dot(a, b):
-    total = 0.0
-    for i in range(a.size):
-        total += a[i] * b[i]
-    return total
-
-
-@jit(fastmath={"contract"})
-def subtract(a, factor, b):
-    """a -= factor * b"""
-    for i in range(a.size):
-        a[i] -= factor * b[i]
 
 
 @jit
@@ -158,7 +120,7 @@ def weigh(s, y, params, work):
     """Write log D^2 and sqrt(l + g) of the rows, kappa = 1 - 1/N and N^-1/2 of the columns, up to a common factor of N."""
     m, rho, r, q = sizes(params)
     l, group, logc, loga = tables(params)
-    logd, root, pi, dtau, kappa, thin, gamma, spare = vectors(params, work)
+    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
     twice_psi = 2.0 * (y[0] + params[DECAY] * s)
     common = 0.0
     if params[OUTSIDE] == 1.0:
@@ -192,154 +154,130 @@ def weigh(s, y, params, work):
 
 
 @jit
-def choose_basis(logd, order, T):
-    """Exchange rows until no dependent row is more than twice as strong as the basis rows that it is made of.
-
-    On return the dependent row d is ``sum_k T[d, k] exp((logd[d] - logd[k])/2)`` of the weighted basis rows k.
-    """
-    dep, rho = T.shape
-    for _ in range(4 * rho * dep):
-        largest, row, column = 1.4, -1, -1
-        for i in range(dep):
-            for k in range(rho):
-                if T[i, k] != 0.0:
-                    x = math.log(abs(T[i, k])) + 0.5 * (logd[int(order[rho + i])] - logd[int(order[k])])
-                    if x > largest:
-                        largest, row, column = x, i, k
-        if row < 0:
-            break
-        # Gauss-Jordan exchange: the dependent row takes the place of the basis row, and the other way round.
-        pivot = T[row, column]
-        for i in range(dep):
-            if i != row:
-                factor = T[i, column] / pivot
-                for k in range(rho):
-                    T[i, k] -= factor * T[row, k]
-                T[i, column] = factor
-        for k in range(rho):
-            T[row, k] /= -pivot
-        T[row, column] = 1.0 / pivot
-        order[rho + row], order[column] = order[column], order[rho + row]
-
-
-@jit
-def rows_of_basis(params, work):
-    """Write the rows Y of all rows in the basis as Y L^-T with L L^T = Y^T Y, and L."""
+def excess_trace(s, y, params, work):
+    """Return tr(Z - Z*)."""
     m, rho, r, q = sizes(params)
-    logd = vectors(params, work)[0]
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
-    c, table = dense_tables(params)
-    T[:, :] = table
+    l, group, logc, loga = tables(params)
+    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    total = -params[UNSEEN]
     for i in range(r):
-        order[i] = i
-    choose_basis(logd, order, T)
-    # Strongest first, so that L^T D is graded and its scaled rows stay bounded.
-    for i in range(1, rho):
-        k = i
-        while k > 0 and logd[int(order[k])] > logd[int(order[k - 1])]:
-            order[k], order[k - 1] = order[k - 1], order[k]
-            for d in range(r - rho):
-                T[d, k], T[d, k - 1] = T[d, k - 1], T[d, k]
-            k -= 1
-    Y[:, :] = 0.0
-    for k in range(rho):
-        Y[int(order[k]), k] = 1.0
-    for d in range(r - rho):
-        row = int(order[rho + d])
-        for k in range(rho):
-            Y[row, k] = T[d, k] * math.exp(0.5 * (logd[row] - logd[int(order[k])]))
-    for i in range(rho):
-        for k in range(i + 1):
-            total = 0.0
-            for n in range(r):
-                total += Y[n, i] * Y[n, k]
-            for n in range(k):
-                total -= L[i, n] * L[k, n]
-            if i == k:
-                L[i, i] = math.sqrt(total)
-            else:
-                L[i, k] = total / L[k, k]
-                L[k, i] = 0.0
-    for n in range(r):
-        for k in range(rho):
-            total = Y[n, k]
-            for i in range(k):
-                total -= Y[n, i] * L[k, i]
-            Y[n, k] = total / L[k, k]
+        total += gap(int(group[i]), l, s, y, params) - root[i] ** 2 * pi[i]
+    outside = 0.0
+    for j in range(m):
+        outside += kappa[j] * gamma[j]
+    return total + math.exp(y[1]) * outside
 
 
 @jit
-def basis_row(row, rho, c, table, out):
-    """Write the unit row `row`, which may be a dependent one that an exchange made a basis row."""
-    if row < rho:
-        out[:] = c[row]
-    else:
-        out[:] = 0.0
-        for k in range(rho):
-            subtract(out, -table[row - rho, k], c[k])
+def write_velocity(s, y, dy, params, work):
+    """Write the velocity of (phi, log g_0, eta) or (phi, log g_0, log(l + g)); the state must be resolved."""
+    l = tables(params)[0]
+    stretch = 1.0 + s / params[UNIT]
+    theta = excess_trace(s, y, params, work) if params[SQUARE] == 1.0 else 0.0
+    psi = theta + params[DECAY]
+    dy[0] = theta
+    dy[1] = -4.0 * math.exp(y[1]) - 2.0 * psi if params[OUTSIDE] == 1.0 else 0.0
+    for k in range(l.size):
+        g = gap(k, l, s, y, params)
+        if params[LOGARITHMIC] == 1.0:
+            dy[2 + k] = -4.0 * g - 2.0 * psi
+        else:
+            dy[2 + k] = g / params[UNIT] - stretch * (l[k] + g) * (4.0 * g + 2.0 * psi)
 
 
 @jit
-def fill(params, work):
-    """Write the columns [alpha; (alpha P)^T] as rows of Q."""
+def write_jacobian(s, y, D, U, V, far, params, work):
+    """Write the Jacobian diag(D) + U V^T: of rank one, since theta alone couples the scalars.
+
+    The state must be resolved, with dtau of the rows alone, `mixed`, and `far` = |Gamma^1/2 kappa Gamma^1/2|^2.
+    """
+    l, group, logc, loga = tables(params)
     m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, kappa, thin, gamma, spare = vectors(params, work)
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
-    c, table = dense_tables(params)
-    Q[:, :rho] = 0.0
-    for k in range(rho):
-        row = int(order[k]) if r > rho else k
-        alpha[k] = math.exp(-0.5 * log_one_plus_exp(logd[row]))
-        Q[k, k] = alpha[k]
-        basis_row(row, rho, c, table, Q[k, rho:])
-    for k in range(rho):
-        body = Q[k, rho:]
-        row = int(order[k]) if r > rho else k
-        # alpha and D together: either may be out of range alone.
-        own = 2.0 * math.exp(0.5 * (logd[row] - log_one_plus_exp(logd[row])))
-        if r > rho:
-            own *= L[k, k]
-        for j in range(m):
-            body[j] *= own * thin[j]
-        for n in range(k + 1, rho) if r > rho else range(0):
-            other = logd[int(order[n])] - log_one_plus_exp(logd[row])
-            factor = 2.0 * L[n, k] * math.exp(0.5 * other)
-            source = Q[n, rho:]
-            for j in range(m):
-                body[j] += factor * source[j] * thin[j]
-
-
-@jit(fastmath={"reassoc", "contract", "nsz"})
-def project(row, Q, first):
-    """Take the parts along four orthonormal rows of Q out of `row`: one pass for the products, one for the difference."""
-    q0, q1, q2, q3 = Q[first], Q[first + 1], Q[first + 2], Q[first + 3]
-    a = b = c = d = 0.0
-    for j in range(row.size):
-        a += q0[j] * row[j]
-        b += q1[j] * row[j]
-        c += q2[j] * row[j]
-        d += q3[j] * row[j]
-    for j in range(row.size):
-        row[j] -= a * q0[j] + b * q1[j] + c * q2[j] + d * q3[j]
+    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    stretch = 1.0 + s / params[UNIT]
+    outside = params[OUTSIDE] == 1.0
+    bottom = math.exp(y[1]) if outside else 0.0
+    theta = excess_trace(s, y, params, work)
+    psi = theta + params[DECAY]
+    swing = -bottom * far
+    for i in range(r):
+        dtau[i] -= 2.0 * bottom * mixed[i]
+        swing -= root[i] ** 2 * mixed[i]
+    trace = 0.0
+    for j in range(m):
+        trace += bottom * kappa[j] * gamma[j]
+    V[:, 0] = 0.0
+    V[0, 0] = -2.0 * swing - 2.0 * trace
+    V[1, 0] = -swing if outside else 0.0
+    for i in range(r):
+        k = int(group[i])
+        V[0, 0] -= dtau[i]
+        inner = root[i] ** 2 if params[LOGARITHMIC] == 1.0 else 1.0 / stretch
+        V[2 + k, 0] += (1.0 - pi[i] - 0.5 * dtau[i] / root[i] ** 2) * inner
+    D[0] = 0.0
+    U[0, 0] = 1.0
+    D[1] = -4.0 * bottom
+    U[1, 0] = -2.0 if outside else 0.0
+    for k in range(q):
+        g = gap(k, l, s, y, params)
+        if params[LOGARITHMIC] == 1.0:
+            D[2 + k] = -4.0 * (l[k] + g)
+            U[2 + k, 0] = -2.0
+        else:
+            D[2 + k] = 1.0 / (params[UNIT] * stretch) - 4.0 * (l[k] + g) - 4.0 * g - 2.0 * psi
+            U[2 + k, 0] = -2.0 * stretch * (l[k] + g)
 
 
 @jit
-def orthonormalise(Q):
-    """Make the rows of Q orthonormal in their order (Gram-Schmidt, repeated where a row lost most of its length)."""
-    for k in range(Q.shape[0]):
-        row = Q[k]
-        before = math.sqrt(dot(row, row))
-        if before == 0.0:
-            continue
-        for attempt in range(4):
-            for n in range(0, k - 3, 4):
-                project(row, Q, n)
-            for n in range(k - k % 4, k):
-                subtract(row, dot(Q[n], row), Q[n])
-            after = math.sqrt(dot(row, row))
-            if after > 0.3 * before or after == 0.0:
-                break
-            before = after
-        scale = 1.0 / after if after > 0.0 else 0.0
-        for j in range(row.size):
-            row[j] *= scale
+def miss(i, l, s, y, params, work):
+    """Return a diagonal entry of Z - Z*: weak rows are far from the teacher and strong ones near, neither cancels."""
+    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    k = int(tables(params)[1][i])
+    if share[i] < WEAK:
+        return root[i] ** 2 * share[i] - l[k]
+    return gap(k, l, s, y, params) - root[i] ** 2 * pi[i]
+
+
+@jit
+def summarise(s, y, between, far, params, work, out):
+    """Write risk, overlap, misalignment, trace of Z, multiplier; overlaps are NaN where Z or Z* vanishes.
+
+    Risk and misalignment are sums of squares of the blocks of Z - Z* and of its part orthogonal to Z*, (Q4) and (Q9).  The state
+    must be resolved, with `mixed` and `share`; `between` is the sum of squares of the entries of Z between different rows.
+    """
+    m, rho, r, q = sizes(params)
+    l, group, logc, loga = tables(params)
+    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    bottom = math.exp(y[1]) if params[OUTSIDE] == 1.0 else 0.0
+    a = params[TEACHER_SQUARES]
+    b = trace = squares = 0.0
+    difference = params[UNSEEN_SQUARES]
+    along = -params[UNSEEN_SQUARES]
+    outer = between + bottom**2 * far
+    for i in range(r):
+        z = root[i] ** 2 * share[i]
+        outer += 2.0 * bottom * root[i] ** 2 * mixed[i]
+        trace += z
+        b += l[int(group[i])] * z
+        squares += z * z
+        delta = miss(i, l, s, y, params, work)
+        difference += delta**2
+        along += l[int(group[i])] * delta
+    scale = b / a if a > 0.0 else 0.0
+    shift = along / a if a > 0.0 else 0.0
+    aside = scale**2 * params[UNSEEN_SQUARES]
+    for i in range(r):
+        k = int(group[i])
+        if scale < 0.5:
+            aside += (root[i] ** 2 * share[i] - scale * l[k]) ** 2
+        else:
+            aside += (miss(i, l, s, y, params, work) - shift * l[k]) ** 2
+    for j in range(m):
+        trace += bottom * kappa[j] * gamma[j]
+    geometric = math.sqrt(a * (squares + outer))
+    theta = excess_trace(s, y, params, work)
+    out[RISK] = difference + outer + (0.5 * theta**2 if params[SQUARE] == 1.0 else 0.0)
+    out[OVERLAP] = b / geometric if geometric > 0.0 else math.nan
+    out[MISALIGNMENT] = a * (aside + outer) / (geometric * (geometric + b)) if geometric > 0.0 else math.nan
+    out[TRACE] = trace
+    out[MULTIPLIER] = y[0]

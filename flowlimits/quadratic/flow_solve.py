@@ -15,12 +15,15 @@ from ..ode.solution import IntegrationError, IntegrationInterrupted, message_of
 from ..problem import Problem
 from ..results import Variable, build
 from .flow_blocks import decouple
-from .flow_matrix import ADVICE, LARGE
-from .flow_observe import OBSERVABLES
+from .flow_march import ADVICE
+from .flow_matrix import LARGE
 from .flow_paths import MatrixPath, Outcome, ReducedPath, Request, Tolerances
+from .flow_reduced import OBSERVABLES
 from .flow_start import Scalars, Split, Teacher, scalars, split
 
 METHODS = ("auto", "reduced", "matrix")
+#: 8 (largest eigenvalue) (last time) beyond which the risk may be too small for the matrix form.
+LATE = 10.0
 #: Points between which events are looked for, besides the requested times.
 EVENT_GRID = 400
 
@@ -60,6 +63,8 @@ def choose_method(flow: Flow, last: float) -> str:
     m, r = min(d, p), flow.teacher.values.size
     rows, rank = r + min(d - r, m), min(m, r)
     stiffness = 8 * flow.teacher.values.max(initial=0.0) * last
+    if stiffness > LATE:
+        return "reduced"
     evaluations = 350 + 150 * math.log10(1 + stiffness) if flow.square else 0
     once = 1e-3 + (20.0 * m**3 + 4.0 * d * m * m) / 1e10
     reduced = once + evaluations * (2e-6 + (2.0 * rank * rank * (rank + m) + 200.0 * (m + r)) / 1e10)

@@ -153,7 +153,7 @@ def scalars(start: Split, *, square: bool, decay: float, grouped: bool = False, 
     order, T = _basis(unit)
     params = pack(
         teacher, values, group[order], 2 * np.log(length[order]), singular, c=unit[order][: unit.shape[0] - T.shape[0]],
-        T=T, square=square, decay=decay, unseen=seen.unseen, unit=offset, diagonal=unit.shape[0] == 0,
+        T=T, square=square, decay=decay, unseen=seen.unseen, unit=offset, diagonal=unit.shape[0] == 0 and not keep_basis,
     )  # fmt: skip
     basis = None if vectors is None or outside is None else np.hstack([vectors[:, order], outside])
     return Scalars(params, initial(values, offset, decay), graded, basis)

@@ -13,8 +13,8 @@ from ..parallel import run_threads
 from ..problem import Problem
 from .descent import check_step, descend, warn_diverged
 from .flow import ABSENT, ACTIVATIONS
-from .flow_observe import OBSERVABLES
 from .flow_paths import Outcome, Request, Tolerances
+from .flow_reduced import OBSERVABLES
 from .flow_solve import VARIABLES, Flow, Options, check_observables, make_path, solve_problem
 from .flow_start import Teacher
 

@@ -17,8 +17,8 @@ from ..parallel import run_threads
 from .descent import check_step, descend, warn_diverged
 from .flow import orthonormal_rows
 from .flow_blocks import diagonal_scalars
-from .flow_observe import OBSERVABLES
 from .flow_paths import Outcome, ReducedPath, Request, Tolerances
+from .flow_reduced import OBSERVABLES
 from .flow_solve import Flow, check_observables, make_path
 from .flow_start import Teacher
 from .spectrum import Spectrum
