@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 BATCH = 8  # fixed: a batch that followed the number of workers would choose other points on another machine
-EXPLORE = 0.05  # weight of cells that the boundary does not cross, so that a second branch of it is found
+EXPLORE = 0.01  # weight of cells that the boundary does not cross, so that a second branch of it is found
 
 
 def refine(

@@ -151,7 +151,7 @@ def _from_dataset(dataset: Any) -> tuple[Structure, list[Any]]:
 
 
 def _checked(name: str, value: Any) -> np.ndarray:
-    if isinstance(value, str | bool | int | float | np.ndarray | np.generic | list) or hasattr(value, "__array__"):
+    if isinstance(value, str | bool | int | float | complex | np.ndarray | np.generic | list) or hasattr(value, "__array__"):
         try:
             array = np.asarray(value)
         except ValueError:

@@ -100,15 +100,16 @@ def _block(structure: Structure, group: tuple[list[int], list[list[Any]], list[f
     return Block(structure, np.array(indices), columns, np.array(seconds))
 
 
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
 def describe(error: BaseException, limit: int = 1000) -> str:
-    """Return the type and text of an exception and the line of the user's code that it came from."""
-    text = f"{type(error).__name__}: {error}"
+    """Return the type and text of an exception and the last line outside this package that it passed."""
+    text = f"{type(error).__name__}: {error}".rstrip(". ")
     if len(text) > limit:
         text = text[: limit - 3] + "..."
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-    if frames:
-        text += f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})"
-    return text
+    outside = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE + os.sep)]
+    return text + (f" ({os.path.basename(outside[-1].filename)}, line {outside[-1].lineno})" if outside else "")
 
 
 def prepare(payload: bytes) -> bool:
