@@ -91,11 +91,13 @@ class EarlyAlignment(Problem):
         if directions is None:
             generator = np.random.default_rng(streams.root(rng))
             directions = generator.standard_normal((checks.integer("width", width, minimum=1), d))
-        directions = checks.array("directions", directions, ("m", d))
+        directions = checks.array("directions", directions, (None, d))
         lengths = np.linalg.norm(directions, axis=1)
         if (lengths == 0).any():
             raise ValueError(f"Argument `directions` must not hold the zero vector, but does at index [{int(np.argmin(lengths))}].")
-        self._freeze("directions", directions / lengths[:, None])
+        # Directions that are normalised already stay the same bits: a stored problem is rebuilt as it was.
+        rounded = np.abs(lengths - 1) < 1e-15
+        self._freeze("directions", directions / np.where(rounded, 1.0, lengths)[:, None])
         m = len(directions)
         if balance is None:
             balance = np.where(np.arange(m) % 2 == 0, 1.0, -1.0)
@@ -151,9 +153,7 @@ class EarlyAlignment(Problem):
                 np.array(self.directions[j]), self.balance[j], drift, X, y, wanted, max_kinks, direction[j], balance[j], log_norm[j], kinks[j]
             )  # fmt: skip
             if status != 0:
-                raise RuntimeError(
-                    f"Unit {j} met more than max_kinks = {max_kinks} kinks: raise `max_kinks`."
-                )
+                raise RuntimeError(f"Unit {j} met more than max_kinks = {max_kinks} kinks: raise `max_kinks`.")
         residual = np.array([[residual_at(direction[j, t], X, y, drift) for j in range(m)] for t in range(wanted.size)])
         variables = {
             "direction": np.swapaxes(direction, 0, 1), "balance": balance.T, "log_norm": log_norm.T, "residual": residual,

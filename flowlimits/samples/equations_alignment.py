@@ -22,8 +22,8 @@ import numpy as np
 
 from .._jit import A1, A2, ADDRESS, FLOAT, jit
 
-#: Largest growth exponent taken in one piece, so that nothing overflows.
-LONGEST = 30.0
+#: Largest exponent taken in one piece: of growth, so that nothing overflows, and of decay, where w is a difference.
+LONGEST, LONGEST_DECAY = 30.0, 4.0
 OFF, ON, SLIDING = 0.0, 1.0, 2.0
 DONE, TOO_MANY_KINKS = 0, 1
 
@@ -38,8 +38,10 @@ def drift(D0, X, y, gates, shares, D):
         if share != 0.0:
             for c in range(d):
                 D[c] += share * y[i] * X[i, c]
+    # In the population limit there is no sample.
+    share = 1.0 / max(n, 1)
     for c in range(d):
-        D[c] = D0[c] + D[c] / n
+        D[c] = D0[c] + D[c] * share
 
 
 @jit
@@ -172,7 +174,7 @@ def _meet(hit, a, D0, X, y, gates, shares, sliding, count, D, matrix, right):
     before = gates[hit]
     d = X.shape[1]
     # The kink attracts from both sides only if switching the input on turns the motion back.
-    if a * y[hit] < 0.0 and count < d:
+    if a * y[hit] < 0.0 and count < d - 1:
         gates[hit] = SLIDING
         sliding[count] = hit
         kept = settle(D0, X, y, gates, shares, sliding, count + 1, D, matrix, right)
@@ -182,6 +184,19 @@ def _meet(hit, a, D0, X, y, gates, shares, sliding, count, D, matrix, right):
         return kept
     gates[hit] = OFF if before == ON else ON
     return settle(D0, X, y, gates, shares, sliding, count, D, matrix, right)
+
+
+@jit
+def _keep_on_kinks(X, sliding, count, w, matrix, right):
+    """Project w onto the kinks that it slides on: where w shrinks, round-off would leave them exponentially."""
+    for q in range(count):
+        right[q] = inner(X[sliding[q]], w)
+        for r in range(count):
+            matrix[q, r] = inner(X[sliding[q]], X[sliding[r]])
+    solve_small(matrix, right, count)
+    for q in range(count):
+        for c in range(w.size):
+            w[c] -= right[q] * X[sliding[q], c]
 
 
 @jit
@@ -231,7 +246,7 @@ def align(u, s, D0, X, y, times, most, directions, balances, logs, kinks):
         sign = a if a != 0.0 else p
         piece = turning_time(a, p, kappa)
         if kappa > 0.0:
-            piece = min(piece, LONGEST / kappa)
+            piece = min(piece, (LONGEST if a * p >= 0.0 else LONGEST_DECAY) / kappa)
         # Between two turns I is monotone: the first kink is the one that needs the least travel in its direction.
         travel, hit = math.inf, -1
         for i in range(n):
@@ -263,6 +278,8 @@ def align(u, s, D0, X, y, times, most, directions, balances, logs, kinks):
             return DONE
         a = advance(w, a, D, p, kappa, piece)
         now += piece
+        if count > 0:
+            _keep_on_kinks(X, sliding, count, w, matrix, right)
         length = math.sqrt(inner(w, w))
         log_length += math.log(length)
         for c in range(d):
