@@ -1,9 +1,10 @@
 """The exact quadratic flow against its definition, its closed form, and its theorems."""
 
-import flowlimits as fl
 import numpy as np
 import pytest
 from naive import closed_form, gradient, matrices, observables, outputs, risk, weights_at
+
+import flowlimits as fl
 
 NAMES = ("risk", "overlap", "misalignment", "trace")
 SHAPES = [(12, 5, 3), (12, 2, 5), (6, 9, 3), (6, 4, 9), (10, 8, 6), (10, 6, 8), (8, 1, 3), (8, 3, 1), (5, 5, 5)]

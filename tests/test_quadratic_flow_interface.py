@@ -66,7 +66,7 @@ def test_bad_times(flow, times, sentence):
 def test_bad_options(flow):
     with pytest.raises(ValueError, match="did you mean `reduced`"):
         flow.solve([1.0], method="reduce")
-    with pytest.raises(ValueError, match="Argument `observables` must be one of .* did you mean `overlap`"):
+    with pytest.raises(ValueError, match=r"Argument `observables` must be one of .* did you mean `overlap`"):
         flow.solve([1.0], observables=["overlaps"])
     with pytest.raises(ValueError, match="Argument `rtol` must lie between"):
         flow.solve([1.0], rtol=1e-20)

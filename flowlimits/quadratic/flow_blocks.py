@@ -54,7 +54,7 @@ def decouple(V0: np.ndarray, teacher: Teacher, *, square: bool, decay: float) ->
     if rows:
         a = np.where(np.arange(d) < r, 0.0, level)
         return diagonal_scalars(teacher, level, np.full(r, level), a, square=square, decay=decay)
-    if len(groups_of(teacher.values)) > 1:
+    if len(groups_of(teacher.values)) > 1 or teacher.vectors is None:
         return None
     _, singular, right = np.linalg.svd(teacher.vectors.T @ V0)
     outside = V0 - teacher.vectors @ (teacher.vectors.T @ V0)

@@ -15,8 +15,9 @@ from .flow_reduced import OUTSIDE, sizes, summarise, vectors, weigh, write_jacob
 def resolve(s, y, params, work):
     """Write everything that the state determines; return the squared norm of the complement's block over g_0^2."""
     weigh(s, y, params, work)
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    m, _, r, _ = sizes(params)
+    v = vectors(params, work)
+    logd, root, pi, dtau, mixed, share, kappa, thin, gamma = v.logd, v.root, v.pi, v.dtau, v.mixed, v.share, v.kappa, v.thin, v.gamma
     gamma[:] = 1.0
     for i in range(r):
         strength = 4.0 * math.exp(logd[i]) * thin[i] ** 2
@@ -53,8 +54,9 @@ def observe(times, states, params, work, out):
 @jit(types.void(A1, A2, A1, A1, A2))
 def modes(times, states, params, work, out):
     """Write the nonzero eigenvalues of Z, one per column: each block has rank one."""
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    m, _, r, _ = sizes(params)
+    v = vectors(params, work)
+    root, share, kappa, gamma = v.root, v.share, v.kappa, v.gamma
     for n in range(times.size):
         resolve(times[n], states[n], params, work)
         bottom = math.exp(states[n, 1]) if params[OUTSIDE] == 1.0 else 0.0

@@ -1,9 +1,12 @@
 """The linear algebra of the reduced flow for general starts: one orthogonalisation (compiled part; see `flow_reduced`)."""
 
 import math
+from collections import namedtuple
 
 from .._jit import jit
 from .flow_reduced import HEADER, log_one_plus_exp, sizes, vectors
+
+Matrices = namedtuple("Matrices", "alpha order Q T L Y H Phi X S Pi")
 
 
 @jit
@@ -18,7 +21,7 @@ def dense_tables(params):
 @jit
 def matrices(params, work):
     """Return views (alpha, order, Q, T, L, Y, H, Phi, X, S, Pi) of the scratch array."""
-    m, rho, r, q = sizes(params)
+    m, rho, r, _ = sizes(params)
     dep = r - rho
     i0 = 6 * r + 4 * m
     i1 = i0 + rho
@@ -31,7 +34,7 @@ def matrices(params, work):
     i8 = i7 + rho * rho
     i9 = i8 + rho * rho
     i10 = i9 + rho * rho
-    return (
+    return Matrices(
         work[i0:i1], work[i1:i2], work[i2:i3].reshape(rho, rho + m), work[i3:i4].reshape(dep, rho),
         work[i4:i5].reshape(rho, rho), work[i5:i6].reshape(r, rho), work[i6:i7].reshape(r, rho),
         work[i7:i8].reshape(rho, rho), work[i8:i9].reshape(rho, rho), work[i9:i10].reshape(rho, rho),
@@ -97,10 +100,11 @@ def choose_basis(logd, order, T):
 @jit
 def rows_of_basis(params, work):
     """Write the rows Y of all rows in the basis as Y L^-T with L L^T = Y^T Y, and L."""
-    m, rho, r, q = sizes(params)
-    logd = vectors(params, work)[0]
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
-    c, table = dense_tables(params)
+    _, rho, r, _ = sizes(params)
+    logd = vectors(params, work).logd
+    w = matrices(params, work)
+    order, T, L, Y = w.order, w.T, w.L, w.Y
+    table = dense_tables(params)[1]
     T[:, :] = table
     for i in range(r):
         order[i] = i
@@ -154,9 +158,11 @@ def basis_row(row, rho, c, table, out):
 @jit
 def fill(params, work):
     """Write the columns [alpha; (alpha P)^T] as rows of Q."""
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
+    m, rho, r, _ = sizes(params)
+    v = vectors(params, work)
+    logd, thin = v.logd, v.thin
+    w = matrices(params, work)
+    alpha, order, Q, L = w.alpha, w.order, w.Q, w.L
     c, table = dense_tables(params)
     Q[:, :rho] = 0.0
     for k in range(rho):
@@ -203,7 +209,7 @@ def orthonormalise(Q):
         before = math.sqrt(dot(row, row))
         if before == 0.0:
             continue
-        for attempt in range(4):
+        for _ in range(4):
             for n in range(0, k - 3, 4):
                 project(row, Q, n)
             for n in range(k - k % 4, k):

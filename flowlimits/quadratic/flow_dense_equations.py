@@ -23,9 +23,11 @@ from .flow_reduced import OUTSIDE, WEAK, sizes, summarise, vectors, weigh, write
 def resolve(s, y, params, work):
     """Write everything that the state determines: Q, H, and pi and gamma, the diagonals of Pi and Gamma."""
     weigh(s, y, params, work)
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
+    m, rho, r, _ = sizes(params)
+    v = vectors(params, work)
+    pi, gamma = v.pi, v.gamma
+    w = matrices(params, work)
+    Q, Y, H = w.Q, w.Y, w.H
     if r > rho:
         rows_of_basis(params, work)
     fill(params, work)
@@ -67,8 +69,9 @@ def gram(Q, rho, weights, spare, out):
 @jit
 def excess(params, work):
     """Write X = (Q1^T Q1)^-1 - 1 = (1 - S)^-1 S with S = Q2^T Q2; return False where S is not small."""
-    m, rho, r, q = sizes(params)
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
+    rho = sizes(params)[1]
+    w = matrices(params, work)
+    Q, X, S = w.Q, w.X, w.S
     trace = 0.0
     for k in range(rho):
         trace += dot(Q[k, :rho], Q[k, :rho])
@@ -94,9 +97,10 @@ def excess(params, work):
 @jit
 def refine_gamma(params, work):
     """As many students as teachers: Gamma vanishes on the range of Q1, and is formed without the difference."""
-    m, rho, r, q = sizes(params)
-    gamma = vectors(params, work)[8]
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
+    m, rho, _, _ = sizes(params)
+    gamma = vectors(params, work).gamma
+    w = matrices(params, work)
+    Q, X = w.Q, w.X
     if not excess(params, work):
         return
     gamma[:] = 0.0
@@ -109,9 +113,11 @@ def refine_gamma(params, work):
 @jit
 def respond(params, work):
     """Write Phi = Q1^T kappa Q1, Pi, dtau and mixed; return the squared norm of the complement's block over g_0^2."""
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
+    m, rho, r, _ = sizes(params)
+    v = vectors(params, work)
+    root, dtau, mixed, kappa, gamma, spare = v.root, v.dtau, v.mixed, v.kappa, v.gamma, v.spare
+    w = matrices(params, work)
+    Q, Y, H, Phi, X, Pi = w.Q, w.Y, w.H, w.Phi, w.X, w.Pi
     gram(Q, rho, kappa, spare, Phi)
     for i in range(r):
         for n in range(i + 1):
@@ -158,9 +164,11 @@ def jacobian(s, y, D, U, V, params, work):
 @jit
 def student_rows(params, work):
     """Overwrite Pi by Z_TT / (sqrt(l+g) sqrt(l+g)) = 1 - Pi, weak rows formed directly, and `share`."""
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
+    m, rho, r, _ = sizes(params)
+    v = vectors(params, work)
+    logd, share, thin, spare = v.logd, v.share, v.thin, v.spare
+    w = matrices(params, work)
+    alpha, Q, Y, H, Pi = w.alpha, w.Q, w.Y, w.H, w.Pi
     c, table = dense_tables(params)
     for i in range(r):
         for n in range(r):
@@ -186,11 +194,13 @@ def student_rows(params, work):
 @jit
 def write_matrix(y, params, work, out):
     """Write Z of the resolved state."""
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    m, rho, r, _ = sizes(params)
+    v = vectors(params, work)
+    root, kappa, spare = v.root, v.kappa, v.spare
     bottom = math.exp(y[1]) if params[OUTSIDE] == 1.0 else 0.0
     out[:, :] = 0.0
-    alpha, order, Q, T, L, Y, H, Phi, X, S, Pi = matrices(params, work)
+    w = matrices(params, work)
+    Q, H, Pi = w.Q, w.H, w.Pi
     for i in range(r):
         for n in range(r):
             out[i, n] = root[i] * Pi[i, n] * root[n]
@@ -220,8 +230,8 @@ def observe(times, states, params, work, out, Z):
         resolve(times[n], states[n], params, work)
         far = respond(params, work)
         student_rows(params, work)
-        root = vectors(params, work)[1]
-        Pi = matrices(params, work)[10]
+        root = vectors(params, work).root
+        Pi = matrices(params, work).Pi
         between = 0.0
         for i in range(r):
             for k in range(i):

@@ -185,7 +185,7 @@ class MatrixPath:
 
     def __init__(self, start: Split, *, square: bool, decay: float, limits: Tolerances):
         self.split, self.square, self.decay, self.limits = start, square, decay, limits
-        self.V = np.vstack([start.C, start.R[: start.teacher.dimension - start.teacher.values.size]])
+        self.V = np.vstack([start.C, start.R])
         self.values = np.zeros(self.V.shape[0])
         self.values[: start.teacher.values.size] = start.teacher.values
         self.begin = self.multiplier = 0.0
@@ -232,10 +232,10 @@ class MatrixPath:
         )  # fmt: skip
 
     def _basis(self) -> np.ndarray:
-        outside = self.split.outside
-        room = self.V.shape[0] - self.split.teacher.values.size
-        vectors = np.linalg.qr(outside)[0][:, :room] if outside is not None and room else np.zeros((self.split.teacher.dimension, 0))
-        return np.hstack([self.split.teacher.vectors, vectors])
+        teacher, R, outside = self.split.teacher, self.split.R, self.split.outside
+        if teacher.vectors is None or outside is None:
+            raise ValueError("This start does not keep its part outside the teacher's space.")
+        return np.hstack([teacher.vectors, outside @ np.linalg.pinv(R, rcond=1e-14) if R.size else np.zeros((len(outside), 0))])
 
 
 def observe_matrix(V: np.ndarray, values: np.ndarray, square: bool, multiplier: float) -> list[float]:

@@ -30,10 +30,13 @@ exponentially within a step, and Newton's iteration would fail.
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
 
 from .._jit import jit
+
+Vectors = namedtuple("Vectors", "logd root pi dtau mixed share kappa thin gamma spare")
 
 # params: a header, then l (q), group (r), log|c|^2 (r), log a (m), and for dense problems c (rho, m), T (r - rho, rho).
 (
@@ -71,7 +74,7 @@ def sizes(params):
 @jit
 def tables(params):
     """Return views (l, group, log c^2, log a) of the parameters."""
-    m, rho, r, q = sizes(params)
+    m, _, r, q = sizes(params)
     i = HEADER
     j = i + q
     k = j + r
@@ -94,9 +97,9 @@ def vectors(params, work):
     Of the rows (r each): log D^2, sqrt(l + g), pi = diag(Pi), dtau = d theta / d log D, mixed = diag(Pi P kappa P^T Pi),
     share = 1 - pi.  Of the columns (m each): kappa = 1 - 1/N, thin = N^-1/2, gamma = diag(Gamma), spare.
     """
-    m, rho, r, q = sizes(params)
+    m, _, r, _ = sizes(params)
     n = 6 * r
-    return (
+    return Vectors(
         work[:r], work[r : 2 * r], work[2 * r : 3 * r], work[3 * r : 4 * r], work[4 * r : 5 * r], work[5 * r : n],
         work[n : n + m], work[n + m : n + 2 * m], work[n + 2 * m : n + 3 * m], work[n + 3 * m : n + 4 * m],
     )  # fmt: skip
@@ -118,9 +121,10 @@ def log_one_plus_exp(x):
 @jit
 def weigh(s, y, params, work):
     """Write log D^2 and sqrt(l + g) of the rows, kappa = 1 - 1/N and N^-1/2 of the columns, up to a common factor of N."""
-    m, rho, r, q = sizes(params)
+    m, _, r, _ = sizes(params)
     l, group, logc, loga = tables(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    v = vectors(params, work)
+    logd, root, kappa, thin = v.logd, v.root, v.kappa, v.thin
     twice_psi = 2.0 * (y[0] + params[DECAY] * s)
     common = 0.0
     if params[OUTSIDE] == 1.0:
@@ -156,9 +160,10 @@ def weigh(s, y, params, work):
 @jit
 def excess_trace(s, y, params, work):
     """Return tr(Z - Z*)."""
-    m, rho, r, q = sizes(params)
-    l, group, logc, loga = tables(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    m, _, r, _ = sizes(params)
+    l, group, _, _ = tables(params)
+    v = vectors(params, work)
+    root, pi, kappa, gamma = v.root, v.pi, v.kappa, v.gamma
     total = -params[UNSEEN]
     for i in range(r):
         total += gap(int(group[i]), l, s, y, params) - root[i] ** 2 * pi[i]
@@ -191,9 +196,10 @@ def write_jacobian(s, y, D, U, V, far, params, work):
 
     The state must be resolved, with dtau of the rows alone, `mixed`, and `far` = |Gamma^1/2 kappa Gamma^1/2|^2.
     """
-    l, group, logc, loga = tables(params)
-    m, rho, r, q = sizes(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    l, group, _, _ = tables(params)
+    m, _, r, q = sizes(params)
+    v = vectors(params, work)
+    root, pi, dtau, mixed, kappa, gamma = v.root, v.pi, v.dtau, v.mixed, v.kappa, v.gamma
     stretch = 1.0 + s / params[UNIT]
     outside = params[OUTSIDE] == 1.0
     bottom = math.exp(y[1]) if outside else 0.0
@@ -231,7 +237,8 @@ def write_jacobian(s, y, D, U, V, far, params, work):
 @jit
 def miss(i, l, s, y, params, work):
     """Return a diagonal entry of Z - Z*: weak rows are far from the teacher and strong ones near, neither cancels."""
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    v = vectors(params, work)
+    root, pi, share = v.root, v.pi, v.share
     k = int(tables(params)[1][i])
     if share[i] < WEAK:
         return root[i] ** 2 * share[i] - l[k]
@@ -245,9 +252,10 @@ def summarise(s, y, between, far, params, work, out):
     Risk and misalignment are sums of squares of the blocks of Z - Z* and of its part orthogonal to Z*, (Q4) and (Q9).  The state
     must be resolved, with `mixed` and `share`; `between` is the sum of squares of the entries of Z between different rows.
     """
-    m, rho, r, q = sizes(params)
-    l, group, logc, loga = tables(params)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma, spare = vectors(params, work)
+    m, _, r, _ = sizes(params)
+    l, group, _, _ = tables(params)
+    v = vectors(params, work)
+    root, mixed, share, kappa, gamma = v.root, v.mixed, v.share, v.kappa, v.gamma
     bottom = math.exp(y[1]) if params[OUTSIDE] == 1.0 else 0.0
     a = params[TEACHER_SQUARES]
     b = trace = squares = 0.0

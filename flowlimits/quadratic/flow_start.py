@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def teacher_of(V_star: np.ndarray) -> Teacher:
     """Return the eigenpairs of V* V*^T for V*, shape (d, k)."""
     d, k = V_star.shape
     if k > d:
-        left, singular, _ = np.linalg.svd(np.linalg.qr(V_star.T, mode="r").T)
+        left, singular, _ = np.linalg.svd(triangle(V_star.T).T)
     else:
         Q, R = np.linalg.qr(V_star)
         left, singular, _ = np.linalg.svd(R)
@@ -96,21 +97,35 @@ def teacher_of(V_star: np.ndarray) -> Teacher:
     return Teacher(singular[:rank] ** 2, left[:, :rank], d)
 
 
+def triangle(A: np.ndarray) -> np.ndarray:
+    """Return the triangular factor R of A = Q R."""
+    return np.asarray(np.linalg.qr(A, mode="r"))
+
+
 def split(V0: np.ndarray, teacher: Teacher) -> Split:
     """Return the start V0, shape (d, p), along the teacher and outside."""
     d, p = V0.shape
     if p > d:
-        V0 = np.linalg.qr(V0.T, mode="r").T
+        V0 = triangle(V0.T).T
     U, room = teacher.vectors, d - teacher.values.size
     if U is None:
-        C, outside = V0[: d - room], V0[d - room :]
-        return Split(teacher, C, np.linalg.qr(outside, mode="r") if room else np.zeros((0, V0.shape[1])))
+        return Split(teacher, V0[: d - room], _rows_of(V0[d - room :], room))
     C = U.T @ V0
     outside = V0 - U @ C
     # A second projection: what is left along the teacher would be amplified.
     outside -= U @ (U.T @ outside)
-    R = np.linalg.qr(outside, mode="r") if room else np.zeros((0, V0.shape[1]))
-    return Split(teacher, C, R, outside)
+    return Split(teacher, C, _rows_of(outside, room), outside)
+
+
+def _rows_of(outside: np.ndarray, room: int) -> np.ndarray:
+    """Return R with R^T R = outside^T outside and at most `room` rows, the rank that it can have."""
+    if room == 0:
+        return np.zeros((0, outside.shape[1]))
+    R = triangle(outside)
+    if R.shape[0] <= room:
+        return R
+    _, singular, right = np.linalg.svd(R)
+    return singular[:room, None] * right[:room]
 
 
 def scalars(start: Split, *, square: bool, decay: float, grouped: bool = False, keep_basis: bool = False) -> Scalars:
@@ -215,7 +230,9 @@ class _Seen:
 def _teacher_rows(c: np.ndarray, teacher: Teacher, blind: float) -> _Seen:
     """Return the rows with a part in the teacher's space, one group per distinct eigenvalue."""
     r, m = c.shape
-    rows, left, values, group = [np.zeros((0, m))], [np.zeros((r, 0))], [], []
+    rows, left = [np.zeros((0, m))], [np.zeros((r, 0))]
+    values: list[float] = []
+    group: list[int] = []
     lost = lost_squares = 0.0
     for first, last in groups_of(teacher.values):
         l = float(teacher.values[first:last].mean())
@@ -243,7 +260,7 @@ def groups_of(values: np.ndarray) -> list[tuple[int, int]]:
         return []
     cuts = np.flatnonzero(-np.diff(values) > 1e-13 * values[0]) + 1
     edges = [0, *cuts.tolist(), values.size]
-    return list(zip(edges[:-1], edges[1:]))
+    return list(pairwise(edges))
 
 
 def _drop_null_columns(rows, singular, columns, norm):

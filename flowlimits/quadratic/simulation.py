@@ -160,7 +160,7 @@ def widths(problem: ExtensiveQuadratic, d: int) -> tuple[int, int]:
     p = round(problem.student_ratio * d)
     if p < 1:
         raise ValueError(
-            f"Argument `dimension` must be at least {math.ceil(0.5 / problem.student_ratio)} to realise the student_ratio "
+            f"Argument `dimension` must be at least {math.floor(0.5 / problem.student_ratio) + 1} to realise the student_ratio "
             f"{problem.student_ratio:g}, but is {d}."
         )
     return p, teacher_width(problem, d)
