@@ -10,6 +10,7 @@ from scipy.special import ndtr
 import flowlimits as fl
 from flowlimits.mixture import equations, error, losses, moments
 from flowlimits.mixture.solution import normal_points
+from flowlimits.repeat import differing, repeat
 
 S, SEPARATION = 0.5, 1.3
 
@@ -209,6 +210,21 @@ def test_events_are_located():
     at = float(result.event_time[0])
     assert float(problem.solve([at], observables=["risk"]).risk[0]) == pytest.approx(0.4, abs=1e-7)
     assert result.time.values[-1] < at
+
+
+def test_results_are_repeated_and_extended():
+    problem = fl.XorMixture(8, noise_scale=S, second_layer_rate=1.0, scale=0.1, dimension=30, rng=0)
+    shown = {"observables": ["risk"]}
+    stopped = problem.solve(np.linspace(1, 20, 20), events=[fl.Event("risk", 0.4, stop=True)], keep_state=True, **shown)
+    W = np.random.default_rng(0).standard_normal((8, 12))
+    own = problem.simulate([0.5], dimension=12, samples=20, weights=W, rng=0, progress=False)
+    for result in (stopped, own):
+        assert differing(result, repeat(result)) == []
+    assert stopped.state.size == 8 * 8 + 8 * 2 + 8
+    longer = fl.extend(problem.solve([1.0, 2.0], **shown), [5.0])
+    np.testing.assert_array_equal(longer.risk, problem.solve([1.0, 2.0, 5.0], **shown).risk)
+    assert "2102.11742" in fl.cite(problem)
+    assert "2202.07626" in fl.cite(problem)
 
 
 def test_threads_change_nothing_and_the_problem_is_rebuilt():

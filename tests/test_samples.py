@@ -236,6 +236,10 @@ def test_the_problem_is_rebuilt_from_its_result(tmp_path):
     assert differing(run, repeat(run)) == []
     stopped = fl.SampleFlow(X, y, width=4, rng=0).solve([1.0, 20.0], events=[fl.Event("risk", 0.3)])
     assert differing(stopped, repeat(stopped)) == []
+    early = fl.SampleFlow(X, y, width=4, rng=0).solve([1.0, 5.0, 20.0], events=[fl.Event("risk", 0.3, stop=True)])
+    assert early.time.size < 3
+    assert differing(early, repeat(early)) == []
+    assert "2410.02348" in fl.cite(problem)
 
 
 GOOD = {"X": np.eye(3), "y": np.array([1.0, -1, 1]), "width": 4}

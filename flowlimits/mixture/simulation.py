@@ -84,6 +84,7 @@ def simulate(
             extra[name] = (("run", "time"), training[:, :, i], variable.attributes())
     call = {"verb": "simulate", "dimension": dimension, "runs": runs, "method": method, "step": step, "samples": samples}
     if weights is not None:
+        call["weights"] = {"array": "start_weights"}
         extra["start_weights"] = (("student", "dimension"), W, {"long_name": "starting weights"})
     return results.build(
         problem, kind="simulation", times=realised, variables=variables, call=call, run=True, dimension=dimension, root=root, extra=extra,

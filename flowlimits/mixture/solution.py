@@ -96,7 +96,7 @@ def solve(
     progress: bool,
 ) -> xr.Dataset:
     """Return the solution; see `XorMixture.solve`."""
-    wanted = checks.times(times)
+    asked = wanted = checks.times(times)
     chosen = choose(problem, method)
     loose = chosen == "points"
     rtol, atol = checks.tolerances(rtol if rtol is not None else (1e-4 if loose else 1e-8), atol if atol is not None else (1e-6 if loose else 1e-10))
@@ -141,6 +141,9 @@ def solve(
         extra["state"] = (("state_component",), states[-1], {"long_name": "state of the integrator at the last time"})
     call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "points": points, "error_points": error_points, "observables": shown, "max_steps": max_steps, "keep_state": keep_state}
     call["events"] = list(listed)
+    if wanted.size < asked.size:
+        # A result that stopped at an event does not show the times that led to it.
+        call["times"] = asked.tolist()
     return results.build(
         problem, kind="exact" if problem.learning_rate == 0 else "limit", times=wanted, variables=variables, call=call, provenance=provenance, extra=extra,
     )  # fmt: skip

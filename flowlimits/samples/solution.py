@@ -38,7 +38,7 @@ def solve(
     max_steps: int, keep_state: bool, progress: bool | None,
 ) -> xr.Dataset:  # fmt: skip
     """Return the solution; see `SampleFlow.solve`."""
-    wanted = checks.times(times)
+    asked = wanted = checks.times(times)
     shown = _shown(problem, observables)
     listed = check_events(events, ["risk"] + (["test_risk"] if problem.X_test is not None else []))
     began = time.perf_counter()
@@ -84,6 +84,9 @@ def solve(
         "verb": "solve", "rtol": rtol, "atol": atol, "method": method, "kink_step": kink_step, "observables": shown, "max_steps": max_steps,
         "keep_state": keep_state, "events": list(listed),
     }  # fmt: skip
+    if wanted.size < asked.size:
+        # A result that stopped at an event does not show the times that led to it.
+        call["times"] = asked.tolist()
     return results.build(
         problem, kind="exact" if method != "merged" else "limit", times=wanted, variables=variables, call=call, provenance=provenance, attrs=attributes, extra=extra
     )
