@@ -119,6 +119,16 @@ def test_starts_are_exactly_those_of_the_problem():
         np.testing.assert_allclose(result["R"][:, 0], np.broadcast_to(START.R, (2, 2, 1)), atol=1e-13)
 
 
+def test_more_units_than_dimensions_are_simulated_in_law_too():
+    problem = fl.Committee.random(6, 3, dimension=4, rng=0, learning_rate=0.05, noise=0.1)
+    one, two = (overlap_table(problem.simulate([0.3], dimension=4, runs=400, rng=seed, method=method, progress=False)) for seed, method in ((1, "overlaps"), (2, "samples")))
+    error = np.sqrt((one.var(axis=0) + two.var(axis=0)) / 400)
+    assert (np.abs(one.mean(axis=0) - two.mean(axis=0)) / error).max() < 4.5
+    np.testing.assert_allclose(problem.simulate([0.0, 0.1], dimension=4, rng=0)["Q"][0, 0], problem.Q, atol=1e-12)
+    with pytest.raises(ValueError, match=r"Argument `dimension` must be at least the rank of \[\[Q, R\], \[R.T, T\]\] = 4 to realise these overlaps, but is 3."):
+        problem.simulate([0.1], dimension=3)
+
+
 def test_own_weights_start_the_simulation_and_the_result_states_their_overlaps():
     rng = np.random.default_rng(0)
     W, W_star = rng.normal(size=(2, 40)), rng.normal(size=(1, 40))

@@ -5,7 +5,8 @@ along them, and what is left of it is a new direction, of a length whose square 
 step W <- W + g x^T/sqrt(d) adds that direction to the span, so that a step needs n normal numbers, one chi-squared number, and
 O(n^2) operations whatever d.  After `spare` steps the coordinates are rotated back to n: their law is isotropic, so that any
 orthonormal basis of the span will do.  Unlike the overlaps themselves, coordinates keep full precision when student and teacher nearly
-coincide and Q, R, T are nearly singular.  With d <= n + spare the coordinates are all d of them.
+coincide and Q, R, T are nearly singular.  With d <= n + spare the coordinates are all d of them, and student and teacher may
+have more units than there are dimensions.
 """
 
 import math
@@ -73,8 +74,8 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, fact
     rng : numpy.random.Generator
     W : ndarray, shape (n + spare, p)
         Coordinates of the students, divided by sqrt(d), one column per student; those from `used` on are zero.
-    W_star : ndarray, shape (k, k)
-        Coordinates of the teacher, one column per unit, in the first k directions.
+    W_star : ndarray, shape (m, k)
+        Coordinates of the teacher, one column per unit: the first k directions, or all of them where d < n.
     a, b, norms : ndarray, shapes (p,), (k,), (p,)
         Second layers, and the squared norms that the spherical constraint keeps.
     student, teacher : ndarray
@@ -82,10 +83,10 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, fact
     rate, factor : float
         Learning rate of the first step, and its growth from step to step.
     settings : ndarray, see the constants of this module.
-    scratch : ndarray, shape (3, n + spare)
+    scratch : ndarray, shape (3, number of coordinates or p, whichever is larger)
     """
-    p, k = W.shape[1], W_star.shape[0]
-    n = p + k
+    p, k = W.shape[1], W_star.shape[1]
+    n, span = p + k, W_star.shape[0]
     d = settings[DIMENSION]
     full = int(min(d, W.shape[0]))
     noise = math.sqrt(settings[NOISE])
@@ -95,7 +96,7 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, fact
     teacher_mean = 0.0
     if settings[TEACHER_CENTRED] != 0.0:
         for r in range(k):
-            for c in range(k):
+            for c in range(span):
                 teacher_mean += b[r] * W_star[c, r] * W_star[c, r] / k
     for step in range(count):
         for c in range(used):
@@ -108,7 +109,7 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, fact
         error = -teacher_mean
         for r in range(k):
             field = 0.0
-            for c in range(k):
+            for c in range(span):
                 field += z[c] * W_star[c, r]
             error += b[r] * value_at(teacher_kind, teacher, field) / k
         if noise > 0.0:

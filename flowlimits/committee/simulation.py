@@ -142,14 +142,15 @@ def start(problem: Committee, method: str, dimension: int, generator: np.random.
         W, W_star = exact_weights(problem, dimension, generator) if own is None else own
         root = np.sqrt(dimension)
         return State(np.ascontiguousarray(W / root), np.ascontiguousarray(W_star / root), a, dimension, generator)
-    W, W_star = coordinates(problem.Q, problem.R, problem.T)
-    p, k = problem.student_width, problem.teacher_width
+    W, W_star = coordinates(problem.Q, problem.R, problem.T, dimension)
     if method == "gd":
-        return State(W, np.ascontiguousarray(np.pad(W_star, ((0, 0), (0, p)))), a, p + k, generator)
-    spare = max(8, p + k)
-    table = np.zeros((min(p + k + spare, dimension), p))
-    table[: p + k] = W.T
-    return State(table, np.ascontiguousarray(W_star.T), a, p + k, generator)
+        return State(W, W_star, a, 0, generator)
+    p, k = problem.student_width, problem.teacher_width
+    used = W.shape[1]
+    table = np.zeros((min(used + max(8, p + k), dimension), p))
+    table[:used] = W.T
+    # The teacher lies in the first k coordinates where there are p + k of them.
+    return State(table, np.ascontiguousarray(W_star[:, : min(k, used) if used == p + k else used].T), a, used, generator)
 
 
 class Run:
@@ -214,8 +215,7 @@ class Run:
         """Return the state vector of the overlaps."""
         state = self.state
         if self.method == "overlaps":
-            k = len(state.W_star)
-            Q, R = state.W.T @ state.W, state.W[:k].T @ state.W_star
+            Q, R = state.W.T @ state.W, state.W[: len(state.W_star)].T @ state.W_star
         else:
             Q, R = state.W @ state.W.T, state.W @ state.W_star.T
         return families.pack(Q, R, state.a if self.problem.second_layer_rate > 0 else None)
@@ -227,7 +227,7 @@ class Run:
         if self.method == "overlaps":
             from . import chain
 
-            scratch = np.empty((3, state.W.shape[0]))
+            scratch = np.empty((3, max(state.W.shape)))
             ended = chain.steps(
                 state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used, count, rate, factor,
                 self.settings, scratch,
