@@ -19,12 +19,20 @@ def flow():
 @pytest.mark.parametrize(
     ("arguments", "keywords", "sentence"),
     [
-        ((W, np.eye(2, 4)), {}, "Arguments `W` and `W_star` must have the same number of columns, the dimension, but have 5 and 4."),
+        (
+            (W, np.eye(2, 4)),
+            {},
+            "Arguments `W` and `W_star` must have the same number of columns, the dimension, but have 5 and 4.",
+        ),
         ((W[0], W_STAR), {}, "Argument `W` must have shape (p, d), but has shape (5,)."),
         ((W, W_STAR[None]), {}, "Argument `W_star` must have shape (k, d), but has shape (1, 2, 5)."),
         ((W * np.nan, W_STAR), {}, "Argument `W` must be finite, but is nan at index [0, 0]."),
         ((np.zeros((0, 5)), W_STAR), {}, "Argument `W` must not be empty, but has shape (0, 5)."),
-        ((W, W_STAR), {"activation": "sqare"}, 'Argument `activation` must be one of "square", "centred", but is \'sqare\'; did you mean `square`?'),
+        (
+            (W, W_STAR),
+            {"activation": "sqare"},
+            'Argument `activation` must be one of "square", "centred", but is \'sqare\'; did you mean `square`?',
+        ),
         ((W, W_STAR), {"weight_decay": -1}, "Argument `weight_decay` must not be negative, but is -1.0."),
     ],
 )
@@ -37,7 +45,11 @@ def test_bad_problems(arguments, keywords, sentence):
 @pytest.mark.parametrize(
     ("keyword", "sentence"),
     [
-        ("covariance", "QuadraticFlow has no argument `covariance`: inputs are standard Gaussian here; another covariance changes the flow."),
+        (
+            "covariance",
+            "QuadraticFlow has no argument `covariance`: inputs are standard Gaussian here; "
+            "another covariance changes the flow.",
+        ),
         ("weight_decy", "QuadraticFlow has no argument `weight_decy`; did you mean `weight_decay`?"),
     ],
 )

@@ -68,7 +68,8 @@ def test_principal_angles_are_those_of_the_weights(p, k):
     frame = simulation.orthonormal_rows(np.random.default_rng(7), min(p, k), d)
     larger = math.sqrt(d) * np.eye(max(p, k), d)
     flow = fl.QuadraticFlow(frame, larger) if p <= k else fl.QuadraticFlow(larger, frame)
-    direct = flow.solve(times, method="matrix", rtol=1e-12, atol=1e-14, observables=["overlap", "misalignment", "trace", "multiplier", "eigenvalues"])
+    names = ["overlap", "misalignment", "trace", "multiplier", "eigenvalues"]
+    direct = flow.solve(times, method="matrix", rtol=1e-12, atol=1e-14, observables=names)
     for name, values in angles.variables().items():
         np.testing.assert_allclose(values, direct[name], atol=1e-9)
     np.testing.assert_allclose(angles.eigenvalues, direct["eigenvalues"], atol=1e-9)

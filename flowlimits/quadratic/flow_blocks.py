@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .flow_start import BLIND, Scalars, Teacher, choose_offset, groups_of, initial, pack
+from .flow_rows import groups_of
+from .flow_start import BLIND, Scalars, Teacher, choose_offset, initial, pack
 
 
 def diagonal_scalars(

@@ -24,8 +24,8 @@ on the teacher's space, between the two, and outside: nothing is formed as a dif
 :math:`\alpha_i = (1 + D_i^2)^{-1/2}`, which is bounded whatever the exponents.  Where the rows depend on each other (fewer students than
 teachers), the others are expressed by a basis of the rows that are strongest at that time.
 
-Instead of :math:`g_i` the state carries :math:`\eta_i = (1 + s/s_0)\,g_i`, which stays of order one while :math:`g_i` decays as :math:`1/s`,
-so that absolute tolerances mean the same at all times.  The clock is s itself: on a logarithmic clock the stiff rates would grow
+Instead of :math:`g_i` the state carries :math:`\eta_i = (1 + s/s_0)\,g_i`, which stays of order one while
+:math:`g_i` decays as :math:`1/s`, so that absolute tolerances mean the same at all times.  The clock is s itself: on a logarithmic clock the stiff rates would grow
 exponentially within a step, and Newton's iteration would fail.
 """
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from . import flow_reduced as layout
+from .flow_rows import choose_rows, drop_null_columns, rank_of, teacher_rows
 
 #: Overlaps of the start with a teacher direction below this fraction of the start's norm count as zero.
 BLIND = 1e-15
-#: Rows of unit length whose remainder is below this depend on the others.
-DEPENDENT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -146,16 +144,16 @@ def scalars(start: Split, *, square: bool, decay: float, grouped: bool = False, 
     C, R, factor, offset = _with_offset(start.C, start.R, teacher)
     norm = math.sqrt((C**2).sum() + (R**2).sum())
     columns, singular = _columns(R, teacher.dimension - teacher.values.size, norm)
-    seen = _teacher_rows(C @ columns, teacher, BLIND * norm)
+    seen = teacher_rows(C @ columns, teacher.values, BLIND * norm)
     rows, values, group = seen.rows, seen.values, seen.group
-    rows, singular, columns, null = _drop_null_columns(rows, singular, columns, norm)
+    rows, singular, columns, null = drop_null_columns(rows, singular, columns, norm)
     length = np.sqrt((rows**2).sum(axis=1))
     unit = rows / length[:, None]
     keep = keep_basis and teacher.vectors is not None
     vectors = teacher.vectors @ seen.left if keep and teacher.vectors is not None else None
     outside = _outside_vectors(start.outside, factor, columns, singular) if keep else None
-    rank = _rank(unit)
-    graded = bool(null) and _rank(unit[:, unit.shape[1] - null :]) < rank
+    rank = rank_of(unit)
+    graded = bool(null) and rank_of(unit[:, unit.shape[1] - null :]) < rank
     if grouped or (graded and rank < unit.shape[0]):
         alive = np.flatnonzero(singular > 0)
         unit = np.vstack([unit, np.eye(singular.size)[alive]])
@@ -165,7 +163,7 @@ def scalars(start: Split, *, square: bool, decay: float, grouped: bool = False, 
         if vectors is not None and outside is not None:
             vectors = np.hstack([vectors, outside[:, alive]])
         singular, graded = np.zeros_like(singular), False
-    order, T = _basis(unit)
+    order, T = choose_rows(unit)
     params = pack(
         teacher, values, group[order], 2 * np.log(length[order]), singular, c=unit[order][: unit.shape[0] - T.shape[0]],
         T=T, square=square, decay=decay, unseen=seen.unseen, unit=offset, diagonal=unit.shape[0] == 0 and not keep_basis,
@@ -214,103 +212,6 @@ def _columns(R: np.ndarray, room: int, norm: float) -> tuple[np.ndarray, np.ndar
     singular[room:] = 0.0
     singular[singular < 1e-14 * norm] = 0.0
     return basis.T, singular
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Rows of the start in the teacher's space, orthogonal within groups; `left` has the vectors, columns over the eigenvectors."""
-
-    rows: np.ndarray
-    values: np.ndarray
-    group: np.ndarray
-    left: np.ndarray
-    unseen: tuple[float, float]
-
-
-def _teacher_rows(c: np.ndarray, teacher: Teacher, blind: float) -> _Seen:
-    """Return the rows with a part in the teacher's space, one group per distinct eigenvalue."""
-    r, m = c.shape
-    rows, left = [np.zeros((0, m))], [np.zeros((r, 0))]
-    values: list[float] = []
-    group: list[int] = []
-    lost = lost_squares = 0.0
-    for first, last in groups_of(teacher.values):
-        l = float(teacher.values[first:last].mean())
-        block, turn = c[first:last], np.eye(last - first)
-        if last - first > 1:
-            turn, singular, right = np.linalg.svd(block, full_matrices=False)
-            block = singular[:, None] * right
-        kept = np.sqrt((block**2).sum(axis=1)) > blind
-        unseen = last - first - int(kept.sum())
-        lost += unseen * l
-        lost_squares += unseen * l * l
-        if kept.any():
-            rows.append(block[kept])
-            vectors = np.zeros((r, int(kept.sum())))
-            vectors[first:last] = turn[:, kept]
-            left.append(vectors)
-            group += [len(values)] * vectors.shape[1]
-            values.append(l)
-    return _Seen(np.vstack(rows), np.array(values), np.array(group, dtype=np.int64), np.hstack(left), (lost, lost_squares))
-
-
-def groups_of(values: np.ndarray) -> list[tuple[int, int]]:
-    """Return the ranges of eigenvalues (decreasing) that are equal up to round-off."""
-    if values.size == 0:
-        return []
-    cuts = np.flatnonzero(-np.diff(values) > 1e-13 * values[0]) + 1
-    edges = [0, *cuts.tolist(), values.size]
-    return list(pairwise(edges))
-
-
-def _drop_null_columns(rows, singular, columns, norm):
-    """Turn the columns without a part outside so that those without any part can go.
-
-    Returns rows, singular values, columns' basis and the number of columns that have a part in the teacher's space only.
-    """
-    empty = singular == 0
-    if not empty.any():
-        return rows, singular, columns, 0
-    block, turn = rows[:, empty], np.zeros((int(empty.sum()), 0))
-    if block.shape[0]:
-        left, values, right = np.linalg.svd(block, full_matrices=False)
-        kept = values > 1e-14 * norm
-        block, turn = (left * values)[:, kept], right[kept].T
-    else:
-        block = block[:, :0]
-    null = block.shape[1]
-    columns = np.hstack([columns[:, ~empty], columns[:, empty] @ turn])
-    return np.hstack([rows[:, ~empty], block]), np.append(singular[~empty], np.zeros(null)), columns, null
-
-
-def _rank(unit: np.ndarray) -> int:
-    if min(unit.shape) == 0:
-        return 0
-    return int(np.count_nonzero(np.linalg.svd(unit, compute_uv=False) > DEPENDENT))
-
-
-def _basis(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return an order of the rows, independent ones first, and the coefficients of the others, shape (dep, rho)."""
-    r = unit.shape[0]
-    if _rank(unit) == r:
-        return np.arange(r), np.zeros((0, r))
-    left = unit.copy()
-    basis: list[int] = []
-    while True:
-        length = np.sqrt((left**2).sum(axis=1))
-        length[basis] = 0.0
-        best = int(np.argmax(length))
-        if length[best] <= DEPENDENT:
-            break
-        direction = left[best] / length[best]
-        for _ in range(2):
-            left -= np.outer(left @ direction, direction)
-        basis.append(best)
-    others = [i for i in range(r) if i not in set(basis)]
-    basis.sort()
-    T = np.linalg.lstsq(unit[basis].T, unit[others].T, rcond=None)[0].T
-    T[np.abs(T) < 1e-15] = 0.0
-    return np.array(basis + others), np.ascontiguousarray(T)
 
 
 def pack(teacher, values, group, logc, singular, *, c, T, square, decay, unseen, unit, diagonal=False) -> np.ndarray:
