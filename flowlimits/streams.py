@@ -34,7 +34,7 @@ def root(rng: Any) -> np.random.SeedSequence:
 def describe(sequence: np.random.SeedSequence) -> dict[str, Any]:
     """Return the plain form of a root, enough to rebuild it with `rebuild`."""
     entropy = sequence.entropy
-    words = [int(e) for e in entropy] if isinstance(entropy, list | tuple | np.ndarray) else [int(entropy or 0)]
+    words = [int(word) for word in np.atleast_1d(np.asarray(0 if entropy is None else entropy, dtype=object))]
     # Decimal text: entropy has 128 bits, more than JSON readers keep in a number.
     return {"entropy": [str(word) for word in words], "spawn_key": [int(k) for k in sequence.spawn_key]}
 

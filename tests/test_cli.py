@@ -13,14 +13,14 @@ import pytest
 import toy
 
 import flowlimits as fl
-from flowlimits import cli, config
+from flowlimits import cli, schema
 from flowlimits.commands import problems
 from flowlimits.load import DESCRIPTIONS
 from flowlimits.parallel import Interrupted
 from flowlimits.repeat import differing
 
 
-class DecayTable(config.ProblemTable):
+class DecayTable(schema.ProblemTable):
     rate: float
     word: Literal["plain", "fancy"] = "plain"
 
@@ -34,7 +34,7 @@ def in_a_new_folder_with_a_new_problem(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, module in toy.TABLE.items():
         monkeypatch.setitem(DESCRIPTIONS, name, module)
-    monkeypatch.setitem(config.PROBLEMS, "Decay", DecayTable)
+    monkeypatch.setitem(schema.PROBLEMS, "Decay", DecayTable)
     flags = problems.ProblemFlags(
         "Decay",
         "An exponential.",

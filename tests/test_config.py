@@ -122,6 +122,10 @@ def test_all_faults_are_told_at_once(faults):
             ["solve.times: must have the keys start, stop, count and perhaps spacing, but has start, stop."],
         ),
         (
+            MINIMAL + "[solve]\ntimes = {start = 1, stop = 2, count = 'x'}",
+            ["solve.times: Argument `count` must be a whole number, but is 'x'."],
+        ),
+        (
             MINIMAL + "[solve]\ntimes = true",
             ['solve.times: must be a list of numbers, a string such as "0.01:10:200:log" or a table, but is True.'],
         ),
