@@ -4,4 +4,4 @@
 function ``run(record, full)``; `record` takes claims, figures and tables.
 """
 
-CASES = ("martin2024", "frei2022", "refinetti2021", "margin_lyu_li", "margin_telgarsky", "margin_tsilivis", "margin_cai", "margin_schechtman", "guess_and_check")
+CASES = ("martin2024", "frei2022", "refinetti2021", "margin_lyu_li", "margin_telgarsky", "margin_tsilivis", "margin_cai", "margin_schechtman", "guess_and_check", "study_recovery", "study_escape", "study_limits")
