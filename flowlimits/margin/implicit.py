@@ -80,6 +80,7 @@ def _second_phase(
     power = 2 * state.order - 2
     begin = math.log1p(ell)
     wanted = np.log1p(clock)
+    rtol, atol = _above_noise(state, theta, float(clock[-1]), rtol, atol)
     start = np.concatenate([theta / norm, [numbers[0] * norm**power, numbers[1]]])
     try:
         _, states, report = ode.integrate(
@@ -99,6 +100,18 @@ def _second_phase(
         row[:-2] *= scale
         row[-2] /= scale**power
     return states, report
+
+
+def _above_noise(state: State, theta: np.ndarray, ell: float, rtol: float, atol: float) -> tuple[float, float]:
+    """Return tolerances that the rounding of the direction allows at minus log loss `ell`.
+
+    The probabilities see the direction times kappa = norm^H: its last digit moves the velocity by kappa times as much.
+    Below that the integrator would chase noise with ever smaller steps.
+    """
+    _, _, q, p, _ = state.evaluate(theta)
+    kappa = ell * float(np.linalg.norm(theta)) ** state.order / float(p @ q)
+    noise = sys.float_info.epsilon * kappa
+    return max(rtol, 50 * noise), max(atol, noise)
 
 
 def _norm_at(state: State, direction: np.ndarray, ell: float, guess: float) -> float:
