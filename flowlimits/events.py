@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def _root(miss: Callable[[float], float], low: float, high: float, at_low: float
         if at_guess == 0.0:
             return guess
         ends = sorted([(low, at_low), (middle, at_middle), (guess, at_guess), (high, at_high)])
-        for (a, fa), (b, fb) in zip(ends, ends[1:]):
+        for (a, fa), (b, fb) in itertools.pairwise(ends):
             if fa * fb <= 0 and (fa, fb) != (0.0, 0.0):
                 low, high, at_low, at_high = a, b, fa, fb
                 break

@@ -1,5 +1,6 @@
 """Bivariate normal probabilities against quadrature, symmetries and limits."""
 
+import itertools
 import math
 
 import numpy as np
@@ -16,7 +17,7 @@ def by_quadrature(h, k, r):
     points = sorted({p for p in (centre - 8 * c, centre - c, centre, centre + c, centre + 8 * c, -2.0, 0.0) if -12 < p < h})
     edges = [-12.0, *points, h]
     density = lambda x: math.exp(-x * x / 2) / math.sqrt(2 * math.pi) * special.ndtr((k - r * x) / c)  # noqa: E731
-    return sum(integrate.quad(density, a, b, epsabs=1e-16, epsrel=1e-13)[0] for a, b in zip(edges, edges[1:]) if b > a)
+    return sum(integrate.quad(density, a, b, epsabs=1e-16, epsrel=1e-13)[0] for a, b in itertools.pairwise(edges) if b > a)
 
 
 def test_agrees_with_quadrature_for_all_correlations():

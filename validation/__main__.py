@@ -111,7 +111,7 @@ def main(list_only: bool, only: tuple[str, ...], full: bool, jobs: int, folder: 
         if jobs > 1:
             runs = pool.map(lambda name: _run_in_process(name, folder, full), names)
         else:
-            runs = map(lambda name: run_case(name, folder, full), names)
+            runs = (run_case(name, folder, full) for name in names)
         for outcome in runs:
             outcomes.append(outcome)
             passed = sum(claim["passed"] for claim in outcome["claims"])

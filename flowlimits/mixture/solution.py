@@ -105,7 +105,7 @@ def solve(
     began = time.perf_counter()
     start = pack(problem.Q, problem.R, problem.second_layer)
     params = parameters(problem, chosen, points)
-    options = {"rtol": rtol, "atol": atol, "max_steps": max_steps}
+    options: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_steps": max_steps}
 
     def advance(state: np.ndarray, at: float, grid: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         if chosen == "atoms":

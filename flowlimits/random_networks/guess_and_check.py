@@ -75,7 +75,7 @@ class GuessAndCheck(Problem):
     clock: ClassVar[str] = ""
     kind: ClassVar[str] = "limit"
     size_name: ClassVar[str] = "width"
-    papers: ClassVar[tuple[str, ...]] = ()
+    papers: ClassVar[tuple[str, ...]] = ("peleg2024",)
     variables: ClassVar[dict[str, Variable]] = {
         "acceptance": Variable("probability of zero training error", "P"),
         "acceptance_standard_error": Variable("standard error of the acceptance", r"\delta P"),
