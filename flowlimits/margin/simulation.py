@@ -60,6 +60,7 @@ def simulate(
         variables={name: np.stack([one[name] for one in observed]) for name in observed[0]},
         call=call,
         run=True,
+        dimension=problem.X.shape[1],
         root=root,
         provenance={
             "method": "gd" if size == 0 else "sgd",
