@@ -173,7 +173,7 @@ class EarlyAlignment(Problem):
         scale : float
             Of the start.
         rtol, kink_step, max_steps, progress
-            As in `SampleFlow.solve`; `kink_step` is by default a hundredth of the default there.
+            As in `SampleFlow.solve`; `kink_step` is by default 0.003 of the default there.
 
         Warns
         -----
@@ -191,7 +191,7 @@ class EarlyAlignment(Problem):
         m = len(self.directions)
         W = scale / math.sqrt(m) * self.directions
         flow = SampleFlow(self.X, self.y, weights=(W, scale / math.sqrt(m) * self.balance))
-        shortest = 0.01 * default_kink_step(np.array(self.X), np.array(self.y), "squared") if kink_step is None else kink_step
+        shortest = 0.003 * default_kink_step(np.array(self.X), np.array(self.y), "squared") if kink_step is None else kink_step
         shown = ["risk", "hidden", "second_layer", "output"]
         run = flow.solve(times, rtol=rtol, kink_step=shortest, max_steps=max_steps, observables=shown, progress=progress)
         hidden = run["hidden"].values

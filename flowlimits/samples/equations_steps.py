@@ -25,6 +25,8 @@ NEXT, STEPS, REJECTED, FORCED, EVALUATIONS, MAX_STEPS = range(6)
 RUNNING, DONE, NOT_FINITE, TOO_MANY_STEPS, STEP_TOO_SMALL = range(5)
 #: A step is taken for its length alone only while its error is below this share of a unit: larger ones are no kinks.
 LARGEST_FORCED = 0.05
+#: Largest product of step and rate; the method is stable up to 3.5.
+STABLE = 2.0
 
 
 @jit
@@ -56,8 +58,18 @@ def unit_error(h, y, K, d, m, rtol, atol):
     return math.sqrt(total / m), math.sqrt(worst)
 
 
-@jit((ADDRESS, A1, types.int64[::1], A1, A1, A2, ADDRESS, ADDRESS, A2, A1, A1, A1, A1, ADDRESS))
-def walk(rhs, real, count, y, times, states, d, m, K, ynew, point, params, work, budget):
+@jit
+def stiffness(K, ynew, point):
+    """Return the rate at which the flow contracts or turns, seen in the last two slopes: both belong to the end of the step."""
+    slopes = distances = 0.0
+    for i in range(ynew.size):
+        slopes += (K[6, i] - K[5, i]) ** 2
+        distances += (ynew[i] - point[i]) ** 2
+    return math.sqrt(slopes / distances) if distances > 0.0 else 0.0
+
+
+@jit((ADDRESS, A1, types.int64[::1], A1, A1, A2, ADDRESS, ADDRESS, A2, A1, A1, A1, A1, A1, ADDRESS))
+def walk(rhs, real, count, y, times, states, d, m, K, ynew, point, rates, params, work, budget):
     """Advance by at most `budget` steps and write the states at the requested times; returns a status.
 
     Parameters
@@ -69,6 +81,9 @@ def walk(rhs, real, count, y, times, states, d, m, K, ynew, point, params, work,
     y : ndarray, shape ((d + 1) m,)
         State, overwritten.
     times, states : ndarray, shapes (N,), (N, (d + 1) m)
+    rates : ndarray, shape (8,)
+        The latest rates of `stiffness`.  Without their bound the step grows to the limit of stability, where the state
+        trembles by the tolerance for ever; the smallest of several is taken, because each kink between the slopes raises one.
     K, ynew, point : ndarray, shapes (7, (d + 1) m), ((d + 1) m,), ((d + 1) m,)
         Work space; `K[0]` carries the velocity from call to call.
     """
@@ -104,6 +119,10 @@ def walk(rhs, real, count, y, times, states, d, m, K, ynew, point, params, work,
             K[0] = K[6]
             growth = 0.9 * max(error, 1e-6) ** -0.2
             wanted = h * min(3.0, max(1.0 if forced else 0.5, growth))
+            rates[count[STEPS] % rates.size] = stiffness(K, ynew, point)
+            slowest = np.min(rates)
+            if slowest > 0.0:
+                wanted = min(wanted, max(STABLE / slowest, real[SHORTEST]))
             # A step cut short at a requested time says nothing against the length that was planned.
             real[H] = max(wanted, real[H]) if h < real[H] and error <= 1.0 else wanted
         else:

@@ -53,6 +53,7 @@ def follow(
     count = np.zeros(6, dtype=np.int64)
     count[kernel.MAX_STEPS] = max_steps
     K, ynew, point, work = np.zeros((7, y.size)), np.empty_like(y), np.empty_like(y), np.zeros(3 * m)
+    rates = np.zeros(8)
     began = time.perf_counter()
     bar = None if progress is False else progress_bar(progress, at, float(times[-1]))
     code, budget = kernel.RUNNING, 8
@@ -60,7 +61,7 @@ def follow(
     try:
         while code == kernel.RUNNING:
             before = time.perf_counter()
-            code = kernel.walk(sample_flow.address, real, count, y, times, states, d, m, K, ynew, point, params, work, budget)
+            code = kernel.walk(sample_flow.address, real, count, y, times, states, d, m, K, ynew, point, rates, params, work, budget)
             took = max(time.perf_counter() - before, 1e-9)
             budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
             if bar is not None:
