@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -215,3 +216,25 @@ def test_a_point_costs_less_than_fifty_microseconds_beyond_itself(tmp_path):
     start = time.process_time()
     study(functions.product, {"a": np.arange(100.0), "b": np.arange(200.0)}, folder=tmp_path / "s")
     assert (time.process_time() - start) / 20_000 < 50e-6
+
+
+def test_an_interrupt_ends_worker_processes_in_the_middle_of_a_long_point(tmp_path):
+    script = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import flowlimits as fl, study_functions as f\n"
+        "if __name__ == '__main__':\n"
+        "    fl.study(f.sleep, dict(a=[1.0, 2.0, 3.0]), parameters=dict(seconds=300.0), executor='processes', workers=2, folder='s', progress=False)\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    environment = os.environ | {"PYTHONPATH": str(HERE)}
+    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    journal = tmp_path / "s" / "underway"
+    end = time.monotonic() + 60
+    while not (journal.is_dir() and any(path.stat().st_size for path in journal.iterdir())) and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    # A terminal sends the interrupt to every process of the group.
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "StudyInterrupted: Interrupted after 0 of 3 points." in errors

@@ -158,6 +158,19 @@ def test_an_unwritable_folder_is_told(tmp_path, monkeypatch):
     assert str(caught.value) == f"Cannot use {tmp_path / 's'} as the folder of a study: Permission denied."
 
 
+def test_a_full_disk_is_told_and_what_was_written_is_kept(tmp_path, monkeypatch):
+    study(functions.product, {"a": [1.0], "b": [2.0]}, folder=tmp_path)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_write_plain", full)
+        with pytest.raises(OSError, match=r"Cannot write .*\.npz: No space left on device\. What was written before is kept\."):
+            study(functions.product, {"a": [1.0, 3.0], "b": [2.0]}, folder=tmp_path)
+    assert study(functions.product, {"a": [1.0, 3.0], "b": [2.0]}, folder=tmp_path)["product"].values.tolist() == [[2.0], [6.0]]
+
+
 def test_failed_points_stay_failed_until_they_are_asked_for(tmp_path):
     options = {"folder": tmp_path / "s", "parameters": {"flag": str(tmp_path / "flag")}}
     for _ in range(2):
@@ -209,6 +222,30 @@ def test_a_changed_function_is_refused_with_what_changed_and_how_to_start_anew(t
     kept = study(changed, axes, folder=tmp_path, changed="keep")
     assert kept["law"].values.tolist() == [3.0, 5.0]
     assert study(changed, axes, folder=tmp_path)["law"].values.tolist() == [3.0, 5.0]
+
+
+def test_what_a_function_carries_with_it_is_part_of_its_code(tmp_path):
+    class Law:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def at(self, a):
+            return self.factor * a
+
+        __call__ = at
+
+    def make(shift):
+        def law(a, power=shift):
+            return a**power + shift
+
+        return law
+
+    for number, (one, other, change) in enumerate(
+        [(Law(1.0).at, Law(2.0).at, "`self.factor`"), (Law(1.0), Law(2.0), "`self.factor`"), (make(1.0), make(2.0), "`power=` was 1.0 and is 2.0; the global value `shift`")]
+    ):
+        study(one, {"a": [1.0]}, folder=tmp_path / str(number))
+        with pytest.raises(ValueError, match=f"the value {change} was 1.0 and is 2.0"):
+            study(other, {"a": [1.0]}, folder=tmp_path / str(number))
 
 
 def test_starting_anew_sets_the_old_points_aside(tmp_path):

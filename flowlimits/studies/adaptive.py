@@ -103,7 +103,7 @@ def refine(
         session.close(wait=False)
         done = int((table.status[: len(chosen)] != 0).sum())
         partial = _finish(session, table, ends, chosen) if table.structure is not None else None
-        raise StudyInterrupted(f"Interrupted after {done} of {count} points.{session.place}", partial) from interrupt
+        raise StudyInterrupted(f"Interrupted after {done} of {count} points.{session.place if done else ''}", partial) from interrupt
     except BaseException:
         session.close(wait=False)
         raise

@@ -94,7 +94,7 @@ def read_study(path: str | Path) -> StudyFile:
     """
     source = Path(path)
     raw = read_toml(source)
-    sections = {"study": StudyTable, **SECTIONS}
+    sections: dict[str, type[Table]] = {"study": StudyTable, **SECTIONS}
     known = ("problem", *sections)
     faults = [f"[{name}]: unknown section{did_you_mean(name, known) or '.'}" for name in raw if name not in known]
     faults += [f"[{name}]: missing section." for name in ("problem", "study") if name not in raw]

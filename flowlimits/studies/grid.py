@@ -168,7 +168,7 @@ def _interrupted(session: Session, points: Points, table: Table, axes: Mapping[s
     done = int((table.status != 0).sum())
     partial = None if table.structure is None else _finish(session, table, axes, repeats)
     session.finish(points, table)
-    return StudyInterrupted(f"Interrupted after {done} of {len(table.status)} points.{session.place}", partial)
+    return StudyInterrupted(f"Interrupted after {done} of {len(table.status)} points.{session.place if done else ''}", partial)
 
 
 def _all_failed(points: Points, table: Table) -> str:

@@ -38,13 +38,13 @@ def canonical(value: Any, name: str = "value") -> Any:
     if isinstance(value, list | tuple):
         return [canonical(item, name) for item in value]
     if isinstance(value, Mapping):
-        return {"mapping": [[str(key), canonical(item, name)] for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))]}
+        return {"mapping": sorted(([canonical(key, name), canonical(item, name)] for key, item in value.items()), key=text_of)}
     if isinstance(value, Description):
         arrays: dict[str, np.ndarray] = {}
         plain = value.to_plain(arrays)
         return {"description": json.dumps(plain, sort_keys=True), "arrays": canonical(arrays, name)}
-    if type(value).__module__.startswith("xarray"):
-        value = np.asarray(value)
+    if type(value).__module__.startswith("xarray") and getattr(value, "ndim", 1) == 0:
+        return canonical(value.values[()], name)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufUS":
         content = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
         return {"array": content, "shape": list(value.shape), "dtype": value.dtype.str}
@@ -127,7 +127,7 @@ class Definition:
             elif before.startswith("code ") or after.startswith("code "):
                 changes.append(f"the code of `{name}` changed")
             else:
-                changes.append(f"the global value `{name}` was {before} and is {after}")
+                changes.append(f"the {'value' if name.startswith('self.') or name.endswith('=') else 'global value'} `{name}` was {before} and is {after}")
         return changes
 
     def point_keys(self, axes: Mapping[str, Sequence[Any]], repeats: int) -> list[bytes]:
@@ -188,7 +188,7 @@ def code_of(function: Any) -> dict[str, str]:
     Comments, layout and docstrings do not count.  Imported packages do not either: their versions are in the
     provenance.  What cannot be read (a function typed at a prompt) is described by its byte code.
     """
-    found: dict[str, str] = {}
+    found = _state_of(function)
     home = getattr(function, "__module__", None)
     pending = [(function_name(function), function)]
     while pending:
@@ -208,6 +208,23 @@ def code_of(function: Any) -> dict[str, str]:
             except TypeError:
                 continue
     return dict(sorted(found.items()))
+
+
+def _state_of(function: Any) -> dict[str, str]:
+    """Return the plain values that a function carries: its defaults, and what the object holds whose method it is."""
+    owner = getattr(function, "__self__", None if isinstance(function, types.FunctionType | type) else function)
+    held = {f"self.{name}": value for name, value in getattr(owner, "__dict__", {}).items()}
+    plain = getattr(function, "__func__", function)
+    if isinstance(plain, types.FunctionType):
+        parameters = inspect.signature(plain).parameters.values()
+        held |= {f"{p.name}=": p.default for p in parameters if p.default is not p.empty}
+    shown = {}
+    for name, value in held.items():
+        try:
+            shown[name] = _shown(canonical(value))
+        except TypeError:
+            continue
+    return shown
 
 
 def _code_digest(item: Any) -> str:

@@ -161,7 +161,8 @@ def _figure(dataset: Any, name: str) -> Any:
         if words and (len(axes) < 2 or "repeat" in values.dims):
             return None
     at = {dim: _middle(values, dim) for dim in values.dims if dim not in (*axes, "repeat", "point")}
-    return draw(dataset, *axes[:2], variable=name, at=at).figure
+    drawn: Any = draw(dataset, *axes[:2], variable=name, at=at)
+    return drawn.figure
 
 
 def _middle(values: Any, dim: str) -> Any:

@@ -277,8 +277,11 @@ def _write(target: Path, content: bytes) -> None:
     try:
         _write_plain(temporary, content)
         os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise type(error)(f"Cannot write {target}: {error.strerror or error}. What was written before is kept.") from None
         raise
     if os.name == "posix":
         descriptor = os.open(target.parent, os.O_RDONLY)
