@@ -1,5 +1,6 @@
 """Studies from TOML files, the commands, and the page about a folder."""
 
+import json
 import os
 import re
 import subprocess
@@ -136,6 +137,11 @@ def test_faults_of_a_file_are_sentences(file, before, after, message):
     with pytest.raises(ConfigError) as caught:
         read_study(file)
     assert f"{file}: {message}" in str(caught.value).splitlines()
+
+
+def test_an_update_of_this_package_does_not_orphan_a_study(file):
+    run(["study", str(file), "--quiet"])
+    assert json.loads((file.parent / "width" / "study.json").read_text())["code"] == {}
 
 
 def test_an_array_file_is_part_of_the_key(tmp_path):
