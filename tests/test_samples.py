@@ -67,7 +67,9 @@ def test_velocity_is_minus_the_gradient_of_the_loss(activation, loss):
 @pytest.mark.parametrize("scale", [1e-2, 1e-3])
 def test_three_points_end_at_the_least_squares_line(seed, scale):
     X, y = THREE
-    run = fl.SampleFlow(X, y, width=200, scale=scale, bias=True, rng=seed).solve([400.0], rtol=1e-12, observables=["output"])
+    run = fl.SampleFlow(X, y, width=200, scale=scale, bias=True, rng=seed).solve(
+        [400.0], rtol=1e-12, observables=["output"]
+    )
     line = np.polyval(np.polyfit(X[:, 0], y, 1), X[:, 0])
     np.testing.assert_allclose(run.output[0], line, rtol=0, atol=1e-10)
     assert float(run.risk[0]) == pytest.approx(0.0875213675213675, abs=1e-12)
@@ -170,7 +172,9 @@ def test_merged_units_give_the_same_flow():
     times = [30.0, 60.0, 120.0]
     full, merged = problem.solve(times), problem.solve(times, method="merged")
     stated = details(merged)
-    np.testing.assert_allclose(merged.risk, full.risk, rtol=details(full)["relative_risk_error"] + stated["relative_risk_error"] + 1e-3)
+    np.testing.assert_allclose(
+        merged.risk, full.risk, rtol=details(full)["relative_risk_error"] + stated["relative_risk_error"] + 1e-3
+    )
     assert stated["units"] < 15
     assert stated["left_out"] < 1e-4
     assert full.attrs["end_state"] == merged.attrs["end_state"] == "split OLS"
@@ -206,7 +210,9 @@ def test_logistic_loss_separates_and_tanh_is_integrated_to_tolerance():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((30, 2))
     y = np.sign(X[:, 0])
-    run = fl.SampleFlow(X, y, width=20, scale=0.1, loss="logistic", rng=0).solve([1.0, 100.0, 1000.0], observables=["output"])
+    run = fl.SampleFlow(X, y, width=20, scale=0.1, loss="logistic", rng=0).solve(
+        [1.0, 100.0, 1000.0], observables=["output"]
+    )
     assert (y * run.output.values[-1] > 0).all()
     assert float(run.risk[-1]) < 0.02
     smooth = fl.SampleFlow(X, y, width=8, scale=0.5, activation="tanh", rng=0)
@@ -251,8 +257,14 @@ GOOD = {"X": np.eye(3), "y": np.array([1.0, -1, 1]), "width": 4}
         ({"X": np.zeros((0, 3)), "y": np.zeros(0)}, "Argument `X` must not be empty, but has shape (0, 3)."),
         ({"X": np.zeros((3, 0))}, "Argument `X` must not be empty, but has shape (3, 0)."),
         ({"y": np.ones(4)}, "Arguments `X` and `y` must have the same number of rows, but have 3 and 4."),
-        ({"X": np.diag([1.0, 0, 1])}, "Argument `X` must not hold the zero vector, but does in row 1: it pulls on nothing."),
-        ({"y": np.array([1.0, 0, 1]), "loss": "logistic"}, "Argument `y` must hold +1 and -1 for the logistic loss, but holds 0."),
+        (
+            {"X": np.diag([1.0, 0, 1])},
+            "Argument `X` must not hold the zero vector, but does in row 1: it pulls on nothing.",
+        ),
+        (
+            {"y": np.array([1.0, 0, 1]), "loss": "logistic"},
+            "Argument `y` must hold +1 and -1 for the logistic loss, but holds 0.",
+        ),
         ({"y": np.array([1.0, np.nan, 1])}, "Argument `y` must be finite, but is nan at index [1]."),
         ({"loss": "hinge"}, 'Argument `loss` must be one of "squared", "logistic", "exponential", but is \'hinge\'.'),
         ({"activation": "rleu"}, "did you mean `relu`?"),
@@ -262,7 +274,10 @@ GOOD = {"X": np.eye(3), "y": np.array([1.0, -1, 1]), "width": 4}
         ({"weights": (np.ones((2, 4)), np.ones(2)), "width": None}, "Argument `weights` must have shape"),
         ({"weights": np.ones((2, 3)), "width": None}, "Argument `weights` must be a pair (W, a)"),
         ({"X_test": np.eye(3)}, "Arguments `X_test` and `y_test` must be given together."),
-        ({"learning_rate": 0.1}, "SampleFlow has no argument `learning_rate`: this is gradient flow; its time t is steps times step."),
+        (
+            {"learning_rate": 0.1},
+            "SampleFlow has no argument `learning_rate`: this is gradient flow; its time t is steps times step.",
+        ),
     ],
 )
 def test_bad_problems_get_a_sentence(change, message):
@@ -289,7 +304,7 @@ def test_a_zero_input_is_fine_with_a_bias_and_repeated_inputs_warn():
 )
 def test_bad_calls_get_a_sentence(options, message):
     problem = fl.SampleFlow(**(GOOD | {"scale": 1.0}))
-    with pytest.raises(ValueError, match="^") as caught:
+    with pytest.raises(ValueError) as caught:
         problem.solve([1.0], **options)
     assert message in str(caught.value)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.samples.alignment import distinct_kinks, residual_at
+from flowlimits.samples.kinks import distinct_kinks, residual_at
 
 
 def linear_data(n, d, seed, noise=0.3):
@@ -67,7 +67,11 @@ def test_units_end_at_extremal_directions_on_kinks_included():
     near = np.abs(u @ X.T) < 1e-8
     assert near.any()
     # With gates of zero or one alone the directions on kinks would not look extremal.
-    naive = [np.linalg.norm(D - (D @ w) * w) for w in u[near.any(axis=1)] for D in [((X @ w > 0) & (np.abs(X @ w) > 1e-8)) @ (y[:, None] * X) / 10]]
+    naive = [
+        np.linalg.norm(D - (D @ w) * w)
+        for w in u[near.any(axis=1)]
+        for D in [((X @ w > 0) & (np.abs(X @ w) > 1e-8)) @ (y[:, None] * X) / 10]
+    ]
     assert max(naive) > 1e-2
 
 
@@ -98,7 +102,10 @@ def test_the_angle_to_gradient_flow_falls_with_the_square_of_the_scale():
 
 def test_a_scale_too_large_is_measured():
     X, y, _ = linear_data(40, 5, 0)
-    with pytest.warns(UserWarning, match=r"At scale 1 the norm of the network, sqrt\(sum_j \|w_j\|\^2\), reaches [\d.]+ and its output"):
+    with pytest.warns(
+        UserWarning,
+        match=r"At scale 1 the norm of the network, sqrt\(sum_j \|w_j\|\^2\), reaches [\d.]+ and its output",
+    ):
         fl.EarlyAlignment(X, y, width=10, rng=1).simulate([2.0], scale=1.0, rtol=1e-4, kink_step=1e-3)
 
 
@@ -157,7 +164,9 @@ def test_repeated_inputs_warn_and_are_followed():
     X, y, _ = linear_data(10, 3, 0)
     with pytest.warns(UserWarning, match="Argument `X` holds 10 inputs more than once"):
         doubled = fl.EarlyAlignment(np.vstack([X, X]), np.concatenate([y, y]), width=5, rng=0).solve([5.0])
-    np.testing.assert_allclose(doubled.direction, fl.EarlyAlignment(X, y, width=5, rng=0).solve([5.0]).direction, atol=1e-9)
+    np.testing.assert_allclose(
+        doubled.direction, fl.EarlyAlignment(X, y, width=5, rng=0).solve([5.0]).direction, atol=1e-9
+    )
 
 
 def test_one_dimension_does_not_move():
@@ -171,7 +180,11 @@ def test_the_problem_is_rebuilt_and_repeated():
 
     X, y, _ = linear_data(10, 3, 0)
     problem = fl.EarlyAlignment(X, y, width=3, balance=[0.5, 1, -1], rng=0)
-    for run in (problem.solve([1.0, 2.0]), problem.simulate([0.5], scale=1e-3), fl.EarlyAlignment.population([1.0, 2.0], width=2, rng=0).solve([1.0])):
+    for run in (
+        problem.solve([1.0, 2.0]),
+        problem.simulate([0.5], scale=1e-3),
+        fl.EarlyAlignment.population([1.0, 2.0], width=2, rng=0).solve([1.0]),
+    ):
         rebuilt = fl.load_problem(run)
         assert differing(run, repeat(run)) == []
         assert type(rebuilt) is fl.EarlyAlignment
@@ -191,8 +204,14 @@ GOOD = {"X": np.eye(3), "y": np.array([1.0, -1, 1]), "width": 4}
         ({"X": np.diag([1.0, 0, 1])}, "Argument `X` must not hold the zero vector, but does in row 1"),
         ({"balance": 1.5}, "Argument `balance` must lie in [-1, 1], but is 1.5."),
         ({"directions": np.eye(3)}, "Either argument `directions` or `width` must be given, and not both."),
-        ({"width": None, "directions": np.zeros((1, 3))}, "Argument `directions` must not hold the zero vector, but does at index [0]."),
-        ({"width": None, "directions": np.ones((1, 4))}, "Argument `directions` must have shape (any, 3), but has shape (1, 4)."),
+        (
+            {"width": None, "directions": np.zeros((1, 3))},
+            "Argument `directions` must not hold the zero vector, but does at index [0].",
+        ),
+        (
+            {"width": None, "directions": np.ones((1, 4))},
+            "Argument `directions` must have shape (any, 3), but has shape (1, 4).",
+        ),
         ({"scale": 0.1}, "EarlyAlignment has no argument `scale`: the flow is the limit of a vanishing scale"),
         ({"drift": np.ones(2)}, "Argument `drift` must have shape (3,), but has shape (2,)."),
     ],

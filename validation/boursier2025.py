@@ -60,10 +60,17 @@ def threshold(record: Record, full: bool) -> None:
     sizes = [10, 20, 40, 80, 160, 320, 640, 1280, 2560] if full else [10, 20, 40, 80, 160, 320, 640, 1280]
     options = {"width": 100, "horizon": 1000.0, "rtol": 1e-4} if full else {"width": 40, "horizon": 200.0, "rtol": 3e-4}
     axes_of = {"n": sizes, "d": [5, 10, 20]}
-    table = fl.study(end_of_training, axes_of, repeats=6 if full else 2, rng=0, parameters=options, workers=1, progress=False)
+    table = fl.study(
+        end_of_training, axes_of, repeats=6 if full else 2, rng=0, parameters=options, workers=1, progress=False
+    )
     mean = table.mean("repeat")
     rows = [
-        [d, n, *(float(mean[name].sel(n=n, d=d)) for name in table.data_vars), float(table["ratio"].sel(n=n, d=d).std())]
+        [
+            d,
+            n,
+            *(float(mean[name].sel(n=n, d=d)) for name in table.data_vars),
+            float(table["ratio"].sel(n=n, d=d).std()),
+        ]
         for d in axes_of["d"]
         for n in sizes
     ]
@@ -72,15 +79,41 @@ def threshold(record: Record, full: bool) -> None:
     for d in axes_of["d"]:
         ratio = mean["ratio"].sel(d=d).values
         above = int(np.argmax(np.append(ratio > 0.5, True)))
-        crossing[d] = np.exp(np.interp(0.5, ratio[above - 1 : above + 1], np.log(sizes[above - 1 : above + 1]))) if 0 < above < len(sizes) else np.inf
-    record.below(PAPER, "d = 5: training loss over that of least squares, n = 10 (far below it)", float(mean.ratio.sel(n=10, d=5)), 0.3)
-    record.above(PAPER, "d = 5, n = 640: the same (at least squares, although 100 units could fit more)" if full else "d = 5, n = 640: the same", float(mean.ratio.sel(n=640, d=5)), 0.9)
+        crossing[d] = (
+            np.exp(np.interp(0.5, ratio[above - 1 : above + 1], np.log(sizes[above - 1 : above + 1])))
+            if 0 < above < len(sizes)
+            else np.inf
+        )
+    record.below(
+        PAPER,
+        "d = 5: training loss over that of least squares, n = 10 (far below it)",
+        float(mean.ratio.sel(n=10, d=5)),
+        0.3,
+    )
+    record.above(
+        PAPER,
+        "d = 5, n = 640: the same (at least squares, although 100 units could fit more)"
+        if full
+        else "d = 5, n = 640: the same",
+        float(mean.ratio.sel(n=640, d=5)),
+        0.9,
+    )
     moved = " < ".join(f"{crossing[d]:.0f} (d = {d})" for d in axes_of["d"])
-    record.claim(PAPER, "the size at which the ratio crosses one half grows with d", expected="increasing, finite at d = 5", seen=moved,
-                 passed=np.isfinite(crossing[5]) and crossing[5] < crossing[10] < crossing[20])
+    record.claim(
+        PAPER,
+        "the size at which the ratio crosses one half grows with d",
+        expected="increasing, finite at d = 5",
+        seen=moved,
+        passed=np.isfinite(crossing[5]) and crossing[5] < crossing[10] < crossing[20],
+    )
     fall = float(mean.excess_test.sel(n=20, d=5) / mean.excess_test.sel(n=640, d=5))
     record.above(PAPER, "d = 5: excess test loss at n = 20 over that at n = 640", fall, 20.0)
-    record.below(f"{DERIVED}, eq. (S5)", "d = 5, n = 640: distance of the outputs from split least squares, relative to the labels", float(mean.distance_to_split.sel(n=640, d=5)), 0.1)
+    record.below(
+        f"{DERIVED}, eq. (S5)",
+        "d = 5, n = 640: distance of the outputs from split least squares, relative to the labels",
+        float(mean.distance_to_split.sel(n=640, d=5)),
+        0.1,
+    )
     record.table("crossing", ["d", "n_at_one_half"], [[d, float(n)] for d, n in crossing.items()])
     draw(record, table)
 
@@ -118,9 +151,21 @@ def extremal(record: Record, full: bool) -> None:
             rows.append([n, seed, worst, gap])
     mean = np.array([[np.mean([row[k] for row in rows if row[0] == n]) for k in (2, 3)] for n in sizes])
     slope = float(np.polyfit(np.log(sizes[1:]), np.log(mean[1:, 0]), 1)[0])
-    record.close(PAPER, "extremal directions approach those of the population: exponent of the largest angle in n", slope, -0.55, atol=0.18)
+    record.close(
+        PAPER,
+        "extremal directions approach those of the population: exponent of the largest angle in n",
+        slope,
+        -0.55,
+        atol=0.18,
+    )
     spread = mean[:, 1] * np.sqrt(np.array(sizes) / 5)
-    record.claim(f"{DERIVED}, eq. (S4)", "sup |D - beta/2| sqrt(n/d) stays flat", expected="within a factor 1.6", seen=f"{spread.min():.2f} to {spread.max():.2f}", passed=spread.max() < 1.6 * spread.min())
+    record.claim(
+        f"{DERIVED}, eq. (S4)",
+        "sup |D - beta/2| sqrt(n/d) stays flat",
+        expected="within a factor 1.6",
+        seen=f"{spread.min():.2f} to {spread.max():.2f}",
+        passed=spread.max() < 1.6 * spread.min(),
+    )
     record.table("extremal", ["n", "seed", "angle", "sup_gap"], rows)
 
 
@@ -135,9 +180,32 @@ def speed(record: Record, full: bool) -> None:
         flow = problem.solve([horizon / 2, horizon], rtol=rtol)
         seconds = time.perf_counter() - began
         stated = json.loads(flow.attrs["provenance"])
-        rows.append([n, d, horizon, seconds, stated["relative_risk_error"], stated["steps"], stated["forced_steps"], float(flow.risk[-1])])
-    record.table("speed", ["n", "d", "horizon", "seconds", "stated_relative_error", "steps", "forced_steps", "loss"], rows)
-    record.below(f"{DERIVED}, stepping", "n = 1,000, d = 20, width 100, to t = 50: seconds, error estimate included", rows[0][3], 10.0)
+        rows.append(
+            [
+                n,
+                d,
+                horizon,
+                seconds,
+                stated["relative_risk_error"],
+                stated["steps"],
+                stated["forced_steps"],
+                float(flow.risk[-1]),
+            ]
+        )
+    record.table(
+        "speed", ["n", "d", "horizon", "seconds", "stated_relative_error", "steps", "forced_steps", "loss"], rows
+    )
+    record.below(
+        f"{DERIVED}, stepping",
+        "n = 1,000, d = 20, width 100, to t = 50: seconds, error estimate included",
+        rows[0][3],
+        10.0,
+    )
     if full:
-        record.below(f"{DERIVED}, stepping", "n = 12,800, d = 5, width 100, to t = 300: seconds, error estimate included", rows[1][3], 60.0)
+        record.below(
+            f"{DERIVED}, stepping",
+            "n = 12,800, d = 5, width 100, to t = 300: seconds, error estimate included",
+            rows[1][3],
+            60.0,
+        )
         record.below(f"{DERIVED}, stepping", "the same, stated relative error of the training loss", rows[1][4], 1e-5)

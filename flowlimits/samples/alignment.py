@@ -12,6 +12,7 @@ import numpy as np
 from .. import checks, results, streams
 from ..problem import Problem
 from ..results import Variable
+from .kinks import check_sample, distinct_kinks, residual_at
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,11 +75,22 @@ class EarlyAlignment(Problem):
         "direction": Variable("directions of the units", "$u$", ("unit", "input")),
         "balance": Variable("second layer over norm", "$s$", ("unit",)),
         "log_norm": Variable("growth of the norm", r"$\log|w(t)|/|w(0)|$", ("unit",)),
-        "residual": Variable("distance to an extremal direction", r"$\min_\theta|D_\theta - \langle D_\theta,u\rangle u|$", ("unit",)),
+        "residual": Variable(
+            "distance to an extremal direction", r"$\min_\theta|D_\theta - \langle D_\theta,u\rangle u|$", ("unit",)
+        ),
     }
 
     def __init__(
-        self, X: Any, y: Any, directions: Any = None, *, width: int | None = None, balance: Any = None, drift: Any = None, rng: Any = None, **other: Any
+        self,
+        X: Any,
+        y: Any,
+        directions: Any = None,
+        *,
+        width: int | None = None,
+        balance: Any = None,
+        drift: Any = None,
+        rng: Any = None,
+        **other: Any,
     ) -> None:
         checks.unknown_arguments("EarlyAlignment", other, _NAMES, _ABSENT)
         X, y = check_sample(X, y, allow_none=drift is not None)
@@ -94,20 +106,28 @@ class EarlyAlignment(Problem):
         directions = checks.array("directions", directions, (None, d))
         lengths = np.linalg.norm(directions, axis=1)
         if (lengths == 0).any():
-            raise ValueError(f"Argument `directions` must not hold the zero vector, but does at index [{int(np.argmin(lengths))}].")
+            raise ValueError(
+                f"Argument `directions` must not hold the zero vector, but does at index [{int(np.argmin(lengths))}]."
+            )
         # Directions that are normalised already stay the same bits: a stored problem is rebuilt as it was.
         rounded = np.abs(lengths - 1) < 1e-15
         self._freeze("directions", directions / np.where(rounded, 1.0, lengths)[:, None])
         m = len(directions)
         if balance is None:
             balance = np.where(np.arange(m) % 2 == 0, 1.0, -1.0)
-        values = np.broadcast_to(checks.array("balance", balance), (m,)) if np.ndim(balance) == 0 else checks.array("balance", balance, (m,))
+        values = (
+            np.broadcast_to(checks.array("balance", balance), (m,))
+            if np.ndim(balance) == 0
+            else checks.array("balance", balance, (m,))
+        )
         if (np.abs(values) > 1).any():
             raise ValueError(f"Argument `balance` must lie in [-1, 1], but is {values[np.abs(values) > 1][0]:g}.")
         self._freeze("balance", values)
 
     @classmethod
-    def population(cls, drift: Any, directions: Any = None, *, width: int | None = None, balance: Any = None, rng: Any = None) -> EarlyAlignment:
+    def population(
+        cls, drift: Any, directions: Any = None, *, width: int | None = None, balance: Any = None, rng: Any = None
+    ) -> EarlyAlignment:
         r"""Return the flow in the population, for inputs of symmetric law and labels :math:`\beta\cdot x` plus noise.
 
         Parameters
@@ -117,9 +137,13 @@ class EarlyAlignment(Problem):
             :math:`\mathbb E[1(w\cdot x>0)xx^\top] = \Sigma/2` for every w.
         """
         drift = checks.array("drift", drift, ("d",))
-        return cls(np.zeros((0, drift.size)), np.zeros(0), directions, width=width, balance=balance, drift=drift, rng=rng)
+        return cls(
+            np.zeros((0, drift.size)), np.zeros(0), directions, width=width, balance=balance, drift=drift, rng=rng
+        )
 
-    def solve(self, times: Any, *, max_kinks: int = 1_000_000, keep_state: bool = False, progress: bool = False) -> xr.Dataset:
+    def solve(
+        self, times: Any, *, max_kinks: int = 1_000_000, keep_state: bool = False, progress: bool = False
+    ) -> xr.Dataset:
         """Return the directions, balances and norms, exact up to round-off.
 
         Parameters
@@ -145,7 +169,11 @@ class EarlyAlignment(Problem):
         checks.integer("max_kinks", max_kinks, minimum=1)
         m, d = self.directions.shape
         began = time.perf_counter()
-        direction, balance, log_norm = np.empty((m, wanted.size, d)), np.empty((m, wanted.size)), np.empty((m, wanted.size))
+        direction, balance, log_norm = (
+            np.empty((m, wanted.size, d)),
+            np.empty((m, wanted.size)),
+            np.empty((m, wanted.size)),
+        )
         kinks = np.zeros((m, 2))
         X, y, drift = distinct_kinks(np.array(self.X), np.array(self.y), np.array(self.drift))
         for j in range(m):
@@ -158,8 +186,12 @@ class EarlyAlignment(Problem):
         variables = {
             "direction": np.swapaxes(direction, 0, 1), "balance": balance.T, "log_norm": log_norm.T, "residual": residual,
         }  # fmt: skip
-        provenance = {"method": "exact, kink by kink", "kinks": int(kinks[:, 0].sum()), "sliding": int(kinks[:, 1].sum())}
-        provenance["wall_time"] = time.perf_counter() - began  # type: ignore[assignment]
+        provenance: dict[str, Any] = {
+            "method": "exact, kink by kink",
+            "kinks": int(kinks[:, 0].sum()),
+            "sliding": int(kinks[:, 1].sum()),
+        }
+        provenance["wall_time"] = time.perf_counter() - began
         call = {"verb": "solve", "max_kinks": max_kinks, "keep_state": keep_state}
         return results.build(self, kind="limit", times=wanted, variables=variables, call=call, provenance=provenance)
 
@@ -191,9 +223,13 @@ class EarlyAlignment(Problem):
         m = len(self.directions)
         W = scale / math.sqrt(m) * self.directions
         flow = SampleFlow(self.X, self.y, weights=(W, scale / math.sqrt(m) * self.balance))
-        shortest = 0.003 * default_kink_step(np.array(self.X), np.array(self.y), "squared") if kink_step is None else kink_step
+        shortest = (
+            0.003 * default_kink_step(np.array(self.X), np.array(self.y), "squared") if kink_step is None else kink_step
+        )
         shown = ["risk", "hidden", "second_layer", "output"]
-        run = flow.solve(times, rtol=rtol, kink_step=shortest, max_steps=max_steps, observables=shown, progress=progress)
+        run = flow.solve(
+            times, rtol=rtol, kink_step=shortest, max_steps=max_steps, observables=shown, progress=progress
+        )
         hidden = run["hidden"].values
         norms = np.linalg.norm(hidden, axis=2)
         largest = float(np.abs(run["output"].values).max())
@@ -216,67 +252,12 @@ class EarlyAlignment(Problem):
         }
         call = {"verb": "simulate", "scale": scale, "rtol": rtol, "kink_step": kink_step, "max_steps": max_steps}
         provenance = dict(results.provenance(run), call=call)
-        return results.build(self, kind="simulation", times=run.time.values, variables=variables, call=call, provenance=provenance, attrs={"scale": scale})
-
-
-def distinct_kinks(X: np.ndarray, y: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""Return inputs, labels and drift of the same flow without collinear inputs, whose kinks coincide.
-
-    With :math:`x_i = c_ie` the inputs of one line act as one input e with the label :math:`\sum_i|c_i|y_i`, up to a constant: an input with
-    :math:`c_i < 0` is on where e is off, and :math:`1(u\cdot e<0)\,c_iy_ie = (1 - 1(u\cdot e>0))\,c_iy_ie`.
-    """
-    if len(X) == 0:
-        return X, y, drift
-    lengths = np.linalg.norm(X, axis=1)
-    units = X / lengths[:, None]
-    first = np.argmax(np.abs(units) > 1e-9, axis=1)
-    side = np.sign(units[np.arange(len(X)), first])
-    # Adding zero turns -0 into +0, which are different rows otherwise.
-    lines, line_of = np.unique(np.round(units * side[:, None], 12) + 0.0, axis=0, return_inverse=True)
-    line_of = line_of.ravel()
-    if len(lines) == len(X):
-        return X, y, drift
-    kept = np.array([np.flatnonzero(line_of == line)[0] for line in range(len(lines))])
-    axes = units[kept] * side[kept][:, None]
-    labels = np.bincount(line_of, weights=lengths * y, minlength=len(lines))
-    opposite = np.where(side < 0, -lengths * y, 0.0)
-    return axes, labels * len(lines) / len(X), drift + opposite @ axes[line_of] / len(X)
-
-
-def residual_at(u: np.ndarray, X: np.ndarray, y: np.ndarray, drift: np.ndarray, width: float = 1e-9) -> float:
-    """Return the distance of a direction from being extremal, with the best gates in [0, 1] for inputs on its kinks.
-
-    Inputs with ``abs(u.x) <= width abs(x)`` count as on a kink.  Zero: s u is parallel to an element of Clarke's set.
-    """
-    fields = X @ u
-    on = np.abs(fields) <= width * np.linalg.norm(X, axis=1)
-    n = max(len(y), 1)
-    base = drift + ((fields > 0) & ~on) @ (y[:, None] * X) / n
-
-    def tangent(v: np.ndarray) -> np.ndarray:
-        return v - np.outer(v @ u, u).reshape(v.shape) if v.ndim == 2 else v - (v @ u) * u
-
-    if not on.any():
-        return float(np.linalg.norm(tangent(base)))
-    from scipy.optimize import lsq_linear
-
-    columns = tangent(y[on, None] * X[on] / n).T
-    best = lsq_linear(columns, -tangent(base), bounds=(0, 1))
-    return float(np.linalg.norm(columns @ best.x + tangent(base)))
-
-
-def check_sample(X: Any, y: Any, *, allow_none: bool = False, allow_zero: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs (n, d) and labels (n,) of equal length, without zero inputs unless a bias follows; repeated inputs only warn."""
-    X = checks.array("X", X, ("n", "d"), allow_empty=allow_none)
-    y = checks.array("y", y, ("n",), allow_empty=allow_none)
-    if len(X) != len(y):
-        raise ValueError(f"Arguments `X` and `y` must have the same number of rows, but have {len(X)} and {len(y)}.")
-    lengths = np.abs(X).max(axis=1, initial=0.0)
-    if not allow_zero and (lengths == 0).any():
-        raise ValueError(f"Argument `X` must not hold the zero vector, but does in row {int(np.argmin(lengths))}: it pulls on nothing.")
-    repeated = len(X) - len(np.unique(X, axis=0))
-    if repeated:
-        import warnings
-
-        warnings.warn(f"Argument `X` holds {repeated} inputs more than once: they act as one with the sum of their labels.", stacklevel=4)
-    return X, y
+        return results.build(
+            self,
+            kind="simulation",
+            times=run.time.values,
+            variables=variables,
+            call=call,
+            provenance=provenance,
+            attrs={"scale": scale},
+        )

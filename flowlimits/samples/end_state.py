@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -76,6 +78,9 @@ def distinct_directions(W: np.ndarray, a: np.ndarray, angle: float = 0.02, share
     for j in kept:
         u = W[j] / np.linalg.norm(W[j])
         signed = np.append(u, np.sign(a[j]))
-        if all(signed[-1] != other[-1] or 2 * np.arcsin(min(1.0, np.linalg.norm(u - other[:-1]) / 2)) > angle for other in found):
+        if all(
+            signed[-1] != other[-1] or 2 * math.asin(min(1.0, float(np.linalg.norm(u - other[:-1])) / 2)) > angle
+            for other in found
+        ):
             found.append(signed)
     return len(found)

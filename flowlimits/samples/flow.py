@@ -11,13 +11,16 @@ import numpy as np
 from .. import checks, streams
 from ..problem import Problem
 from ..results import Variable
-from .alignment import check_sample
 from .equations import ACTIVATIONS, LOSSES
+from .kinks import check_sample
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_ABSENT = {"learning_rate": "this is gradient flow; its time t is steps times step.", "batch": "the whole sample is used at each time."}
+_ABSENT = {
+    "learning_rate": "this is gradient flow; its time t is steps times step.",
+    "batch": "the whole sample is used at each time.",
+}
 _NAMES = ("width", "weights", "scale", "start", "activation", "bias", "loss", "X_test", "y_test", "rng")
 STARTS = ("balanced", "unbalanced", "dominated")
 
@@ -91,15 +94,25 @@ class SampleFlow(Problem):
         put(self, "bias", bool(bias))
         put(self, "loss", checks.choice("loss", loss, LOSSES))
         if self.loss != "squared" and not np.isin(y, (-1.0, 1.0)).all():
-            raise ValueError(f'Argument `y` must hold +1 and -1 for the {self.loss} loss, but holds {y[~np.isin(y, (-1.0, 1.0))][0]:g}.')
+            raise ValueError(
+                f"Argument `y` must hold +1 and -1 for the {self.loss} loss, but holds {y[~np.isin(y, (-1.0, 1.0))][0]:g}."
+            )
         self._freeze("y", y)
         d = X.shape[1] + self.bias
         if (width is None) == (weights is None):
             raise ValueError("Either argument `width` or `weights` must be given, and not both.")
         if weights is None:
-            weights = _draw(checks.integer("width", width, minimum=1), d, checks.number("scale", scale, positive=True), checks.choice("start", start, STARTS), rng)
+            weights = _draw(
+                checks.integer("width", width, minimum=1),
+                d,
+                checks.number("scale", scale, positive=True),
+                checks.choice("start", start, STARTS),
+                rng,
+            )
         if not isinstance(weights, tuple | list) or len(weights) != 2:
-            raise ValueError(f"Argument `weights` must be a pair (W, a) of hidden weights and second layer, but is {checks.show(weights)}.")
+            raise ValueError(
+                f"Argument `weights` must be a pair (W, a) of hidden weights and second layer, but is {checks.show(weights)}."
+            )
         W = checks.array("weights", weights[0], ("m", d))
         self._freeze("W", W)
         self._freeze("second_layer", checks.array("weights", weights[1], (len(W),)))
@@ -123,7 +136,13 @@ class SampleFlow(Problem):
         from . import equations
 
         values = np.empty(len(X))
-        equations.outputs(self.inputs(X), np.ascontiguousarray(np.transpose(W)), np.array(a), ACTIVATIONS.index(self.activation), values)
+        equations.outputs(
+            self.inputs(X),
+            np.ascontiguousarray(np.transpose(W)),
+            np.array(a),
+            ACTIVATIONS.index(self.activation),
+            values,
+        )
         return values
 
     def solve(

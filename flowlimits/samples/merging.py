@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .alignment import distinct_kinks
 from .equations_alignment import align
+from .kinks import distinct_kinks
 
 if TYPE_CHECKING:
     from .flow import SampleFlow
@@ -33,7 +33,9 @@ def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np
     start, balance = np.array(problem.W), np.array(problem.second_layer)
     lengths = np.linalg.norm(start, axis=1)
     if np.any(np.abs(balance) > lengths * (1 + 1e-12)):
-        raise ValueError('Method "merged" needs a start with |a_j| <= |w_j| for every unit; the "dominated" start has larger second layers.')
+        raise ValueError(
+            'Method "merged" needs a start with |a_j| <= |w_j| for every unit; the "dominated" start has larger second layers.'
+        )
     bound = SMALL * float(np.abs(y).max())
     single, labels, drift = distinct_kinks(X, y, np.zeros(X.shape[1]))
 
@@ -41,7 +43,19 @@ def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np
         W, a = np.empty_like(start), np.empty_like(balance)
         for j in range(len(balance)):
             direction, share, growth = np.empty((1, start.shape[1])), np.empty(1), np.empty(1)
-            status = align(start[j] / lengths[j], _clip(balance[j] / lengths[j]), drift, single, labels, np.array([t]), 1_000_000, direction, share, growth, np.zeros(2))
+            status = align(
+                start[j] / lengths[j],
+                _clip(balance[j] / lengths[j]),
+                drift,
+                single,
+                labels,
+                np.array([t]),
+                1_000_000,
+                direction,
+                share,
+                growth,
+                np.zeros(2),
+            )
             if status != 0:
                 raise RuntimeError(f"Unit {j} met more than a million kinks while aligning.")
             norm = lengths[j] * np.exp(min(growth[0], 600.0))

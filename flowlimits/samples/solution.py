@@ -43,7 +43,8 @@ def solve(
     listed = check_events(events, ["risk"] + (["test_risk"] if problem.X_test is not None else []))
     began = time.perf_counter()
     integrator = _Integrator(problem, method, rtol, atol, kink_step, max_steps, progress)
-    W, a, at, detail = problem.W, problem.second_layer, 0.0, {}
+    W, a, at = problem.W, problem.second_layer, 0.0
+    detail: dict[str, Any] = {}
     if method == "merged":
         W, a, at, detail = align_and_merge(problem, float(wanted[-1]))
     start, m = np.concatenate([W.T.ravel(), a]), len(a)
@@ -60,7 +61,9 @@ def solve(
             kept = wanted <= min(stops)
             wanted, states, later = wanted[kept], states[kept], later[later <= min(stops)]
     variables = observe(problem, states, m, shown)
-    provenance: dict[str, Any] = {"method": method if method == "merged" else integrator.method, **integrator.stated()} | detail | forced
+    provenance: dict[str, Any] = (
+        {"method": method if method == "merged" else integrator.method, **integrator.stated()} | detail | forced
+    )
     if report is not None:
         provenance |= {"steps": report.steps, "rejected": report.rejected, "evaluations": report.evaluations}
     if integrator.kinked and later.size:
@@ -88,18 +91,36 @@ def solve(
         # A result that stopped at an event does not show the times that led to it.
         call["times"] = asked.tolist()
     return results.build(
-        problem, kind="exact" if method != "merged" else "limit", times=wanted, variables=variables, call=call, provenance=provenance, attrs=attributes, extra=extra
+        problem,
+        kind="exact" if method != "merged" else "limit",
+        times=wanted,
+        variables=variables,
+        call=call,
+        provenance=provenance,
+        attrs=attributes,
+        extra=extra,
     )
 
 
 class _Integrator:
     """A method with its tolerances, and the same with looser ones."""
 
-    def __init__(self, problem: SampleFlow, method: str, rtol: Any, atol: Any, kink_step: Any, max_steps: int, progress: bool | None) -> None:
+    def __init__(
+        self,
+        problem: SampleFlow,
+        method: str,
+        rtol: Any,
+        atol: Any,
+        kink_step: Any,
+        max_steps: int,
+        progress: bool | None,
+    ) -> None:
         checks.choice("method", method, METHODS)
         self.kinked = problem.activation == "relu"
         if method == "merged" and not (self.kinked and problem.loss == "squared"):
-            raise ValueError(f'Method "merged" needs ReLU units and the squared loss, but they are "{problem.activation}" and "{problem.loss}".')
+            raise ValueError(
+                f'Method "merged" needs ReLU units and the squared loss, but they are "{problem.activation}" and "{problem.loss}".'
+            )
         if method == "kinks" and not self.kinked:
             raise ValueError(f'Method "kinks" is for ReLU units, but the activation is "{problem.activation}".')
         self.method = ("kinks" if self.kinked else "auto") if method in ("auto", "merged") else method
@@ -107,7 +128,9 @@ class _Integrator:
         if kink_step is not None and not stepping_kinks:
             raise ValueError(f'Argument `kink_step` belongs to the method "kinks", not to "{self.method}".')
         default = (1e-5, 0.0) if stepping_kinks else (1e-8, 1e-12)
-        self.rtol, self.atol = checks.tolerances(default[0] if rtol is None else rtol, default[1] if atol is None else atol)
+        self.rtol, self.atol = checks.tolerances(
+            default[0] if rtol is None else rtol, default[1] if atol is None else atol
+        )
         if stepping_kinks and kink_step is None:
             kink_step = stepping.default_kink_step(problem.inputs(), np.array(problem.y), problem.loss)
         self.kink_step = checks.number("kink_step", kink_step, positive=True) if stepping_kinks else None
@@ -121,7 +144,15 @@ class _Integrator:
     def looser(self) -> _Integrator:
         """Return the same method with looser tolerances."""
         longer = self.kink_step * LONGER if self.kink_step else None
-        return _Integrator(self.problem, self.method, min(self.rtol * LOOSER, 0.1), self.atol * LOOSER, longer, self.max_steps, self.progress)
+        return _Integrator(
+            self.problem,
+            self.method,
+            min(self.rtol * LOOSER, 0.1),
+            self.atol * LOOSER,
+            longer,
+            self.max_steps,
+            self.progress,
+        )
 
     def run(self, start: np.ndarray, at: float, times: np.ndarray) -> tuple[np.ndarray, Any, dict[str, Any]]:
         """Return the states at `times` from `start` at the time `at`, the report, and what is known of forced steps."""
@@ -129,14 +160,29 @@ class _Integrator:
             return np.zeros((0, start.size)), None, {}
         m = start.size // (self.problem.W.shape[1] + 1)
         params = parameters(self.problem, m)
-        options: dict[str, Any] = {"rtol": self.rtol, "atol": self.atol, "max_steps": self.max_steps, "progress": self.progress}
+        options: dict[str, Any] = {
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "max_steps": self.max_steps,
+            "progress": self.progress,
+        }
         if self.kink_step:
             return stepping.follow(start, times, params, at=at, shortest=self.kink_step, **options)
-        _, states, report = ode.integrate(FLOW, start, times, params, start=at, method=self.method, work_size=3 * m, **options)
+        _, states, report = ode.integrate(
+            FLOW, start, times, params, start=at, method=self.method, work_size=3 * m, **options
+        )
         return states, report, {}
 
 
-def _locate(problem: SampleFlow, listed: Any, wanted: np.ndarray, states: np.ndarray, start: np.ndarray, at: float, integrator: _Integrator) -> np.ndarray:
+def _locate(
+    problem: SampleFlow,
+    listed: Any,
+    wanted: np.ndarray,
+    states: np.ndarray,
+    start: np.ndarray,
+    at: float,
+    integrator: _Integrator,
+) -> np.ndarray:
     m = start.size // (problem.W.shape[1] + 1)
     names = [event.variable for event in listed]
     grid = wanted if wanted[0] <= at else np.append(at, wanted)
@@ -171,7 +217,9 @@ def observe(problem: SampleFlow, states: np.ndarray, m: int, names: list[str]) -
     full["risk"] = np.array([equations.mean_loss(row, np.array(problem.y), loss) for row in output])
     if "test_risk" in names:
         labels = np.array(problem.y_test)
-        full["test_risk"] = np.array([equations.mean_loss(problem.predict(w.T, b, problem.X_test), labels, loss) for w, b in zip(Wt, a)])
+        full["test_risk"] = np.array(
+            [equations.mean_loss(problem.predict(w.T, b, problem.X_test), labels, loss) for w, b in zip(Wt, a)]
+        )
     full["hidden"] = np.swapaxes(Wt, 1, 2)
     if "directions" in names:
         lengths = np.linalg.norm(full["hidden"], axis=2, keepdims=True)
@@ -211,8 +259,18 @@ def descend(problem: SampleFlow, times: Any, *, step: float, observables: Any) -
             y += step * dy
             done += 1
         if not np.isfinite(y).all():
-            raise FloatingPointError(f"Gradient descent left the finite range within {done} steps of {step:g}: lower `step`.")
+            raise FloatingPointError(
+                f"Gradient descent left the finite range within {done} steps of {step:g}: lower `step`."
+            )
         rows.append(y.copy())
     variables = observe(problem, np.array(rows), m, shown)
     call = {"verb": "simulate", "step": step, "observables": list(shown)}
-    return results.build(problem, kind="simulation", times=counts * step, variables=variables, call=call, provenance={"method": "gd", "steps": int(done)}, attrs=_end_state(problem, rows[-1], m))
+    return results.build(
+        problem,
+        kind="simulation",
+        times=counts * step,
+        variables=variables,
+        call=call,
+        provenance={"method": "gd", "steps": int(done)},
+        attrs=_end_state(problem, rows[-1], m),
+    )

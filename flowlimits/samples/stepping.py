@@ -61,7 +61,9 @@ def follow(
     try:
         while code == kernel.RUNNING:
             before = time.perf_counter()
-            code = kernel.walk(sample_flow.address, real, count, y, times, states, d, m, K, ynew, point, rates, params, work, budget)
+            code = kernel.walk(
+                sample_flow.address, real, count, y, times, states, d, m, K, ynew, point, rates, params, work, budget
+            )
             took = max(time.perf_counter() - before, 1e-9)
             budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
             if bar is not None:
