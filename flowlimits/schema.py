@@ -215,10 +215,62 @@ class MeanFieldQuadraticTable(ProblemTable):
     weight_decay: float = 0.0
 
 
+def _committee_activation(value: Any) -> Any:
+    """Return a name, a polynomial as text, or coefficients; what they mean is for the problem to say."""
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)):
+        return value
+    raise ValueError(f"must be text or a list of coefficients, but is {show(value)}")
+
+
+def _rate(value: Any) -> Any:
+    """Return a number, or the times and values of a schedule."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, dict) and set(value) == {"times", "values"}:
+        return value
+    raise ValueError(f"must be a number, or a table with the keys times and values, but is {show(value)}")
+
+
+class CommitteeTable(ProblemTable):
+    """Either the overlaps, or the widths and the dimension of random weights to take them from."""
+
+    Q: Array = None
+    R: Array = None
+    T: Array = None
+    student_width: int = 0
+    teacher_width: int = 0
+    dimension: int = 0
+    rng: int = 0
+    scale: float = 1.0
+    activation: Annotated[Any, AfterValidator(_committee_activation)] = "square"
+    teacher_activation: Annotated[Any, AfterValidator(_committee_activation)] = "square"
+    learning_rate: Annotated[Any, AfterValidator(_rate)] = 0.0
+    noise: float = 0.0
+    second_layer: Array = None
+    teacher_second_layer: Array = None
+    second_layer_rate: float = 0.0
+    weight_decay: float = 0.0
+    spherical: bool = False
+
+    def make(self, kind: Any, fields: dict[str, Any]) -> Any:
+        drawn = {"student_width", "teacher_width", "dimension", "rng", "scale"} & set(fields)
+        given = {"Q", "R", "T"} & set(fields)
+        if drawn and given:
+            raise ValueError(f"`{min(given)}` and `{min(drawn)}` exclude each other: give the overlaps or widths and a dimension.")
+        wanted = ("Q", "R", "T") if given else ("student_width", "teacher_width", "dimension")
+        missing = [name for name in wanted if name not in fields]
+        if missing:
+            raise ValueError(f"{', '.join(missing)}: missing key.")
+        if isinstance(fields.get("learning_rate"), dict):
+            fields["learning_rate"] = description_class("Schedule")(**fields["learning_rate"])
+        return kind(**fields) if given else kind.random(**fields)
+
+
 PROBLEMS: dict[str, type[ProblemTable]] = {
     "ExtensiveQuadratic": ExtensiveQuadraticTable,
     "QuadraticFlow": QuadraticFlowTable,
     "MeanFieldQuadratic": MeanFieldQuadraticTable,
+    "Committee": CommitteeTable,
 }
 
 

@@ -214,3 +214,35 @@ def test_events_are_found_between_the_requested_times():
     assert stopped["time"].values.tolist() == [0.0]
     with pytest.raises(ValueError, match="Argument `variable` must be one of"):
         problem.solve([1.0], events=fl.Event("margin", 0.1))
+
+
+TOML = """
+[problem]
+class = "Committee"
+Q = [[0.5, 0.0], [0.0, 0.5]]
+R = [[0.1], [0.1]]
+T = [[1.0]]
+activation = "x**3 - 3*x"
+learning_rate = { times = [0.0, 1.0], values = [0.02, 0.01] }
+"""
+
+
+def test_problems_come_from_toml_files(tmp_path):
+    from flowlimits.config import ConfigError, read_config
+
+    path = tmp_path / "problem.toml"
+    path.write_text(TOML)
+    problem = read_config(path).problem
+    assert problem == committee(activation=[0.0, -3.0, 0.0, 1.0], learning_rate=fl.Schedule([0.0, 1.0], [0.02, 0.01]))
+    for change, message in (
+        (("x**3 - 3*x", "__import__('os').abort()"), "whole powers \\*\\* are allowed"),
+        (("values = [0.02, 0.01] }", "values = [0.02, 0.0] }"), "must be positive, but holds 0"),
+        (('activation = "x**3 - 3*x"', "activation = 3"), "activation: must be text or a list of coefficients, but is 3"),
+        (("T = [[1.0]]", "dimension = 10"), "`Q` and `dimension` exclude each other"),
+        (("T = [[1.0]]", "Tt = [[1.0]]"), "Tt: unknown key"),
+    ):
+        path.write_text(TOML.replace(*change))
+        with pytest.raises(ConfigError, match=message):
+            read_config(path)
+    path.write_text('[problem]\nclass = "Committee"\nstudent_width = 2\nteacher_width = 1\ndimension = 50\nrng = 3\n')
+    assert read_config(path).problem == fl.Committee.random(2, 1, dimension=50, rng=3)

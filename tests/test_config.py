@@ -90,7 +90,7 @@ def test_all_faults_are_told_at_once(faults):
         ("problem = 3", ["[problem]: must be a section, but is 3."]),
         (MINIMAL + "[solv]", ["[solv]: unknown section; did you mean `solve`?"]),
         ("solve = 1\n" + MINIMAL, ["[solve]: must be a section, but is 1."]),
-        ("[problem]", ["class: missing key; it is one of ExtensiveQuadratic, QuadraticFlow, MeanFieldQuadratic."]),
+        ("[problem]", ["class: missing key; it is one of ExtensiveQuadratic, QuadraticFlow, MeanFieldQuadratic, Committee."]),
         (
             "[problem]\nclass = 'ExtensivQuadratic'",
             ["class: there is no problem class 'ExtensivQuadratic'; did you mean `ExtensiveQuadratic`?"],

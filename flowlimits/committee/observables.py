@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .committee import Committee
 
 
+#: Share of the largest value below which a curve counts as zero when plateaus are looked for.
+FLOOR = 1e-8
+
+
 def _overlap(problem: Committee, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
     b = problem.teacher_second_layer
     cross = np.einsum("...i,r,...ir->...", a, b, R**2)
@@ -145,12 +149,12 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
     """Return the height of the last plateau of a decreasing curve, and the time at which it is left.
 
     The curve is seen on logarithmic axes: its steepest descent is the escape, and the plateau is where it was
-    flattest before.
+    flattest before.  Below 1e-8 of its largest value it counts as zero.
 
     Parameters
     ----------
     variable : str
-        A positive variable in time, at least five times; points at time 0 are left out.
+        A variable in time that starts positive and does not become negative; at least five times, time 0 apart.
     drop : float
         The plateau is left when this share of the way from its height to the last value is done.
 
@@ -164,7 +168,7 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
     curve = result[variable].sel(time=result["time"] > 0).transpose(..., "time")
     if curve.sizes["time"] < 5:
         raise ValueError(f"A plateau needs at least five positive times, but the result has {curve.sizes['time']}.")
-    if not (curve.values > 0).all():
+    if not (curve.values >= 0).all() or not (curve.values[..., 0] > 0).all():
         raise ValueError(f"Variable `{variable}` must be positive to be seen on a logarithmic axis.")
     lead = curve.dims[:-1]
     rows = np.array([_plateau(curve["time"].values, row, drop) for row in curve.values.reshape(-1, curve.sizes["time"])])
@@ -178,7 +182,8 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
 
 def _plateau(times: np.ndarray, values: np.ndarray, drop: float) -> tuple[float, float, float]:
     axis = np.log(times)
-    fall = -np.gradient(np.log(values), axis)
+    # Below, round-off and tolerances draw plateaus of their own.
+    fall = -np.gradient(np.log(np.maximum(values, FLOOR * values.max())), axis)
     escape = int(fall.argmax())
     flat = int(fall[: escape + 1].argmin())
     height, last = values[flat], values[-1]
