@@ -189,6 +189,7 @@ def test_the_problem_is_rebuilt_and_repeated():
         assert differing(run, repeat(run)) == []
         assert type(rebuilt) is fl.EarlyAlignment
     assert fl.load_problem(problem.solve([1.0])) == problem
+    assert differing(problem.solve([1.0], threads=1), problem.solve([1.0], threads=3)) == []
     longer = fl.extend(problem.solve([1.0]), [2.0])
     np.testing.assert_array_equal(longer.direction, problem.solve([1.0, 2.0]).direction)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import checks, results, streams
+from .. import checks, parallel, results, streams
 from ..problem import Problem
 from ..results import Variable
 from .kinks import check_sample, distinct_kinks, residual_at
@@ -128,7 +128,7 @@ class EarlyAlignment(Problem):
     def population(
         cls, drift: Any, directions: Any = None, *, width: int | None = None, balance: Any = None, rng: Any = None
     ) -> EarlyAlignment:
-        r"""Return the flow in the population, for inputs of symmetric law and labels :math:`\beta\cdot x` plus noise.
+        r"""Return the flow in the population, for inputs of symmetric law and labels :math:`\beta\cdot x` plus noise, eq. (S4).
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class EarlyAlignment(Problem):
         )
 
     def solve(
-        self, times: Any, *, max_kinks: int = 1_000_000, keep_state: bool = False, progress: bool = False
+        self, times: Any, *, max_kinks: int = 1_000_000, threads: int | None = None, progress: bool | None = None
     ) -> xr.Dataset:
         """Return the directions, balances and norms, exact up to round-off.
 
@@ -152,6 +152,10 @@ class EarlyAlignment(Problem):
             On the clock t of the gradient flow.
         max_kinks : int
             Largest number of pieces per unit.
+        threads : int, optional
+            Units are independent; their number of threads changes no bit.
+        progress : bool or None
+            A bar over units; None shows it after two seconds.
 
         Returns
         -------
@@ -176,13 +180,18 @@ class EarlyAlignment(Problem):
         )
         kinks = np.zeros((m, 2))
         X, y, drift = distinct_kinks(np.array(self.X), np.array(self.y), np.array(self.drift))
-        for j in range(m):
+        start, balances = np.array(self.directions), np.array(self.balance)
+
+        def follow(j: int) -> list[float]:
             status = align(
-                np.array(self.directions[j]), self.balance[j], drift, X, y, wanted, max_kinks, direction[j], balance[j], log_norm[j], kinks[j]
+                start[j], balances[j], drift, X, y, wanted, max_kinks, direction[j], balance[j], log_norm[j], kinks[j]
             )  # fmt: skip
             if status != 0:
                 raise RuntimeError(f"Unit {j} met more than max_kinks = {max_kinks} kinks: raise `max_kinks`.")
-        residual = np.array([[residual_at(direction[j, t], X, y, drift) for j in range(m)] for t in range(wanted.size)])
+            return [residual_at(u, X, y, drift) for u in direction[j]]
+
+        found = parallel.run_threads(follow, m, threads=threads, progress=progress, description="units")
+        residual = np.array(found).T
         variables = {
             "direction": np.swapaxes(direction, 0, 1), "balance": balance.T, "log_norm": log_norm.T, "residual": residual,
         }  # fmt: skip
@@ -192,7 +201,7 @@ class EarlyAlignment(Problem):
             "sliding": int(kinks[:, 1].sum()),
         }
         provenance["wall_time"] = time.perf_counter() - began
-        call = {"verb": "solve", "max_kinks": max_kinks, "keep_state": keep_state}
+        call = {"verb": "solve", "max_kinks": max_kinks}
         return results.build(self, kind="limit", times=wanted, variables=variables, call=call, provenance=provenance)
 
     def simulate(

@@ -1,7 +1,7 @@
 r"""The stepping of a flow whose velocity jumps at kinks, with an error that is bounded, counted and never a reason to crawl.
 
 At each kink :math:`w_j\cdot x_i = 0` the velocity of a ReLU unit jumps by :math:`O(1/n)`, and units that slide along a kink cross it at
-every step.  A step of length h over a kink has an error of the order of h times the jump, at every order of the method: error control
+every step.  A step of length h over a kink has an error of the order of h times the jump, at every order of the method, eq. (S8): error control
 alone drives the step to (tolerance / jump) for as long as a unit slides.  Here a step of the length `shortest` is taken even where the
 tolerance asks for less.  A sliding unit then stays within `shortest` times its velocity of the kink (it is pushed back at the next
 step), so that the error is of first order in `shortest` and does not accumulate across the slide.

@@ -1,7 +1,7 @@
 r"""The semi-exact route: align every unit in closed form, then merge units that the flow cannot tell apart.
 
 Units of equal pattern on the sample share :math:`D = \frac1n\sum_i g_i 1(w\cdot x_i>0)x_i`, so that :math:`z_j = (a_j, w_j)` obey one linear equation
-and :math:`M = \sum_j z_jz_j^\top`, which fixes their part :math:`\sum_j a_jw_j` of the output, closes.  Each eigenvector of M with its
+and :math:`M = \sum_j z_jz_j^\top`, which fixes their part :math:`\sum_j a_jw_j` of the output, closes, eq. (S7).  Each eigenvector of M with its
 eigenvalue acts as one unit; while aligned, M has rank one, and the trace it leaves out is reported.
 """
 
