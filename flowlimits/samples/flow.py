@@ -181,11 +181,11 @@ class SampleFlow(Problem):
         xarray.Dataset
             With the attributes `end_state` ("interpolating", "OLS", "split OLS", "other"), `end_state_distances` and
             `distinct_directions` of the last time; "merged" adds `end_point_risk`, the loss at the end in closed form if the patterns
-            of the last time stay, and whether they can (`end_point_consistent`).  For ReLU the flow is solved a second time with four times `rtol` and twice
+            of the last time stay, and whether they can (`end_point_consistent`).  For ReLU the flow is solved a second time with 16 times `rtol` and four times
             `kink_step`: the largest difference of the loss stands in the provenance as `risk_error`, absolute, and
-            `relative_risk_error`.  Errors are of first order in `kink_step` and of order between 4/5 and 1 in `rtol`: they estimate the
-            error of the finer solution from above, unless the sample's end state hangs on a unit that passes close to the corner
-            of two kinks.  `forced_steps` and `forced_error` count the steps taken at `kink_step` against `rtol`, and add up their errors.
+            `relative_risk_error`.  Errors are of first order in `kink_step` and, where many small kinks are crossed per step, of order
+            1/2 in `rtol`: the difference is then three times the error of the finer solution.  It is an estimate: a unit that passes
+            close to the corner of two kinks may part two solutions.  `forced_steps` and `forced_error` count the steps taken at `kink_step` against `rtol`, and add up their errors.
 
         Raises
         ------

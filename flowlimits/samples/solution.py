@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FLOW = ode.right_hand_side(equations.sample_flow)
 METHODS = ("auto", "kinks", "merged", "tsit5", "dop853", "radau")
 #: The second solution, whose difference estimates the error, has this many times the tolerance and this many times the step at kinks.
-LOOSER, LONGER = 4.0, 2.0
+LOOSER, LONGER = 16.0, 4.0
 
 
 def parameters(problem: SampleFlow, width: int) -> np.ndarray:
