@@ -72,6 +72,22 @@ def boolean(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def progress(value: Any) -> bool | None:
+    """Return whether to show a bar: True, False, or None for when it takes long."""
+    if value is not None and not isinstance(value, bool | np.bool_):
+        raise TypeError(f"Argument `progress` must be True, False or None, but is {show(value)}.")
+    return None if value is None else bool(value)
+
+
+def items(name: str, value: Any, kind: type) -> tuple[Any, ...]:
+    """Return one object of a kind, or the elements of a sequence, as a tuple; the caller checks them."""
+    if isinstance(value, kind):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise TypeError(f"Argument `{name}` must be a sequence, but is {show(value)}.")
+    return tuple(value)
+
+
 def choice(name: str, value: Any, known: Sequence[str]) -> str:
     """Return `value` if it is one of the names `known`."""
     if not isinstance(value, str) or value not in known:

@@ -47,7 +47,7 @@ class Event(Description):
 
 def check_events(events: Any, variables: list[str]) -> tuple[Event, ...]:
     """Return `events` as a tuple of events on known variables."""
-    listed = (events,) if isinstance(events, Event) else tuple(events)
+    listed = checks.items("events", events, Event)
     for event in listed:
         if not isinstance(event, Event):
             raise TypeError(f"Argument `events` must hold fl.Event objects, but holds {checks.show(event)}.")

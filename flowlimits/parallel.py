@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import takewhile
 from typing import Any, TypeVar, cast
 
-from .checks import integer
+from . import checks
 
 Result = TypeVar("Result")
 MISSING: Any = object()
@@ -44,7 +44,7 @@ def available_threads() -> int:
 
 def check_threads(threads: Any) -> int:
     """Return the number of threads to use; None means all processors this process may use."""
-    return available_threads() if threads is None else integer("threads", threads, minimum=1)
+    return available_threads() if threads is None else checks.integer("threads", threads, minimum=1)
 
 
 class Progress:
@@ -118,7 +118,7 @@ def run_threads(
     from threadpoolctl import threadpool_limits
 
     workers = min(check_threads(threads), max(count, 1))
-    bar = Progress(count, description, progress)
+    bar = Progress(count, description, checks.progress(progress))
     finished: dict[int, Result] = {}
     try:
         # Several BLAS threads inside several of ours ran 4 to 14 times slower than one each.

@@ -91,6 +91,11 @@ def test_the_problem_survives_storage():
     ("arguments", "keywords", "sentence"),
     [
         (([0.5, -0.1], 0.1), {}, "Argument `teacher_eigenvalues` must not be negative, but is -0.1 at index [1]."),
+        (
+            ([0.0, 0.0], 0.1),
+            {},
+            "Argument `teacher_eigenvalues` must not be all zero: the overlap with a teacher that vanishes is not defined.",
+        ),
         (([0.5, 0.1], -0.1), {}, "Argument `start` must not be negative, but is -0.1."),
         (([0.5, 0.1], np.eye(3)), {}, "Argument `start` must be a number or have shape (2, 2), but has shape (3, 3)."),
         (([0.5, 0.1], [[1, 0], [0.1, 1]]), {}, "Argument `start` must be symmetric, but differs from its transpose by 0.1."),

@@ -147,3 +147,38 @@ def test_first_risk_is_that_of_the_definition():
     flow = drawn(7, 3, 4)
     for method in ("reduced", "matrix"):
         assert float(flow.solve([0.0], method=method)["risk"][0]) == pytest.approx(risk(flow.W, flow.W_star), rel=1e-12)
+
+
+def test_the_hessian_of_the_risk():
+    """d2L[H, H] = 2 <D + theta/2, H H^T> + |S|^2 + (tr S)^2 / 2, S = V H^T + H V^T, theta = tr D; risk = 2 L, V = W^T/sqrt(p d)."""
+    rng = np.random.default_rng(3)
+    W, W_star, direction = (rng.standard_normal((n, 6)) for n in (4, 2, 4))
+    V, H = W.T / np.sqrt(24), direction.T / np.sqrt(24)
+    Z, Z_star = matrices(W, W_star)
+    D, S = Z - Z_star, V @ H.T + H @ V.T
+    for centred, activation in ((False, "square"), (True, "centred")):
+        theta = 0.0 if centred else np.trace(D)
+        curvature = 2 * np.sum((D + theta / 2 * np.eye(6)) * (H @ H.T)) + np.sum(S**2) + (0 if centred else np.trace(S) ** 2 / 2)
+
+        def at(h, activation=activation):
+            return float(fl.QuadraticFlow(W + h * direction, W_star, activation).solve([0.0])["risk"][0])
+
+        h = 1e-3
+        assert (at(h) - 2 * at(0.0) + at(-h)) / h**2 == pytest.approx(2 * curvature, rel=1e-5)
+
+
+def test_saddle_points_repel_along_missing_directions_only():
+    """At Z_S the curvature along a teacher direction that is not learnt is negative, unless the strongest are."""
+    l = np.array([0.5, 0.3, 0.2])
+    W_star = np.hstack([np.diag(np.sqrt(15 * l)), np.zeros((3, 2))])
+    for learnt, missing in (((1,), 0), ((2,), 0), ((2,), 1), ((0,), 1), ((0,), 2), ((1,), 2)):
+        rest = sum(l) - l[learnt[0]]
+        W = np.zeros((1, 5))
+        W[0, learnt[0]] = np.sqrt(5 * (l[learnt[0]] + rest / 3))
+        risks = []
+        for h in (-1e-2, 0.0, 1e-2):
+            moved = W.copy()
+            moved[0, missing] += h
+            risks.append(float(fl.QuadraticFlow(moved, W_star).solve([0.0])["risk"][0]))
+        curvature = risks[0] - 2 * risks[1] + risks[2]
+        assert (curvature < 0) == (l[missing] > l[learnt[0]])

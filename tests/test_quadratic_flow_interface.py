@@ -33,6 +33,22 @@ def flow():
             {"activation": "sqare"},
             'Argument `activation` must be one of "square", "centred", but is \'sqare\'; did you mean `square`?',
         ),
+        (
+            (W, 0 * W_STAR),
+            {},
+            "Argument `W_star` must not be zero: the overlap with a teacher that vanishes is not defined.",
+        ),
+        (
+            (1e100 * W, W_STAR),
+            {},
+            "Argument `W` must have its largest entry between 1e-70 and 1e70, since the risk is of fourth order in it, but it is 1e+100.",
+        ),
+        (
+            (W, 1e-150 * W_STAR),
+            {},
+            "Argument `W_star` must have its largest entry between 1e-70 and 1e70, since the risk is of fourth order in it, "
+            "but it is 1e-150.",
+        ),
         ((W, W_STAR), {"weight_decay": -1}, "Argument `weight_decay` must not be negative, but is -1.0."),
     ],
 )
@@ -86,11 +102,6 @@ def test_bad_options(flow):
         flow.simulate([1.0], method="sgd", step=0.1)
     with pytest.raises(ValueError, match="Argument `dimension` must be at least 1, but is 0"):
         fl.QuadraticFlow.gaussian(0, 2, 2)
-
-
-def test_weights_too_large_for_floats_are_a_sentence():
-    with pytest.raises(fl.ode.IntegrationError, match="too large for floating-point numbers: rescale them"):
-        fl.QuadraticFlow(1e120 * W, W_STAR).solve([1.0])
 
 
 def test_the_result_says_what_it_is(flow):
@@ -175,3 +186,17 @@ def test_gradient_descent_that_diverges_says_so(flow):
     assert np.isnan(result["risk"].values[0, -1])
     with pytest.raises(ValueError, match="Argument `step` = 3 is longer than half"):
         flow.simulate([0.1, 0.2], step=3.0)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"observables": 3}, "Argument `observables` must be a sequence, but is 3."),
+        ({"events": 3}, "Argument `events` must be a sequence, but is 3."),
+        ({"progress": 3}, "Argument `progress` must be True, False or None, but is 3."),
+    ],
+)
+def test_keywords_of_the_wrong_kind(flow, keywords, sentence):
+    with pytest.raises(TypeError) as caught:
+        flow.solve([1.0], **keywords)
+    assert str(caught.value) == sentence

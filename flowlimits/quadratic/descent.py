@@ -42,7 +42,7 @@ def descend(flow: Flow, times: np.ndarray, step: float, request: Request) -> Out
                 V += (2 * step) * ((diagonal - theta) * V - 2 * change)
                 multiplier += 2 * step * theta
             taken = count
-            if not np.isfinite(V).all() or np.abs(V).max() > 1e100:
+            if not np.isfinite(V).all() or np.abs(V).max() > 1e70:
                 break
             observables[i] = observe_matrix(V, values, flow.square, multiplier)
             if eigenvalues is not None:

@@ -11,7 +11,7 @@ from .. import checks, streams
 from ..problem import Problem
 from ..results import Variable
 from .flow_solve import VARIABLES, Flow, Options, solve_problem
-from .flow_start import teacher_of
+from .flow_start import check_size, teacher_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,14 +52,16 @@ class QuadraticFlow(Problem):
     Raises
     ------
     ValueError
-        If a shape does not fit, a value is not finite, `activation` is unknown or `weight_decay` is negative.
+        If a shape does not fit, a value is not finite or its fourth power out of range, `W_star` is zero, `activation` is
+        unknown or `weight_decay` is negative.
     TypeError
         If an argument is of the wrong kind, or a feature is asked for that is not here.
 
     Notes
     -----
-    W = 0 is stationary; there, and for W_star = 0, the overlap is 0/0 and its variables are NaN.  Only the products
-    W^T W and W_star^T W_star matter: rotations of the units change nothing.
+    W = 0 is allowed, and stationary: the risk stays at its value, the multiplier falls by the trace of Z* per time 1/2, and
+    `overlap` and `misalignment`, which are 0/0, are NaN.  Only the products W^T W and W_star^T W_star matter: rotations of
+    the units change nothing.
     """
 
     clock: ClassVar[str] = "t, dW/dt = -p d grad risk"
@@ -84,8 +86,10 @@ class QuadraticFlow(Problem):
                 "Arguments `W` and `W_star` must have the same number of columns, the dimension, "
                 f"but have {W.shape[1]} and {W_star.shape[1]}."
             )
-        self._freeze("W", W)
-        self._freeze("W_star", W_star)
+        self._freeze("W", check_size("W", W))
+        if not W_star.any():
+            raise ValueError("Argument `W_star` must not be zero: the overlap with a teacher that vanishes is not defined.")
+        self._freeze("W_star", check_size("W_star", W_star))
         object.__setattr__(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
         object.__setattr__(self, "weight_decay", checks.number("weight_decay", weight_decay, nonnegative=True))
 
@@ -159,6 +163,8 @@ class QuadraticFlow(Problem):
             "reduced": one scalar per distinct teacher eigenvalue (Q8), with an implicit method at late times;
             "matrix": direct integration of the weights.  Both are exact; "auto" takes the one that should cost less.
             Where a symmetry holds the flow at a saddle point for ever, "reduced" stays and round-off frees "matrix".
+            To "reduced", overlaps of the start with a teacher direction below 1e-15 of the start's norm count as zero:
+            the direction is then never learnt.  "matrix" keeps them.
         observables : sequence of str, optional
             Variables to return, of risk (always), overlap, misalignment, trace, multiplier, and on request
             "eigenvalues": all d eigenvalues of Z, increasing.  By default all but the eigenvalues.

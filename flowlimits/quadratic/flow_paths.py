@@ -204,9 +204,11 @@ class MatrixPath:
         return path
 
     def _march(self, s, visit) -> Report:
+        # A small start keeps its digits while it grows.
+        sizes = [size for size in (math.sqrt(self.values.max(initial=0.0)), float(np.abs(self.V).max())) if size > 0]
         return integrate_matrix(
             self.V, self.values, self.split.teacher.trace, s - self.begin, square=self.square, decay=self.decay,
-            rtol=self.limits.rtol, atol=1e-2 * self.limits.atol * math.sqrt(self.values.max(initial=0.0) or 1.0),
+            rtol=self.limits.rtol, atol=1e-2 * self.limits.atol * min(sizes, default=1.0),
             max_steps=self.limits.max_steps, progress=self.limits.progress, visit=visit,
         )  # fmt: skip
 
@@ -250,8 +252,8 @@ def observe_matrix(V: np.ndarray, values: np.ndarray, square: bool, multiplier: 
     risk = float((Z**2).sum()) + (0.5 * theta**2 if square else 0.0)
     if a == 0 or c == 0:
         return [risk, math.nan, math.nan, trace, multiplier]
-    along = float(Z[diagonal] @ values) / a
-    Z[diagonal] -= along * values
+    # The part of Z orthogonal to Z*: for a small student from Z, near the teacher from Z - Z*.
+    Z[diagonal] = own - b / a * values if b < 0.5 * a else Z[diagonal] - float(Z[diagonal] @ values) / a * values
     geometric = math.sqrt(a * c)
     return [risk, b / geometric, a * float((Z**2).sum()) / (geometric * (geometric + b)), trace, multiplier]
 

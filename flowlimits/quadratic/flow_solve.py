@@ -111,7 +111,7 @@ class Options:
         return cls(
             rtol, atol, checks.choice("method", method, METHODS), check_observables(observables),
             check_events(events, list(OBSERVABLES)), checks.integer("max_steps", max_steps, minimum=1),
-            checks.boolean("keep_state", keep_state), progress,
+            checks.boolean("keep_state", keep_state), checks.progress(progress),
         )  # fmt: skip
 
     def call(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def check_observables(observables: Any) -> tuple[str, ...]:
     """Return the names of the variables to return; `risk` is always among them."""
     if observables is None:
         return OBSERVABLES
-    listed = (observables,) if isinstance(observables, str) else tuple(observables)
+    listed = checks.items("observables", observables, str)
     for name in listed:
         checks.choice("observables", name, (*OBSERVABLES, "eigenvalues"))
     return tuple(name for name in (*OBSERVABLES, "eigenvalues") if name in ("risk", *listed))

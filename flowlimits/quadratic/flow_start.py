@@ -82,6 +82,17 @@ class Scalars:
         return layout.work_size(m, rho, r, self.params[layout.DIAGONAL] == 1)
 
 
+def check_size(name: str, W: np.ndarray) -> np.ndarray:
+    """Return weights, whose fourth powers (the risk and the normalisation of the overlap) must be floating-point numbers."""
+    largest = float(np.abs(W).max())
+    if largest != 0 and not 1e-70 <= largest <= 1e70:
+        raise ValueError(
+            f"Argument `{name}` must have its largest entry between 1e-70 and 1e70, since the risk is of fourth order in it, "
+            f"but it is {largest:.3g}."
+        )
+    return W
+
+
 def teacher_of(V_star: np.ndarray) -> Teacher:
     """Return the eigenpairs of V* V*^T for V*, shape (d, k)."""
     d, k = V_star.shape

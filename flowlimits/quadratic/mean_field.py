@@ -16,7 +16,7 @@ from .flow import ABSENT, ACTIVATIONS
 from .flow_paths import Outcome, Request, Tolerances
 from .flow_reduced import OBSERVABLES
 from .flow_solve import VARIABLES, Flow, Options, check_observables, make_path, solve_problem
-from .flow_start import Teacher
+from .flow_start import Teacher, check_size
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +47,7 @@ class MeanFieldQuadratic(Problem):
     Raises
     ------
     ValueError
-        If an eigenvalue is negative, `start` is not a symmetric positive semidefinite matrix of that size, or a value is
+        If an eigenvalue is negative, or all are zero, `start` is not a symmetric positive semidefinite matrix of that size, or a value is
         not finite.
     TypeError
         If an argument is of the wrong kind or not here.
@@ -79,6 +79,8 @@ class MeanFieldQuadratic(Problem):
         if (values < 0).any():
             i = int(np.argmax(values < 0))
             raise ValueError(f"Argument `teacher_eigenvalues` must not be negative, but is {values[i]:g} at index [{i}].")
+        if not values.any():
+            raise ValueError("Argument `teacher_eigenvalues` must not be all zero: the overlap with a teacher that vanishes is not defined.")
         self._freeze("teacher_eigenvalues", values)
         if np.ndim(start) == 0:
             object.__setattr__(self, "start", checks.number("start", start, nonnegative=True))
@@ -245,7 +247,7 @@ class MeanFieldQuadratic(Problem):
                 f"Argument `weights` must have shape ({p}, {self.dimension}) or ({runs}, {p}, {self.dimension}), "
                 f"but has shape {checked.shape}."
             )
-        return checked
+        return check_size("weights", checked)
 
 
 def check_moment(start: Any, dimension: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from .flow_blocks import diagonal_scalars
 from .flow_paths import Outcome, ReducedPath, Request, Tolerances
 from .flow_reduced import OBSERVABLES
 from .flow_solve import Flow, check_observables, make_path
-from .flow_start import Teacher
+from .flow_start import Teacher, check_size
 from .spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def check_weights(weights: Any, problem: ExtensiveQuadratic, d: int, runs: int) 
         raise ValueError(
             f"Argument `weights` must have shape (p, {d}) or ({runs}, p, {d}), but has shape {checked.shape}."
         )
-    return checked
+    return check_size("weights", checked)
 
 
 def drawer(
