@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from . import checks, points, sentences, streams, verdicts
+from . import checks, points, results, sentences, streams, verdicts
 from .comparison import At, Comparison
 from .points import Points
 from .problem import Problem
@@ -126,9 +125,8 @@ def _compare_runs(theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points
 
 
 def _clock(theory: xr.Dataset) -> str:
-    """Return the symbol of the clock, such as tau in "tau = t/d"."""
-    symbol = re.split("[=(]", str(theory.attrs.get("clock", "")))[0].strip()
-    return symbol or "time"
+    """Return the symbol of the clock in plain text, such as tau in "tau = t/d"."""
+    return results.clock_symbol(str(theory.attrs.get("clock", ""))).lstrip("\\") or "time"
 
 
 def _tolerance(chosen: Points, datasets: Sequence[xr.Dataset], *curves: np.ndarray) -> np.ndarray:

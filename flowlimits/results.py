@@ -26,6 +26,8 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA = 1
+#: Greek letters that clocks are named by.
+GREEK = ("tau", "gamma", "theta", "sigma")
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,9 @@ def build(
 
 
 def clock_symbol(clock: str) -> str:
-    """Return the symbol of a clock, its first word: tau of "tau = t/d", t of "t, the time of the flow"."""
-    found = re.match(r"\w+", clock)
-    return found.group() if found else "time"
+    r"""Return the LaTeX symbol of a clock: \tau of "tau = t/d", t of "t, the time of the flow", none of a clock in words."""
+    head = re.split("[=,(]", clock)[0].strip()
+    return rf"\{head}" if head in GREEK else head if len(head) == 1 else ""
 
 
 def _jsonable(value: Any) -> Any:

@@ -11,6 +11,7 @@ import xarray as xr
 
 import flowlimits as fl
 from flowlimits.load import DESCRIPTIONS
+from flowlimits.results import clock_symbol
 from flowlimits.tables import with_error
 
 TIMES = np.geomspace(0.1, 2, 12)
@@ -216,3 +217,19 @@ def test_tables_that_cannot_be_written_are_refused(tmp_path):
         fl.to_table(3, tmp_path / "old.csv")
     assert (tmp_path / "old.csv").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]
+
+
+def test_tables_write_the_clock_as_mathematics(tmp_path):
+    limit = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25)).solve([0.1, 0.2])
+    assert r"$\tau$ & " in fl.to_table(limit, tmp_path / "table.tex").read_text()
+    flow = fl.QuadraticFlow.orthonormal(6, 3, 2, rng=0).solve([0.1, 0.2])
+    assert "\n$t$ & " in fl.to_table(flow, tmp_path / "flow.tex").read_text()
+    assert "; ".join(fl.compare(flow, flow).sentences).count("risk at t = 0.1;") == 1
+
+
+@pytest.mark.parametrize(
+    ("clock", "symbol"),
+    [("tau = t/d, dW/dt = -p d grad risk", r"\tau"), ("t, dW/dt = -p d grad risk", "t"), ("t (steps)", "t"), ("minus log loss", "")],
+)
+def test_symbols_of_clocks(clock, symbol):
+    assert clock_symbol(clock) == symbol
