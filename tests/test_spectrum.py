@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.quadratic.spectrum import marchenko_pastur_angle, marchenko_pastur_edges
+from flowlimits.quadratic import marchenko_pastur
 
 RATIOS = [0.2, 0.5, 0.99, 1.0, 1.3, 4.0]
 
@@ -27,12 +27,13 @@ def test_the_density_in_the_angle_integrates_to_the_rank(ratio):
     # Substituting theta = pi u^2 resolves the lower edge near ratio one.
     u, weights = np.polynomial.legendre.leggauss(400)
     u, weights = (u + 1) / 2, weights / 2
-    values, density = marchenko_pastur_angle(ratio, np.pi * u**2)
+    values, density = marchenko_pastur.in_angle(ratio, np.pi * u**2)
     mass = density * 2 * np.pi * u * weights
     assert mass.sum() == pytest.approx(min(ratio, 1), rel=1e-9)
     assert mass @ values == pytest.approx(1, rel=1e-9)
-    low, high = marchenko_pastur_edges(ratio)
-    assert low <= values.min() and values.max() <= high
+    low, high = marchenko_pastur.edges(ratio)
+    assert low <= values.min()
+    assert values.max() <= high
 
 
 def test_marchenko_pastur_is_the_law_of_gaussian_weights():
@@ -134,7 +135,8 @@ def test_a_spectrum_shows_what_it_is_and_survives_its_plain_form():
         (lambda: fl.Spectrum.marchenko_pastur(1, 5000), r'must be at most 1000, but is 5000\. With nodes="auto"'),
         (lambda: fl.Spectrum([0.0], [1.0]).normalised(), "cannot be normalised"),
         (lambda: fl.Spectrum.from_eigenvalues([1.0, -1.0]), "Argument `values` must not be negative"),
-        (lambda: fl.Spectrum.orthonormal(0.01).eigenvalues(20), "must be at least 50 to realise the ratio 0.01"),
+        (lambda: fl.Spectrum.orthonormal(0.01).eigenvalues(20), "must be at least 51 to realise the ratio 0.01"),
+        (lambda: fl.Spectrum.orthonormal(0.5).width(1), "must be at least 2 to realise the ratio 0.5, but is 1"),
         (lambda: fl.Spectrum([0, 9], [0.99, 0.01]).eigenvalues(20), "too small to realise"),
     ],
 )

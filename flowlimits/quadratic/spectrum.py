@@ -212,7 +212,7 @@ class Spectrum(Description):
         width = round(self.ratio * dimension)
         if width < 1:
             raise ValueError(
-                f"Argument `dimension` must be at least {math.ceil(0.5 / self.ratio)} to realise the ratio {self.ratio:g}, but is {dimension}."
+                f"Argument `dimension` must be at least {math.floor(0.5 / self.ratio) + 1} to realise the ratio {self.ratio:g}, but is {dimension}."
             )
         return width
 
