@@ -2,7 +2,6 @@ r"""Quadratic networks of extensive width: the limit :math:`d\to\infty` with :ma
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,11 @@ import numpy as np
 from .. import checks, results
 from ..events import Event, check_events, locate
 from ..problem import Problem
-from . import subordination
 from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .extensive_solve import Solution, Teacher
 
 STARTS = ("orthonormal", "gaussian")
 ACTIVATIONS = ("square", "centred")
@@ -124,7 +121,7 @@ class ExtensiveQuadratic(Problem):
             )
         if not isinstance(start, str | Spectrum):
             raise TypeError(f"Argument `start` must be a name or a Spectrum, but is {checks.show(start)}.")
-        fields = {
+        fields: dict[str, Any] = {
             "student_ratio": checks.number("student_ratio", student_ratio, positive=True),
             "teacher": teacher,
             "start": start if isinstance(start, Spectrum) else checks.choice("start", start, STARTS),
@@ -193,7 +190,7 @@ class ExtensiveQuadratic(Problem):
         UserWarning
             If the start has another trace than the teacher (square activation): the flow rescales it at once.
         """
-        from . import extensive_solve
+        from . import extensive_result, extensive_solve
 
         times = checks.times(times)
         rtol, atol = checks.tolerances(rtol, atol)
@@ -212,8 +209,8 @@ class ExtensiveQuadratic(Problem):
             happened, times = self._events(listed, times, rtol, steps)
         positive = 2 * times[times > 0]
         solution = extensive_solve.integrate(self, positive, rtol, steps, keep or energies is not None)
-        columns = self._columns(times, solution)
-        coords, extra = self._extra(times, solution, energies, keep, listed, happened)
+        columns = extensive_result.columns(self, times, solution)
+        coords, extra = extensive_result.extras(self, times, solution, energies, keep, listed, happened)
         call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "max_steps": steps}
         if observables is not None:
             call["observables"] = list(observables)
@@ -278,114 +275,27 @@ class ExtensiveQuadratic(Problem):
                 stacklevel=3,
             )
 
-    def _columns(self, times: np.ndarray, solution: Solution) -> dict[str, np.ndarray]:
-        """Return the variables at `times`; the rows of the solution stand for the positive ones."""
-        rows = solution.rows
-        if times.size > len(rows):
-            rows = np.vstack([self._first_row(solution), rows])
-        square = self.activation == "square"
-        multiplier = np.zeros(times.size)
-        if square:
-            multiplier = rows[:, subordination.PSI] + 0.5 * math.log(solution.start.mean) - self.weight_decay * times
-        return {
-            "risk": rows[:, subordination.RISK],
-            "overlap": rows[:, subordination.OVERLAP],
-            "misalignment": rows[:, subordination.MISALIGNMENT],
-            "trace": rows[:, subordination.TRACE],
-            "multiplier": multiplier,
-        }
-
-    def _first_row(self, solution: Solution) -> np.ndarray:
-        """Return the observables just after the start, where the student is isotropic on the teacher's eigenspaces."""
-        z, q = solution.teacher.z, solution.teacher.q
-        mean = 1.0 if self.activation == "square" else solution.start.mean
-        spread = solution.start.variance * mean**2
-        a = math.fsum(q * z * z)
-        across = math.fsum(q * (z - mean + (mean / a - 1) * z) ** 2) + spread
-        norm = math.sqrt(a * (mean**2 + spread))
-        row = np.full(subordination.COLUMNS, np.nan)
-        row[subordination.RISK] = math.fsum(q * (z - mean) ** 2) + spread
-        row[subordination.OVERLAP] = mean / norm
-        row[subordination.MISALIGNMENT] = a * across / (norm * (norm + mean))
-        row[subordination.TRACE] = mean
-        row[subordination.PSI] = 0.0
-        return row
-
-    def _with_panels(self, times: np.ndarray, solution: Solution) -> Solution:
-        """Return the solution, for a Marchenko-Pastur teacher of fixed nodes one with a continuous law instead."""
-        if self.teacher.kind != "marchenko_pastur" or self.teacher.refine:
-            return solution
-        from dataclasses import replace
-
-        from . import extensive_solve
-
-        continuous = ExtensiveQuadratic(
-            self.student_ratio, replace(self.teacher, refine=True), self.start, self.activation, self.weight_decay
-        )
-        details = solution.provenance
-        return extensive_solve.integrate(continuous, 2 * times, details["rtol"], 1_000_000, True)
-
     def _events(
         self, events: tuple[Event, ...], times: np.ndarray, rtol: float, steps: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the times of the events, and those requested times that no stopping event cuts off."""
-        from . import extensive_solve
+        from . import extensive_result, extensive_solve
 
         last = float(times[-1])
         if last == 0:
             return np.full(len(events), np.nan), times
         grid = np.unique(np.concatenate([[0.0], times, np.geomspace(1e-4 * min(last, 1.0), last, EVENT_GRID)]))
         solution = extensive_solve.integrate(self, 2 * grid[1:], rtol, steps, False)
-        columns = self._columns(grid, solution)
-        teacher: Teacher = solution.teacher
+        columns = extensive_result.columns(self, grid, solution)
 
         def evaluate(index: int, time: float) -> Mapping[str, float]:
             at = np.array([time])
-            again = extensive_solve.integrate(self, 2 * at[at > 0], rtol, steps, False, teacher)
-            return {name: float(values[0]) for name, values in self._columns(at, again).items()}
+            again = extensive_solve.integrate(self, 2 * at[at > 0], rtol, steps, False, solution.teacher)
+            return {name: float(values[0]) for name, values in extensive_result.columns(self, at, again).items()}
 
         happened = locate(events, grid, columns, evaluate)
         stops = [time for event, time in zip(events, happened) if event.stop and np.isfinite(time)]
         return happened, times[times <= min(stops)] if stops else times
-
-    def _extra(
-        self,
-        times: np.ndarray,
-        solution: Solution,
-        energies: np.ndarray | None,
-        keep: bool,
-        events: tuple[Event, ...],
-        happened: np.ndarray | None,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        coords: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        if happened is not None:
-            coords["event"] = [f"{event.variable}={event.value:g}" for event in events]
-            extra["event_time"] = (("event",), happened, {"long_name": "time of the event"})
-        if energies is None and not keep:
-            return coords, extra
-        missing = times.size - len(solution.rows)
-        if keep:
-            mean = 1.0 if self.activation == "square" else solution.start.mean
-            first = np.full((missing, solution.teacher.z.size), mean)
-            coords["node"] = ("node", solution.teacher.z, {"long_name": "teacher eigenvalue"})
-            extra["state"] = (
-                ("time", "node"),
-                np.vstack([first, solution.kept[:, 0]]),
-                {"long_name": "mean of d Z on the teacher's eigenspaces", "symbol": r"\zeta"},
-            )
-            extra["node_weight"] = (("node",), solution.teacher.q, {"long_name": "weight of the teacher eigenvalue"})
-        if energies is not None:
-            if missing:
-                raise ValueError("Argument `spectrum` needs positive times: at time 0 the spectrum is that of the start.")
-            from .extensive_density import spectra
-
-            density, positions, weights = spectra(self._with_panels(times, solution), 2 * times, energies)
-            coords["energy"] = ("energy", energies, {"long_name": "eigenvalue of d Z", "symbol": r"E"})
-            extra["density"] = (("time", "energy"), density, {"long_name": "spectral density of d Z", "symbol": r"\rho"})
-            extra["atom_position"] = (("time", "atom"), positions, {"long_name": "position of an atom of the spectrum"})
-            extra["atom_weight"] = (("time", "atom"), weights, {"long_name": "weight of an atom of the spectrum"})
-        return coords, extra
 
 
 def _check_start(start: Spectrum, student_ratio: float) -> None:

@@ -16,9 +16,9 @@ import warnings
 
 import numpy as np
 
+from . import marchenko_pastur
 from .extensive_resolvent import densities
 from .extensive_solve import Solution, Start, Teacher
-from .spectrum import marchenko_pastur_middle
 from .subordination import EXPONENT, LOG_X, RISK, start_side
 
 SMALLEST_ATOM = 1e-12
@@ -50,9 +50,10 @@ def spectra(
             continue
         atoms = intersections(solution.teacher, solution.start, gamma, row, v)
         if 1 - atoms[1].sum() > SMALLEST_ATOM:
-            image = solution.start.ell.size == 1 and solution.start.nu[0] > 1 - SMALLEST_ATOM
-            find = density_of_image if image else density
-            continuous[k] = find(solution.teacher, solution.start, gamma, row, v, energies)
+            if proportional(solution.start):
+                continuous[k] = density_of_image(solution.teacher, v, energies)
+            else:
+                continuous[k] = density(solution.teacher, solution.start, gamma, row, v, energies)
         found.append(atoms)
     count = max(positions.size for positions, _weights in found)
     positions = np.full((gammas.size, count), np.nan)
@@ -67,6 +68,9 @@ def intersections(
     teacher: Teacher, start: Start, gamma: float, row: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return positions and weights of the atoms."""
+    if proportional(start):
+        kept = (teacher.z == 0) | (teacher.panels is None)
+        return 1 / (4 * v[kept]), teacher.q[kept]
     positions, weights = [0.0], [max(1 - start.rank, 0.0)]
     offset = row[EXPONENT] - row[LOG_X]
     with np.errstate(over="ignore"):
@@ -117,9 +121,12 @@ def _unknown_of(start: Start, exponent: float, offset: float) -> float:
     return 0.5 * (low + high)
 
 
-def density_of_image(
-    teacher: Teacher, start: Start, gamma: float, row: np.ndarray, v: np.ndarray, energies: np.ndarray
-) -> np.ndarray:
+def proportional(start: Start) -> bool:
+    """Return whether the start is proportional to the identity; v_j then stands for 1/(4 zeta_j)."""
+    return not start.gaussian and start.ell.size == 0
+
+
+def density_of_image(teacher: Teacher, v: np.ndarray, energies: np.ndarray) -> np.ndarray:
     """Return the density of a refined teacher whose student starts from a multiple of the identity.
 
     The student then commutes with the teacher: its spectrum is the image of the teacher's under z -> zeta(z).
@@ -127,10 +134,8 @@ def density_of_image(
     panels = teacher.panels
     assert panels is not None
     atom = teacher.z.size - (panels.edges.size - 1) * panels.count
-    offset = row[EXPONENT] - row[LOG_X]
-    zeta = 1 / (np.exp(-(4 * (teacher.z - teacher.reference) * gamma + offset)) / start.ell[0] + 4 * v)
-    z, zeta = teacher.z[atom:], zeta[atom:]
-    middle, half = marchenko_pastur_middle(panels.ratio, panels.scale)
+    z, zeta = teacher.z[atom:], 1 / (4 * v[atom:])
+    middle, half = marchenko_pastur.middle_of(panels.ratio, panels.scale)
     legendre = np.polynomial.legendre
     fitted = legendre.legfit((z - middle) / half, zeta, min(40, z.size // 2))
     position = np.interp(energies, zeta, (z - middle) / half)

@@ -4,6 +4,8 @@ Without a lock :math:`\varphi = 0`, and with :math:`\lambda_j = 4 z_j - \text{we
 
 .. math:: v_j = \frac{1 - e^{-\lambda_j\gamma}}{\lambda_j}, \qquad
           \varepsilon_j = 4 z_j v_j - 1 = \frac{\text{weight\_decay} - 4 z_j e^{-\lambda_j\gamma}}{\lambda_j} .
+
+For a start :math:`c` times the identity :math:`e^{-\lambda_j\gamma}/(4c)` is added to :math:`v_j`, which makes it :math:`1/(4\zeta_j)`.
 """
 
 import math
@@ -19,17 +21,18 @@ STRIDE = 4.0
 
 
 @jit
-def explicit_state(gamma, z, reference, decay, v, eps, bounded, base):
+def explicit_state(gamma, z, reference, decay, held, v, eps, bounded, base):
     """Write the state of every node at time `gamma` > 0."""
     for j in range(z.size):
         rate = 4 * z[j] - decay
         if rate > 0:
-            v[j] = -math.expm1(-rate * gamma) / rate
+            fading = math.exp(-rate * gamma)
+            v[j] = -math.expm1(-rate * gamma) / rate + held * fading
             log_v = math.log(v[j])
-            eps[j] = (decay - 4 * z[j] * math.exp(-rate * gamma)) / rate
+            eps[j] = (decay - 4 * z[j] * (1 - held * rate) * fading) / rate
         else:
             # v_j grows exponentially; its logarithm does not overflow.
-            log_v = -rate * gamma + math.log(math.expm1(rate * gamma) / rate if rate < 0 else gamma)
+            log_v = -rate * gamma + math.log((math.expm1(rate * gamma) / rate if rate < 0 else gamma) + held)
             v[j] = math.exp(min(log_v, 700.0))
             eps[j] = 4 * z[j] * v[j] - 1
         bounded[j] = rate > 0 and 4 * z[j] * v[j] > 0.5
@@ -59,13 +62,14 @@ def evaluate(
     n = z.size
     v, eps, s, omega, base = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     bounded = np.zeros(n, np.bool_)
+    held = 0.25 * math.exp(-log_mean) if not gaussian and ell.size == 0 else 0.0
     evaluations = 0
     gamma = min(times[0], 0.01 / z.max())
     offset = log_mean + (4 * reference - decay) * gamma
     theta = offset if gaussian else math.log(4 * gamma) + log_mean - offset
     for k in range(times.size):
         while True:
-            explicit_state(gamma, z, reference, decay, v, eps, bounded, base)
+            explicit_state(gamma, z, reference, decay, held, v, eps, bounded, base)
             offset = log_mean + (4 * reference - decay) * gamma
             theta, _r = solve_theta(base, q, low, delta, gaussian, rank, ell, nu, offset, theta, 1e-15, s, omega)
             evaluations += 1

@@ -1,9 +1,9 @@
 r"""Nodes for a Marchenko-Pastur teacher, as many as a solution needs at its last time.
 
-In the angle of `spectrum.marchenko_pastur_angle` the square-root edges are smooth.  Three places remain: the lower edge, where the law has
-a pole nearby at ratios close to one and where :math:`e^{-4 z\gamma}` varies on the scale :math:`1/\gamma`; and, for a student of lower
+In the angle of `marchenko_pastur.in_angle` the square-root edges are smooth.  Three places remain: the lower edge, where the law has
+a pole nearby at ratios close to one and where :math:`e^{-4 z\gamma}` varies on the scale :math:`1/\gamma`; for a student of lower
 rank than the teacher, the critical quantile with the rank of the student above it, where :math:`\omega(z)` becomes a step of width
-:math:`1/\gamma`.  Panels of Gauss-Legendre nodes are halved until each is as short as its distance from these places.
+:math:`1/\gamma`; and the threshold of weight decay, which is a kink of that width.  Panels of Gauss-Legendre nodes are halved until each is as short as its distance from these places.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .spectrum import Spectrum, marchenko_pastur_angle, marchenko_pastur_edges
-
+from . import marchenko_pastur
+from .spectrum import Spectrum
 
 #: Lowest points of the deformed path, in units of the length of the panels that meet there.
 DEPTH = 0.5
@@ -33,7 +33,7 @@ class Panels:
     def nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return positive nodes and weights, shape (n,); the weights sum to the rank per dimension of the law."""
         theta, weights = panels(self.edges, self.count)
-        values, density = marchenko_pastur_angle(self.ratio, theta)
+        values, density = marchenko_pastur.in_angle(self.ratio, theta)
         mass = weights * density
         return values * self.scale, mass * (self.rank / mass.sum())
 
@@ -51,7 +51,7 @@ class Panels:
         roots, weights = np.polynomial.legendre.leggauss(self.count)
         along = np.diff(vertices)[:, None]
         theta = vertices[:-1, None] + along * (roots + 1) / 2
-        z, density = marchenko_pastur_angle(self.ratio, theta)
+        z, density = marchenko_pastur.in_angle(self.ratio, theta)
         local = 2 * (theta - self.edges[:-1, None]) / lengths[:, None] - 1
         to_polynomial = np.linalg.inv(np.polynomial.legendre.legvander(roots, self.count - 1))
         coefficients = values.reshape(lengths.size, self.count) @ to_polynomial.T
@@ -59,7 +59,9 @@ class Panels:
         return (z * self.scale).ravel(), (along * weights / 2 * density).ravel(), continued.ravel()
 
 
-def refined_panels(spectrum: Spectrum, student_rank: float, gamma: float, tolerance: float) -> Panels:
+def refined_panels(
+    spectrum: Spectrum, student_rank: float, threshold: float, gamma: float, tolerance: float, halvings: int = 0
+) -> Panels:
     """Return the panels on which a Marchenko-Pastur law is integrated.
 
     Parameters
@@ -68,31 +70,41 @@ def refined_panels(spectrum: Spectrum, student_rank: float, gamma: float, tolera
         Of kind "marchenko_pastur".
     student_rank : float
         Rank per dimension of the student.
+    threshold : float
+        Eigenvalue below which weight decay leaves nothing, or 0.
     gamma : float
         The last time, on the clock gamma.
     tolerance : float
         Relative accuracy of the integrals.
+    halvings : int, optional
+        How often to halve the panels beyond what the known places ask for.
     """
     ratio = float(spectrum.ratio or 1.0)
-    low, high = marchenko_pastur_edges(ratio)
+    low, high = marchenko_pastur.edges(ratio)
     half = (high - low) / 2
     pace = max(gamma * spectrum.scale, 1.0)
-    # The law itself varies on the scale `pole`; e^{-4 z gamma} needs less only while 4 low gamma is below a hundred.
+    # The law itself varies on the scale `pole`; e^{-4 z gamma} needs less only while 4 low gamma is below a hundred; weight decay moves it to the threshold.
     pole = math.sqrt(2 * low / half)
-    finest = max(min(pole or math.inf, math.sqrt(1 / (4 * pace * half))), pole / 8, 1e-8)
+    gap = math.sqrt(2 * max(low - threshold / spectrum.scale, 0.0) / half)
+    finest = max(min(pole or math.inf, max(math.sqrt(1 / (4 * pace * half)), min(pole, gap) / 8)), 1e-8)
+    places = []
     critical = critical_angle(ratio, student_rank)
-    width = math.inf
     if critical > 0:
-        width = math.pi / (4 * pace * half * max(math.sin(critical), 1e-3))
+        places.append(critical)
+    kink = (threshold / spectrum.scale - low) / (2 * half)
+    if 0 < kink < 1:
+        places.append(2 * math.asin(math.sqrt(kink)))
+    places.sort()
+    widths = [math.pi / (4 * pace * half * max(math.sin(place), 1e-3)) for place in places]
 
     edges = [0.0]
-    stack = [(critical, math.pi), (0.0, critical)] if critical > 0 else [(0.0, math.pi)]
+    stack = list(zip([0.0, *places], [*places, math.pi]))[::-1]
     while stack:
         a, b = stack.pop()
         allowed = min(math.pi / 4, max(a, finest))
-        if critical > 0:
-            allowed = min(allowed, max(2 * min(abs(a - critical), abs(b - critical)), width))
-        if b - a > 1.01 * allowed:
+        for place, width in zip(places, widths):
+            allowed = min(allowed, max(2 * min(abs(a - place), abs(b - place)), width))
+        if b - a > 1.01 * allowed / 2**halvings:
             stack += [(0.5 * (a + b), b), (a, 0.5 * (a + b))]
         else:
             edges.append(b)
@@ -112,12 +124,12 @@ def critical_angle(ratio: float, student_rank: float) -> float:
     if student_rank >= min(ratio, 1.0) * (1 - 1e-13):
         return 0.0
     theta, weights = panels(math.pi * np.linspace(0, 1, 41) ** 2, 16)
-    mass = weights * marchenko_pastur_angle(ratio, theta)[1]
+    mass = weights * marchenko_pastur.in_angle(ratio, theta)[1]
     above = np.append(np.cumsum(mass[::-1])[::-1], 0.0)
     guess = float(np.interp(student_rank, above[::-1], np.append(theta, math.pi)[::-1]))
     for _ in range(20):
         theta, weights = panels(guess + (math.pi - guess) * np.linspace(0, 1, 11), 16)
-        values = marchenko_pastur_angle(ratio, np.append(theta, guess))[1]
+        values = marchenko_pastur.in_angle(ratio, np.append(theta, guess))[1]
         step = (weights @ values[:-1] - student_rank) / values[-1]
         guess = min(max(guess + step, 0.5 * guess), 0.5 * (guess + math.pi))
         if abs(step) <= 4e-16 * math.pi:

@@ -1,6 +1,5 @@
 """The subordination equation at complex energies, compiled: roots followed from far above the real axis down to it."""
 
-import cmath
 import math
 
 import numpy as np
@@ -19,7 +18,7 @@ REACH = 0.25
 @jit
 def exponential(argument):
     """Return the exponential with its modulus kept between 1e-260 and 1e260."""
-    return cmath.exp(complex(max(min(argument.real, 600.0), -600.0), argument.imag))
+    return np.exp(complex(max(min(argument.real, 600.0), -600.0), argument.imag))
 
 
 @jit
@@ -37,7 +36,7 @@ def complex_start(gaussian, rank, ell, nu, unknown, offset):
         t += nu[k] * y * ell[k] * inverse
         rest += nu[k] * inverse
         slope += nu[k] * y * ell[k] * inverse * inverse
-    return cmath.log(t / rest) - unknown, slope / (t * rest) - 1, t, slope
+    return np.log(t / rest) - unknown, slope / (t * rest) - 1, t, slope
 
 
 @jit
@@ -102,6 +101,12 @@ def densities(energies, levels, q, v, gaussian, rank, ell, nu, offset, first, de
             else:
                 height = math.sqrt(height * above)
         w = complex(energies[k], height)
+        if height <= LOWEST * top:
+            # The last height would broaden the atom at zero visibly at the smallest energies.
+            trial, found = settle(levels, q, v, complex(energies[k]), gaussian, rank, ell, nu, offset, unknown)
+            if found and abs(trial - unknown) < 1e-3:
+                unknown = trial
+                w = complex(energies[k])
         exponent, _e, _t, _s = complex_start(gaussian, rank, ell, nu, unknown, offset)
         resolvent = 1 / w
         for j in range(q.size):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import extensive_explicit, extensive_steps, subordination
+from . import extensive_explicit, extensive_steps, marchenko_pastur, subordination
 from .extensive_nodes import Panels, critical_angle, refined_panels
-from .spectrum import Spectrum, marchenko_pastur_angle
+from .extensive_tables import radau_tables
+from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +26,8 @@ SHARPENING = 0.1
 SHARPEST = 1e-11
 #: Ratios closer than this count as equal: their difference is round-off.
 EQUAL = 1e-14
+#: The panels of a continuous teacher are halved at most so often.
+HALVINGS = 3
 
 
 @dataclass
@@ -44,7 +47,10 @@ class Teacher:
 
 @dataclass
 class Start:
-    """Law of the start scaled to mean one, its mean, its rank per dimension and its relative variance."""
+    """Law of the start scaled to mean one, its mean, its rank per dimension and its relative variance.
+
+    A start proportional to the identity has no nodes.
+    """
 
     gaussian: bool
     rank: float
@@ -74,19 +80,26 @@ def start_of(problem: ExtensiveQuadratic) -> Start:
     if isinstance(start, Spectrum):
         if start.kind == "marchenko_pastur" and start.refine:
             return Start(True, float(start.ratio or 1.0), nothing, nothing, start.scale, 1 / float(start.ratio or 1.0))
+        if start.nodes.size == 1:
+            return Start(False, 1.0, nothing, nothing, start.mean, 0.0)
         positive = start.nodes > 0
         ell, nu = start.nodes[positive] / start.mean, start.weights[positive]
-        return Start(False, start.rank, ell.copy(), nu.copy(), start.mean, max(math.fsum(nu * ell**2) - 1, 0.0))
-    rank = min(ratio, 1.0)
+        rank = 1.0 if start.zero_weight == 0 else start.rank
+        return Start(False, rank, ell.copy(), nu.copy(), start.mean, max(math.fsum(nu * ell**2) - 1, 0.0))
+    if ratio >= 1:
+        return Start(False, 1.0, nothing, nothing, 1.0, 0.0)
+    rank = ratio
     return Start(False, rank, np.array([1 / rank]), np.array([rank]), 1.0, 1 / rank - 1)
 
 
-def teacher_of(teacher: Spectrum, start: Start, gamma: float, tolerance: float) -> Teacher:
+def teacher_of(
+    teacher: Spectrum, start: Start, threshold: float, gamma: float, tolerance: float, halvings: int
+) -> Teacher:
     """Return the teacher's nodes, refined where the spectrum allows it, for solutions up to `gamma`."""
     student_rank = min(start.rank, 1.0)
     panels = None
     if teacher.refine:
-        panels = refined_panels(teacher, student_rank, gamma, tolerance)
+        panels = refined_panels(teacher, student_rank, threshold, gamma, tolerance, halvings)
         z, q = panels.nodes()
         if teacher.zero_weight > 0:
             z, q = np.append(0.0, z), np.append(teacher.zero_weight, q)
@@ -102,7 +115,7 @@ def teacher_of(teacher: Spectrum, start: Start, gamma: float, tolerance: float) 
     if student_rank < high_weight - EQUAL:
         angle = critical_angle(float(teacher.ratio or 1.0), student_rank) if teacher.refine else 0.0
         if angle > 0:
-            reference = float(marchenko_pastur_angle(float(teacher.ratio or 1.0), np.array([angle]))[0][0]) * teacher.scale
+            reference = float(marchenko_pastur.in_angle(float(teacher.ratio or 1.0), np.array([angle]))[0][0]) * teacher.scale
         else:
             above = np.cumsum(q[::-1])[::-1]
             reference = float(z[np.flatnonzero(above >= student_rank * (1 - 1e-12))[-1]])
@@ -120,14 +133,19 @@ def integrate(
     """Solve at positive times `gammas` (on the clock gamma = 2 tau); a continuous teacher is refined to `rtol`.
 
     The quadrature error is measured by a second solution with three nodes fewer on each panel, unless the nodes are
-    given by `teacher`.
+    given by `teacher`; panels are halved until it is below the tolerance.
     """
     began = time.perf_counter()
     asked = max(1e-2 * rtol, 1e-13)
-    solution = _integrate(problem, gammas, rtol, max_steps, keep, asked, teacher)
+    options = (gammas, rtol, max_steps)
+    solution = _integrate(problem, *options, keep, asked, 0, teacher)
     if problem.teacher.refine and gammas.size and teacher is None and solution.provenance.get("status", 0) == 0:
-        coarse = _integrate(problem, gammas, rtol, max_steps, False, 1e3 * asked, None)
-        error = _difference(coarse.rows, solution.rows)
+        error = _difference(_integrate(problem, *options, False, 1e3 * asked, 0, None).rows, solution.rows)
+        for halvings in range(1, HALVINGS + 1):
+            if error <= rtol:
+                break
+            finer = _integrate(problem, *options, keep, asked, halvings, None)
+            error, solution = _difference(solution.rows, finer.rows), finer
         solution.provenance["quadrature_error"] = error
         if error > 10 * rtol:
             warnings.warn(
@@ -152,14 +170,17 @@ def _integrate(
     max_steps: int,
     keep: bool,
     accuracy: float,
+    halvings: int,
     teacher: Teacher | None,
 ) -> Solution:
     start = start_of(problem)
     if teacher is None:
-        teacher = teacher_of(problem.teacher, start, float(gammas[-1]) if gammas.size else 1.0, accuracy)
+        threshold = problem.weight_decay / 4 if problem.activation == "centred" else 0.0
+        last = float(gammas[-1]) if gammas.size else 1.0
+        teacher = teacher_of(problem.teacher, start, threshold, last, accuracy, halvings)
     rows = np.full((gammas.size, subordination.COLUMNS), np.nan)
     kept = np.full((gammas.size, 2, teacher.z.size if keep else 0), np.nan)
-    common = (teacher.z, teacher.q, teacher.low, teacher.delta, teacher.reference)
+    common: tuple[Any, ...] = (teacher.z, teacher.q, teacher.low, teacher.delta, teacher.reference)
     common += (start.gaussian, start.rank, start.ell, start.nu)
     provenance: dict[str, Any] = {"rtol": rtol, "nodes": teacher.z.size}
     solution = Solution(rows, kept, teacher, start, provenance)
@@ -175,7 +196,7 @@ def _integrate(
     rate = -2 * start.variance
     size = 2 * math.fsum(teacher.q * np.abs(teacher.z - 1)) + 2 * start.variance
     status, steps, rejected, evaluations = extensive_steps.advance(
-        gammas, *common, *extensive_steps.radau_tables(), tolerance, max_steps, rate, size, rows, kept
+        gammas, *common, *radau_tables(), tolerance, max_steps, rate, size, rows, kept
     )
     provenance.update(method="collocation", steps=steps, rejected=rejected, evaluations=evaluations)
     provenance["status"] = status
@@ -212,5 +233,5 @@ def failure(status: int, dataset: xr.Dataset, solution: Solution) -> Exception:
         message=message,
     )
     error = IntegrationError(message, times, solution.rows[: times.size], report)
-    error.partial = dataset.isel(time=finished)
+    error.partial = dataset.isel(time=finished)  # type: ignore[attr-defined]
     return error

@@ -1,6 +1,5 @@
 """The steps of the locked flow: Newton's method, error control, output inside the steps."""
 
-import functools
 import math
 
 import numpy as np
@@ -8,84 +7,45 @@ from numba import types
 
 from .._jit import A1, A2, FLOAT, jit
 from .extensive_collocation import follow, lock, prepare, unpack
+from .extensive_tables import extrapolate, interpolation, solve_small
 from .subordination import EXPONENT, OVERLAP, PSI, RISK, SIZE, TRACE, VELOCITY, observe, solve_theta
 
-#: Radau points of a step.
-STAGES = 10
 #: Newton's method gives up after so many iterations, and the step is shortened.
 ITERATIONS = 12
-#: In units of the risk: below it the flow has arrived, and what is exponentially small is returned as zero.
-FLOOR = 1e-60
+#: Below this risk (times d) the flow has arrived, and what is exponentially small is returned as zero: with a teacher
+#: of full rank the terms of the lock cancel more and more.
+FLOOR = 1e-30
+#: Growth of an error of the lock into one of the velocity at the ends of a step, in units of the step.
+AMPLIFIED = 1000.0
+#: Smallest relative residual of the lock that sums of positive terms allow.
+ROUND_OFF = 4e-16
+#: Largest error of the multiplier over a step while it runs away.
+RUNAWAY = 1e-5
 DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = range(3)
 
 
-@functools.cache
-def radau_tables(stages=STAGES):
-    """Return the Radau points in (0, 1], the integration matrix, its inverse, and interpolation weights.
+@jit
+def unit(size, pace, tolerance):
+    """Return the size relative to which an error of the velocity counts.
 
-    Returns
-    -------
-    points : ndarray, shape (m,)
-    integration, differentiation : ndarray, shape (m, m)
-        Integrals from 0 to the points of the polynomial through values at the points, and the inverse.
-    left : ndarray, shape (m,)
-        Extrapolation of that polynomial to 0.
-    barycentric : ndarray, shape (m + 1,)
-        Weights of the interpolation through 0 and the points.
+    While the multiplier runs away (size times pace large) an error of the multiplier over the step matters more
+    than its size: squared it enters the values inside the step.
     """
-    legendre = np.polynomial.legendre
-    roots = np.sort(legendre.legroots(np.append(np.zeros(stages - 1), [-1.0, 1.0])).real)
-    roots[-1] = 1.0
-    values = legendre.legvander(roots, stages - 1)
-    integrals = np.stack([legendre.legval(roots, legendre.legint(row, lbnd=-1)) for row in np.eye(stages)], axis=1) / 2
-    integration = integrals @ np.linalg.inv(values)
-    left = (legendre.legvander(np.array([-1.0]), stages - 1) @ np.linalg.inv(values))[0]
-    points = np.append(0.0, (roots + 1) / 2)
-    differences = points[:, None] - points[None, :] + np.eye(stages + 1)
-    return points[1:].copy(), integration, np.linalg.inv(integration), left, 1 / differences.prod(axis=1)
+    return min(size, max(1 / pace, min(1e-2 * size, RUNAWAY / (tolerance * pace))))
 
 
 @jit
-def solve_small(matrix, right):
-    """Solve a small linear system in place (partial pivoting); False if it is singular."""
-    m = right.size
-    for p in range(m):
-        best = p
-        for i in range(p + 1, m):
-            if abs(matrix[i, p]) > abs(matrix[best, p]):
-                best = i
-        if not abs(matrix[best, p]) > 0:
-            return False
-        if best != p:
-            for k in range(p, m):
-                matrix[p, k], matrix[best, k] = matrix[best, k], matrix[p, k]
-            right[p], right[best] = right[best], right[p]
-        for i in range(p + 1, m):
-            factor = matrix[i, p] / matrix[p, p]
-            for k in range(p + 1, m):
-                matrix[i, k] -= factor * matrix[p, k]
-            right[i] -= factor * right[p]
-    for p in range(m - 1, -1, -1):
-        for k in range(p + 1, m):
-            right[p] -= matrix[p, k] * right[k]
-        right[p] /= matrix[p, p]
-    return True
-
-
-@jit
-def extrapolate(at, values, u):
-    """Return the quadratic through three points at `u`."""
-    (a, b, c), (x, y, w) = (at[0], at[1], at[2]), (values[0], values[1], values[2])
-    return (
-        x * (u - b) * (u - c) / ((a - b) * (a - c))
-        + y * (u - a) * (u - c) / ((b - a) * (b - c))
-        + w * (u - a) * (u - b) / ((c - a) * (c - b))
-    )
+def excess(error, size, pace, noise, tolerance):
+    """Return an error of the velocity beyond its noise, in its unit."""
+    return max(abs(error) - 2e-13 * size - noise / pace, 0.0) / unit(size, pace, tolerance)
 
 
 @jit
 def newton(nodes, start, e, psi, h, gammas, speed, rate, scale, tables, tolerance, arrays, theta, sizes, work):
-    """Solve the collocation equations of one step; return the number of evaluations, negative without success."""
+    """Solve the collocation equations of one step.
+
+    Returns the number of evaluations, negative without success, and the relative residual of the lock.
+    """
     A, row_sums = tables
     inverses, Q, drift, G, stages, jacobian, residuals, column = arrays
     m = Q.size
@@ -94,7 +54,7 @@ def newton(nodes, start, e, psi, h, gammas, speed, rate, scale, tables, toleranc
     last = False
     for iteration in range(ITERATIONS):
         if not follow(nodes, e, h, rate, speed, Q, A, row_sums, inverses, drift, G, stages):
-            return -iteration - 1
+            return -iteration - 1, np.inf
         worst = 0.0
         for i in range(m):
             for j in range(e.size):
@@ -106,29 +66,20 @@ def newton(nodes, start, e, psi, h, gammas, speed, rate, scale, tables, toleranc
             )
             worst = max(worst, abs(residuals[i]) / sizes[i])
         if not worst < np.inf:
-            return -iteration - 1
+            return -iteration - 1, np.inf
         if last and worst <= accept:
-            return iteration + 1
+            return iteration + 1, max(worst, ROUND_OFF)
         if not solve_small(jacobian, residuals):
-            return -iteration - 1
+            return -iteration - 1, np.inf
         moved = 0.0
         for k in range(m):
             size = max(scale, abs(rate + Q[k] / speed[k]))
-            unit = min(size, max(1 / (h * speed[k]), 1e-4 * size))
-            moved = max(moved, abs(residuals[k]) / (speed[k] * unit))
+            moved = max(moved, abs(residuals[k]) / (speed[k] * unit(size, h * speed[k], tolerance)))
             Q[k] -= residuals[k]
         if not moved < np.inf:
-            return -iteration - 1
-        last = moved < math.sqrt(1e-3 * tolerance) or worst <= 1e-15
-    return -ITERATIONS
-
-
-@jit
-def unit(size, locked, pace, tolerance):
-    """Return the size relative to which an error of the velocity counts, at least what round-off leaves of it."""
-    return max(
-        min(size, max(1 / pace, 1e-4 * size)), 4e-14 * size / tolerance, 2e-14 * locked / pace / tolerance
-    )
+            return -iteration - 1, np.inf
+        last = moved < math.sqrt(1e-3 * tolerance) or worst <= 1e-14
+    return -ITERATIONS, np.inf
 
 
 @jit
@@ -146,23 +97,6 @@ def report(nodes, start, e, gamma, psi, theta, row, zeta, work):
         zeta[0, j] = s[j] / (4 * v[j])
         zeta[1, j] = v[j]
     return theta
-
-
-@jit
-def interpolation(at, points, barycentric, weights):
-    """Write the weights of the values at 0 and at the points in the polynomial through them at `at`."""
-    m = points.size
-    total = 0.0
-    for k in range(m + 1):
-        distance = at - (points[k - 1] if k > 0 else 0.0)
-        if distance == 0.0:
-            for l in range(m + 1):
-                weights[l] = 1.0 if l == k else 0.0
-            return
-        weights[k] = barycentric[k] / distance
-        total += weights[k]
-    for k in range(m + 1):
-        weights[k] /= total
 
 
 FLAGS = types.boolean[::1]
@@ -198,7 +132,8 @@ def advance(
         Status, accepted steps, rejected steps, evaluations of the lock on all points.
     """
     n, m = z.size, points.size
-    e = np.zeros(n)
+    # A start proportional to the identity: v_j stands for 1/(4 zeta_j), see `subordination`.
+    e = np.full(n, 0.25 if not gaussian and ell.size == 0 else 0.0)
     bounded = np.zeros(n, np.bool_)
     nodes = (z, q, low, bounded, delta, reference)
     start = (gaussian, rank, ell, nu)
@@ -214,13 +149,20 @@ def advance(
     row, nothing, weights = np.empty(rows.shape[1]), np.empty((2, 0)), np.empty(m + 1)
     before_u, before_rate, before_theta = np.empty(3), np.empty(3), np.empty(3)
 
+    for j in range(n):
+        if 4 * z[j] * e[j] > 0.5:
+            e[j] = 4 * z[j] * e[j] - 1
+            bounded[j] = True
     gamma = psi = 0.0
     gamma_0 = 1 / z.max()
     h = 0.15
     velocity = rate
+    risk = size
+    last_error = np.inf
+    amplified = AMPLIFIED
     done = steps = rejected = evaluations = 0
     while done < times.size:
-        if size < FLOOR:
+        if risk < FLOOR:
             for k in range(done, times.size):
                 rows[k] = 0.0
                 rows[k, OVERLAP] = rows[k, TRACE] = 1.0
@@ -246,9 +188,9 @@ def advance(
             else:
                 Q[i] = speed[i] * (extrapolate(before_u, before_rate, u + h * points[i]) - rate)
                 theta[i] = extrapolate(before_u, before_theta, u + h * points[i])
-        found = -1
+        found, noise = -1, 0.0
         if prepare(z, rate, h, speed, B, inverses, jacobian):
-            found = newton(
+            found, noise = newton(
                 nodes, start, e, psi, h, gammas, speed, rate, size, (A, row_sums), tolerance, arrays, theta, sizes, work
             )
         evaluations += abs(found)
@@ -265,13 +207,19 @@ def advance(
         for k in range(m):
             at_left += left[k] * Q[k] / (gamma + gamma_0)
         new_rate = rate + Q[m - 1] / speed[m - 1]
+        # Where everything is learnt the velocity is far smaller than the terms of the lock: their round-off is its noise.
+        noise *= amplified * max(sizes[0], sizes[m - 1])
         error = max(
-            abs(at_left - velocity) / unit(size, sizes[0], h * (gamma + gamma_0), tolerance),
-            abs(new_rate - row[VELOCITY]) / unit(row[SIZE], sizes[m - 1], h * speed[m - 1], tolerance),
+            excess(at_left - velocity, size, h * (gamma + gamma_0), noise, tolerance),
+            excess(new_rate - row[VELOCITY], row[SIZE], h * speed[m - 1], noise, tolerance),
         )
         factor = 0.85 * (tolerance / max(error, 1e-30)) ** (1 / m)
         if not error <= tolerance:
             rejected += 1
+            # What a shorter step does not reduce is noise.
+            if error > 0.5 * last_error:
+                amplified = min(10 * amplified, 1e6)
+            last_error = error
             h *= max(0.2, min(0.9, factor)) if error < np.inf else 0.2
             continue
 
@@ -284,8 +232,8 @@ def advance(
             for j in range(n):
                 total = weights[0] * e[j]
                 for k in range(m):
-                    total += weights[k + 1] * stages[j, k] * G[k]
-                column[j] = total * math.exp(2 * moved)
+                    total += weights[k + 1] * stages[j, k]
+                column[j] = total
             near = 0
             while near < m - 1 and points[near] < at:
                 near += 1
@@ -306,7 +254,9 @@ def advance(
                 e[j] = 4 * z[j] * e[j] - 1
                 bounded[j] = True
         gamma, psi = gammas[m - 1], end
-        rate, velocity, size = new_rate, row[VELOCITY], row[SIZE]
+        rate, velocity, size, risk = new_rate, row[VELOCITY], row[SIZE], row[RISK]
         steps += 1
+        last_error = np.inf
+        amplified = AMPLIFIED
         h = min(h * min(4.0, max(0.5, factor)), 6.0)
     return DONE, steps, rejected, evaluations

@@ -14,10 +14,12 @@ import numpy as np
 
 from .. import checks
 from ..problem import Description
+from . import marchenko_pastur
 
 KINDS = ("nodes", "orthonormal", "marchenko_pastur", "eigenvalues")
 #: Gauss nodes that stand for a Marchenko-Pastur law until a solver refines it.
 DEFAULT_NODES = 64
+MOST_NODES = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,7 +130,12 @@ class Spectrum(Description):
             count = DEFAULT_NODES
         else:
             count = checks.integer("nodes", nodes, minimum=1)
-        positive, weights = _marchenko_pastur_gauss(ratio, count)
+            if count > MOST_NODES:
+                raise ValueError(
+                    f'Argument `nodes` must be at most {MOST_NODES}, but is {count}. With nodes="auto" a solver '
+                    "refines them where its accuracy asks for it."
+                )
+        positive, weights = marchenko_pastur.gauss_nodes(ratio, count)
         if ratio < 1:
             positive, weights = np.append(positive, 0.0), np.append(weights * ratio, 1 - ratio)
         return cls(positive, weights, "marchenko_pastur", ratio, isinstance(nodes, str))
@@ -235,7 +242,7 @@ class Spectrum(Description):
         if self.ratio is not None:
             rank = min(self.width(dimension), dimension)
             values = np.zeros(dimension)
-            values[dimension - rank :] = 1.0 if self.kind == "orthonormal" else _marchenko_pastur_quantiles(self.ratio, rank)
+            values[dimension - rank :] = 1.0 if self.kind == "orthonormal" else marchenko_pastur.quantiles(self.ratio, rank)
         else:
             values = np.repeat(self.nodes, self.multiplicities(dimension))
         if values.sum() == 0 and self.mean > 0:
@@ -266,61 +273,3 @@ def _merge(nodes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if distinct.size == nodes.size:
         return distinct, weights[np.argsort(nodes)]
     return distinct, np.bincount(inverse, weights[kept], minlength=distinct.size)
-
-
-def _marchenko_pastur_gauss(ratio: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Gauss quadrature of the positive part, normalised to one.
-
-    The orthogonal polynomials of the law have the constant recurrence coefficients 1 + c and c after the first
-    row (free Poisson law of parameter c = 1/ratio; below ratio one, that of c = ratio scaled by 1/ratio).
-    """
-    parameter, scale = (ratio, 1 / ratio) if ratio < 1 else (1 / ratio, 1.0)
-    diagonal = np.full(count, 1 + parameter)
-    diagonal[0] = 1
-    beside = np.full(count - 1, math.sqrt(parameter))
-    values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
-    weights = vectors[0] ** 2
-    return np.maximum(values, 0) * scale, weights / weights.sum()
-
-
-def marchenko_pastur_edges(ratio: float) -> tuple[float, float]:
-    """Return the edges of the positive part of the law of mean one."""
-    root = 1 / math.sqrt(ratio)
-    return (1 - root) ** 2, (1 + root) ** 2
-
-
-def marchenko_pastur_middle(ratio: float, scale: float) -> tuple[float, float]:
-    """Return the middle and half the length of the support of the positive part, scaled."""
-    low, high = marchenko_pastur_edges(ratio)
-    return scale * (low + high) / 2, scale * (high - low) / 2
-
-
-def marchenko_pastur_angle(ratio: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues and the density of the law with respect to the angle, increasing from the lower edge.
-
-    Parameters
-    ----------
-    ratio : float
-        Width over dimension.
-    theta : ndarray
-        Angles in [0, pi], or complex ones nearby: the eigenvalue is the middle of the support minus half its length times cos(theta).
-    """
-    low, high = marchenko_pastur_edges(ratio)
-    half = (high - low) / 2
-    # low + 2 half sin^2: no cancellation at a lower edge near zero.
-    values = low + 2 * half * np.sin(theta / 2) ** 2
-    sine = np.sin(theta)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        density = ratio * half**2 * sine**2 / (2 * math.pi * values)
-    limit = ratio * half / math.pi * np.cos(theta / 2) ** 2
-    return values, np.where(values != 0, density, limit)
-
-
-def _marchenko_pastur_quantiles(ratio: float, count: int) -> np.ndarray:
-    """Return the quantiles (i + 1/2)/count of the positive part."""
-    # The angle is stretched towards the lower edge, where the law is singular near ratio one.
-    theta = math.pi * np.linspace(0, 1, 20_001) ** 2
-    middle = (theta[1:] + theta[:-1]) / 2
-    mass = np.append(0, np.cumsum(marchenko_pastur_angle(ratio, middle)[1] * np.diff(theta)))
-    at = np.interp((np.arange(count) + 0.5) / count, mass / mass[-1], theta)
-    return marchenko_pastur_angle(ratio, at)[0]

@@ -15,6 +15,10 @@ with the rank :math:`r` of the start and the offset :math:`o = \log c + 4 z_c\ga
 .. math:: \sum_{\rm low} q_j (1 - \omega_j) + (r - t) - \sum_{\rm high} q_j\,\omega_j - \delta = 0, \qquad \delta = r - \sum_{\rm high} q_j,
 
 whose terms are positive and keep their relative accuracy when all of them are exponentially small (equal ratios, late times).
+
+A start proportional to the identity (no nodes) has :math:`x = c` and needs no equation: :math:`\zeta_j' = (4 z_j - 2\dot\psi)\,\zeta_j - 4\zeta_j^2`, so that
+:math:`1/(4\zeta_j)` follows the equation of :math:`v_j` from another initial value.  It is carried in the place of :math:`v_j`, with :math:`\omega_j = 0`;
+:math:`\varepsilon_j = z_j/\zeta_j - 1` then keeps its relative accuracy where :math:`\varepsilon_j + \omega_j` would cancel.
 """
 
 import math
@@ -34,11 +38,13 @@ COLUMNS = 9
 def start_side(gaussian, rank, ell, nu, theta, offset):
     r"""Return :math:`(e, e_\theta, C, C_\theta, C_o, e_o, 1/\ell)` with :math:`C = r - t` and :math:`1/\ell = dt/d\log x`.
 
-    A derivative by `o` is taken at fixed :math:`\theta`.  For a start of a single eigenvalue :math:`1/\ell = -\infty`.
+    A derivative by `o` is taken at fixed :math:`\theta`.  For a start proportional to the identity :math:`1/\ell = -\infty`.
     """
     if gaussian:
         C = rank * math.exp(min(theta - offset, LARGEST))
         return theta, 1.0, C, C, -C, 0.0, -C
+    if ell.size == 0:
+        return 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, -np.inf
     y = math.exp(max(min(theta + offset, LARGEST), -LARGEST))
     t = 0.0
     C = 0.0
@@ -49,16 +55,18 @@ def start_side(gaussian, rank, ell, nu, theta, offset):
         t += nu[k] * share
         C += nu[k] * inverse
         slope += nu[k] * share * inverse
-    variance = (1 - rank) * t * t
-    for k in range(ell.size):
-        share = y * ell[k] / (1 + y * ell[k])
-        variance += nu[k] * (share - t) ** 2
     rest = 1 - rank + C
+    # The variance of the shares, from whichever of the shares and their complements are small.
+    early = t < rest
+    variance = (1 - rank) * (t if early else 1 - rest) ** 2
+    for k in range(ell.size):
+        inverse = 1 / (1 + y * ell[k])
+        variance += nu[k] * (y * ell[k] * inverse - t if early else inverse - rest) ** 2
     exponent = math.log(t / rest) - theta
-    relative = slope / (t * rest)
-    # A single eigenvalue has no variance; below this its square is round-off.
-    by_log_x = -slope * t * rest / variance if variance > 1e-28 * t * t else -np.inf
-    return exponent, relative - 1, C, -slope, -slope, relative, by_log_x
+    # d log x / d log y; a single eigenvalue has no variance, and what is left of it is round-off.
+    by_log_y = -variance / (t * rest)
+    by_log_x = slope / by_log_y if variance > 1e-28 * min(t, rest) ** 2 else -np.inf
+    return exponent, by_log_y, C, -slope, -slope, 1 + by_log_y, by_log_x
 
 
 @jit
@@ -92,6 +100,11 @@ def solve_theta(base, q, low, delta, gaussian, rank, ell, nu, offset, theta, acc
     The residual is monotone in theta (increasing for a Gaussian start, decreasing for nodes): Newton's method
     within a bracket that grows from the guess.
     """
+    if not gaussian and ell.size == 0:
+        for j in range(q.size):
+            s[j] = 1.0
+            omega[j] = 0.0
+        return 0.0, 0.0
     low_end = -np.inf
     high_end = np.inf
     residual = 0.0
