@@ -154,7 +154,7 @@ class ExtensiveQuadratic(Problem):
         times : array_like, shape (n,)
             Increasing times :math:`\tau = t/d`.  At time 0 the values are those just after the start, with the trace locked.
         rtol : float, optional
-            Relative accuracy of risk and misalignment, however small they are (below 1e-60 they are returned as 0).
+            Relative accuracy of risk and misalignment, down to a risk of 1e-30; below, they are returned as 0.
         atol : float, optional
             Accepted for uniformity; nothing here needs an absolute tolerance.
         method : {"auto", "collocation"}, optional
