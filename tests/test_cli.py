@@ -395,6 +395,21 @@ def test_ctrl_c_ends_a_real_simulation_cleanly(tmp_path):
             "simulate quadratic --dimension 6 --student-width 4 --teacher-width 2 --times 1,2 --step 0.1",
             lambda: fl.QuadraticFlow.orthonormal(6, 4, 2, rng=0).simulate([1, 2], step=0.1),
         ),
+        (
+            "solve committee --student-width 2 --teacher-width 1 --start-dimension 50 --weights-rng 3 --scale 0.5 --learning-rate 0.02 "
+            "--noise 0.1 --activation x**3-x --teacher-activation hermite2 --second-layer-rate 0.2 --times 0.1,0.2 --observables overlap",
+            lambda: fl.Committee.random(
+                2, 1, dimension=50, rng=3, scale=0.5, activation="x**3 - x", teacher_activation="hermite2", learning_rate=0.02,
+                noise=0.1, second_layer_rate=0.2,
+            ).solve([0.1, 0.2], observables=["overlap"]),
+        ),
+        (
+            "simulate committee --student-width 2 --teacher-width 1 --start-dimension 50 --spherical --learning-rate 0.02 --times 0.1,0.2 "
+            "--dimension 30 --runs 2 --rng 1",
+            lambda: fl.Committee.random(2, 1, dimension=50, rng=0, spherical=True, learning_rate=0.02).simulate(
+                [0.1, 0.2], dimension=30, runs=2, rng=1
+            ),
+        ),
     ],
 )
 def test_flags_state_the_real_problems_and_their_files_repeat(run, line, make):
@@ -419,5 +434,20 @@ def test_flags_state_the_real_problems_and_their_files_repeat(run, line, make):
 )
 def test_wrong_teachers_are_refused(run, line, sentence):
     status, out, err = run(f"solve extensive --student-ratio 0.5 --times 1 {line}")
+    assert (status, out) == (2, "")
+    assert sentence in re.sub(r"\s+", " ", err)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("--activation __import__('os')", "whole powers ** are allowed"),
+        ("--learning-rate -1", "Error: Argument `learning_rate` must not be negative, but is -1.0."),
+        ("--student-width 0", "Error: Argument `student_width` must be at least 1, but is 0."),
+    ],
+)
+def test_wrong_committees_are_refused(run, line, sentence):
+    start = "" if "--student-width" in line else "--student-width 2"
+    status, out, err = run(f"solve committee {start} --teacher-width 1 --start-dimension 9 --times 1 {line}")
     assert (status, out) == (2, "")
     assert sentence in re.sub(r"\s+", " ", err)

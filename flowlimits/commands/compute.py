@@ -59,7 +59,7 @@ def _simulate_options(problem: str) -> list[click.Option]:
         *size,
         times_option(),
         *(runs_options() if size else []),
-        click.Option(["--method"], help="Exact flow by default; gd is gradient descent with a finite step."),
+        click.Option(["--method"], help="Exact, or exact in law, by default; gd is gradient descent with a finite step."),
         click.Option(["--step"], type=float, required=problem in FLAGS and not size, help="Step of gradient descent."),
         observables_option(),
         output_option(),

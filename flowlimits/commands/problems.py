@@ -66,6 +66,11 @@ def _mean_field(flags: Flags) -> Flags:
     return {name: flags[name] for name in ("teacher_eigenvalues", "start", "activation", "weight_decay")}
 
 
+def _committee(flags: Flags) -> Flags:
+    given = {name: value for name, value in flags.items() if value is not None}
+    return given | {"dimension": given.pop("start_dimension"), "rng": given.pop("problem_rng")}
+
+
 FLAGS: dict[str, ProblemFlags] = {
     "extensive": ProblemFlags(
         "ExtensiveQuadratic",
@@ -119,6 +124,30 @@ FLAGS: dict[str, ProblemFlags] = {
         _mean_field,
         "--student-width",
         "Number of student neurons.",
+    ),
+    "committee": ProblemFlags(
+        "Committee",
+        "Network of fixed width and any activation: gradient flow, or one-pass SGD as d -> infinity.",
+        (
+            option("--student-width", type=int, required=True, help="Number of student neurons."),
+            option("--teacher-width", type=int, required=True, help="Number of teacher neurons."),
+            option(
+                "--start-dimension", type=int, required=True,
+                help="Dimension at which Gaussian weights are drawn; their overlaps are the start.",
+            ),
+            option("--weights-rng", "problem_rng", type=int, default=0, help="Random stream of these weights."),
+            option("--scale", type=float, default=1.0, help="Standard deviation of the student's weights."),
+            option("--activation", default="square", help="A name, such as erf, relu or hermite3, or a polynomial such as x**3-3*x."),
+            option("--teacher-activation", help="The same for the teacher.  [default: the student's]"),
+            option("--learning-rate", type=float, default=0.0, help="Learning rate of one-pass SGD; 0 is gradient flow."),
+            option("--noise", type=float, default=0.0, help="Variance of the label noise."),
+            option("--second-layer-rate", type=float, default=0.0, help="Rate of the second layer relative to the first."),
+            option("--spherical", is_flag=True, help="Keep the norm of every student neuron."),
+            WEIGHT_DECAY,
+        ),
+        _committee,
+        "--dimension",
+        "Dimension d of the inputs.",
     ),
 }  # fmt: skip
 
