@@ -1,11 +1,13 @@
 """Simulations at finite dimension: laws, agreement with the equations, continuation, bad arguments."""
 
+import re
+
 import numpy as np
 import pytest
 
 import flowlimits as fl
 from flowlimits import results
-from flowlimits.committee import chain
+from flowlimits.committee import chain, simulation
 from flowlimits.committee.plan import plan
 
 START = fl.Committee.random(2, 1, dimension=200, rng=3)
@@ -111,6 +113,18 @@ def test_runs_do_not_depend_on_the_number_of_threads():
     assert not np.array_equal(one["Q"], other["Q"])
 
 
+@pytest.mark.parametrize("method", ["overlaps", "samples"])
+def test_runs_do_not_depend_on_how_fast_the_machine_is(method, monkeypatch):
+    """Steps are taken in slices of equal wall time, which must not show, whatever the learning rate does meanwhile."""
+    problem = committee(learning_rate=fl.Schedule([0.0, 0.5, 1.0], [0.08, 0.02, 0.05]), noise=0.1)
+    results = []
+    for seconds in (1e-9, 1e-3, 10.0):
+        monkeypatch.setattr(simulation, "SLICE", seconds)
+        results.append(problem.simulate([0.3, 1.2], dimension=300, rng=0, method=method, progress=False))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other["Q"], results[0]["Q"])
+
+
 def test_starts_are_exactly_those_of_the_problem():
     problem = committee(learning_rate=0.1)
     for method in ("overlaps", "samples"):
@@ -206,8 +220,25 @@ def test_compression_keeps_all_scalar_products():
 
 def test_a_run_that_diverges_says_where_and_what_to_do():
     problem = committee(learning_rate=3.0)
-    with pytest.raises(FloatingPointError, match=r"The simulation left the finite range at t=.*, after \d+ steps. Lower the learning rate, 3: at its start the risk"):
+    with pytest.raises(FloatingPointError, match=r"The simulation left the finite range at t=.*, after \d+ steps. Lower the learning rate, 3: at this start the risk"):
         problem.simulate([10.0], dimension=20, runs=2, rng=0)
+
+
+def test_divergence_under_a_schedule_is_told_at_its_time_and_rate_after_an_extension_too():
+    problem = committee(learning_rate=fl.Schedule([0.0, 1.0, 1.2], [0.02, 0.02, 20.0]))
+    begun = problem.simulate([0.5, 1.0], dimension=5000, rng=0, keep_state=True)
+    messages = []
+    for attempt in (lambda: problem.simulate([0.5, 1.0, 5.0], dimension=5000, rng=0), lambda: fl.extend(begun, [5.0])):
+        with pytest.raises(FloatingPointError) as caught:
+            attempt()
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    t, steps, rate = re.search(r"at t=(\S+), after (\d+) steps. Lower the learning rate, ([\d.]+):", messages[0]).groups()
+    assert 1.0 < float(t) < 1.2
+    assert int(steps) > 10000
+    assert float(rate) == pytest.approx(0.02 + 99.9 * (float(t) - 1.0), abs=0.7)
+    with pytest.raises(fl.ode.IntegrationError, match=r"at t=1\.0\d+ .* Lower the learning rate, [3-9]") as caught:
+        problem.solve([0.5, 5.0])
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def compress(W, first, used, size):
             W[c, j] = 0.0
 
 
-@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, types.int64, types.float64, types.float64, A1, A2))
-def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, factor, settings, scratch):
+@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, types.int64, A1, A1, A2))
+def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, pace, settings, scratch):
     """Take `count` steps; return the number of coordinates in use, or -1 - (steps done) if a weight left the finite range.
 
     Parameters
@@ -80,8 +80,8 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, fact
         Second layers, and the squared norms that the spherical constraint keeps.
     student, teacher : ndarray
         Coefficients of polynomial activations.
-    rate, factor : float
-        Learning rate of the first step, and its growth from step to step.
+    pace : ndarray, shape (2,)
+        Learning rate of the first step, replaced by that of the step after the last, and its growth from step to step.
     settings : ndarray, see the constants of this module.
     scratch : ndarray, shape (3, number of coordinates or p, whichever is larger)
     """
@@ -93,6 +93,7 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, fact
     student_kind, teacher_kind = int(settings[STUDENT_KIND]), int(settings[TEACHER_KIND])
     centred, spherical = settings[STUDENT_CENTRED] != 0.0, settings[SPHERICAL] != 0.0
     z, lam, g = scratch[0], scratch[1], scratch[2]
+    rate, factor = pace[0], pace[1]
     teacher_mean = 0.0
     if settings[TEACHER_CENTRED] != 0.0:
         for r in range(k):
@@ -156,6 +157,8 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, rate, fact
             compress(W, k, used, p)
             used = n
         if not np.isfinite(error):
+            pace[0] = rate
             return -1 - step
         rate *= factor
+    pace[0] = rate
     return used

@@ -62,6 +62,11 @@ def plan(rate: float | Schedule, times: np.ndarray, gain: float, start: float = 
     return stretches, np.array(realised)
 
 
+def total_rate(rate: float, factor: float, steps: int) -> float:
+    """Return the sum of the learning rates of `steps` steps that begin at `rate`."""
+    return rate * steps if factor == 1.0 else rate * math.expm1(steps * math.log(factor)) / (factor - 1.0)
+
+
 def _advance(now: float, end: float, value: float, slope: float, gain: float, up: bool) -> tuple[int, float, float]:
     """Return steps, growth factor and the new time; `up` goes past `end` to the next step, else to the nearest."""
     if end <= now:

@@ -30,8 +30,8 @@ def dot(first, second):
     return total
 
 
-@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, types.float64, types.float64, A1, A1, A2))
-def steps(rng, W, W_star, a, b, norms, student, teacher, count, rate, factor, settings, x, scratch):
+@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, A1, A1, A1, A2))
+def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, x, scratch):
     """Take `count` steps; return how many were taken before the error left the finite range.
 
     Parameters
@@ -47,6 +47,7 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, rate, factor, se
     student_kind, teacher_kind = int(settings[STUDENT_KIND]), int(settings[TEACHER_KIND])
     centred, spherical = settings[STUDENT_CENTRED] != 0.0, settings[SPHERICAL] != 0.0
     lam, own = scratch[0], scratch[1]
+    rate, factor = pace[0], pace[1]
     teacher_mean = 0.0
     if settings[TEACHER_CENTRED] != 0.0:
         for r in range(k):
@@ -81,6 +82,8 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, rate, factor, se
                     row[c] *= scale
             a[i] += gain * settings[SECOND_LAYER_RATE] * error * own[i]
         if not np.isfinite(error):
+            pace[0] = rate
             return done
         rate *= factor
+    pace[0] = rate
     return count

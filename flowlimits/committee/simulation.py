@@ -15,7 +15,7 @@ from .. import checks, parallel, results, streams
 from . import activations, families, solution
 from . import observables as named
 from .activations_compiled import ERF, POLYNOMIAL, RELU
-from .plan import Stretch, plan
+from .plan import Stretch, plan, total_rate
 from .starts import check_dimension, coordinates
 from .starts import weights as exact_weights
 
@@ -115,10 +115,12 @@ def carry_on(
     else:
         stretches, realised = plan(problem.learning_rate, times, 1.0 / (p * dimension))
     ends = [i for i, stretch in enumerate(stretches) if stretch.record]
-    remaining = stretches[ends[done - 1] + 1 :] if done else stretches
+    passed = ends[done - 1] + 1 if done else 0
+    remaining = stretches[passed:]
+    before = sum(stretch.steps for stretch in stretches[:passed]), float(realised[done - 1]) if done else 0.0
 
     def one(index: int) -> tuple[np.ndarray, State]:
-        return Run(problem, begin(index), dimension, method).record(remaining)
+        return Run(problem, begin(index), dimension, method, *before).record(remaining)
 
     def assemble(outcomes: list[tuple[np.ndarray, State]]) -> xr.Dataset:
         states = np.stack([rows for rows, _ in outcomes])
@@ -156,11 +158,12 @@ def start(problem: Committee, method: str, dimension: int, generator: np.random.
 class Run:
     """One run, from its state on."""
 
-    def __init__(self, problem: Committee, state: State, dimension: int, method: str):
+    def __init__(self, problem: Committee, state: State, dimension: int, method: str, done: int = 0, now: float = 0.0):
         self.problem, self.state, self.dimension, self.method = problem, state, dimension, method
         self.norms = np.diag(problem.Q).copy()
         self.teacher_second_layer = np.array(problem.teacher_second_layer)
-        self.done = 0
+        self.done, self.now = done, now
+        self.gain = 1.0 if method == "gd" else 1.0 / (problem.student_width * dimension)
         self.slice = 1000
         if method == "gd":
             self._prepare_descent()
@@ -196,17 +199,20 @@ class Run:
         """Return the overlaps at the end of every stretch that is recorded, shape (times, n), and the last state."""
         rows = []
         for stretch in stretches:
-            rate, left = stretch.rate, stretch.steps
+            # The compiled steps carry the rate on, so that results do not depend on where a slice ends.
+            pace, left = np.array([stretch.rate, stretch.factor]), stretch.steps
             while left:
                 count = min(left, self.slice)
-                began = time.perf_counter()
-                self._take(count, rate, stretch.factor)
+                began, rate = time.perf_counter(), float(pace[0])
+                taken = self._take(count, pace)
+                self.done += taken
+                self.now += self.gain * total_rate(rate, stretch.factor, taken)
+                if taken < count or not (np.isfinite(self.state.W).all() and np.isfinite(self.state.a).all()):
+                    raise FloatingPointError(self._diverged(float(pace[0])))
                 took = time.perf_counter() - began
                 if count == self.slice:
                     self.slice = int(min(max(count * min(SLICE / max(took, 1e-9), 10.0), 1), 10**9))
                 left -= count
-                self.done += count
-                rate *= stretch.factor**count
             if stretch.record:
                 rows.append(self.overlaps())
         return np.array(rows), self.state
@@ -220,7 +226,8 @@ class Run:
             Q, R = state.W @ state.W.T, state.W @ state.W_star.T
         return families.pack(Q, R, state.a if self.problem.second_layer_rate > 0 else None)
 
-    def _take(self, count: int, rate: float, factor: float) -> None:
+    def _take(self, count: int, pace: np.ndarray) -> int:
+        """Take steps and return how many were taken before something left the finite range."""
         state, problem = self.state, self.problem
         p, k = problem.student_width, problem.teacher_width
         b = self.teacher_second_layer
@@ -229,34 +236,35 @@ class Run:
 
             scratch = np.empty((3, max(state.W.shape)))
             ended = chain.steps(
-                state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used, count, rate, factor,
-                self.settings, scratch,
+                state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used, count, pace, self.settings, scratch,
             )  # fmt: skip
-            taken, state.used = (count, ended) if ended >= 0 else (-1 - ended, state.used)
-        elif self.method == "samples":
+            if ended < 0:
+                return int(-1 - ended)
+            state.used = ended
+            return count
+        if self.method == "samples":
             from . import sgd
 
-            taken = sgd.steps(
-                state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, count, rate, factor, self.settings,
-                np.empty(self.dimension), np.empty((2, p)),
+            return int(
+                sgd.steps(
+                    state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, count, pace, self.settings,
+                    np.empty(self.dimension), np.empty((2, p)),
+                )
             )  # fmt: skip
-        else:
-            from . import descent
+        from . import descent
 
-            taken = descent.descend(
-                self.pull.address, state.W, state.W_star, state.a, self.norms, families.start(problem), count, rate,
+        return int(
+            descent.descend(
+                self.pull.address, state.W, state.W_star, state.a, self.norms, families.start(problem), count, pace[0],
                 problem.spherical, self.params, self.work, np.empty(p * (p + k) + p), np.empty_like(state.W),
-            )  # fmt: skip
-        if taken < count or not (np.isfinite(state.W).all() and np.isfinite(state.a).all()):
-            raise FloatingPointError(self._diverged(rate, taken))
+            )
+        )  # fmt: skip
 
-    def _diverged(self, rate: float, taken: int) -> str:
-        step = rate if self.method == "gd" else rate / (self.problem.student_width * self.dimension)
-        where = f"The simulation left the finite range at t={(self.done + taken) * step:.3g}, after {self.done + taken} steps."
+    def _diverged(self, rate: float) -> str:
+        where = f"The simulation left the finite range at t={self.now:.3g}, after {self.done} steps."
         if self.method == "gd":
             return f"{where} Lower the step, {rate:g}."
-        bound = solution.descent_bound(self.problem, families.choose(self.problem))
-        return f"{where} Lower the learning rate, {rate:g}: at its start the risk decreases only for learning rates below {bound:.3g}."
+        return f"{where} {solution.advice(self.problem, families.choose(self.problem), rate)}"
 
 
 def _method(problem: Committee, method: str | None, step: Any, runs: int) -> tuple[str, float]:

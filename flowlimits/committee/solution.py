@@ -68,7 +68,7 @@ def solve(
                 wanted, states = wanted[kept], states[kept]
     except ode.IntegrationError as error:
         flow.wall_time = time.perf_counter() - began
-        failed = ode.IntegrationError(f"{error} {_advice(problem, flow)}".rstrip(), error.times, error.states, error.report)
+        failed = ode.IntegrationError(f"{error} {advice(problem, flow.family, _rate_at(problem, error.report.reached))}".rstrip(), error.times, error.states, error.report)
         failed.partial = result(error.times, error.states)  # type: ignore[attr-defined]
         raise failed from None
     flow.wall_time = time.perf_counter() - began
@@ -158,15 +158,18 @@ def _locate(problem: Committee, flow: Flow, events: Any, wanted: np.ndarray) -> 
     return locate(events, grid, values(states), evaluate)
 
 
-def _advice(problem: Committee, flow: Flow) -> str:
-    """Return what is known about the learning rate at which the risk starts to grow."""
-    rate = problem.learning_rate(0.0) if isinstance(problem.learning_rate, Schedule) else problem.learning_rate
+def _rate_at(problem: Committee, t: float) -> float:
+    return problem.learning_rate(t) if isinstance(problem.learning_rate, Schedule) else problem.learning_rate
+
+
+def advice(problem: Committee, family: families.Family, rate: float) -> str:
+    """Return what is known about the learning rate at which the risk starts to grow, given the one that failed."""
     if rate == 0.0:
         return ""
-    bound = descent_bound(problem, flow.family)
+    bound = descent_bound(problem, family)
     known = f"at this start the risk decreases only for learning rates below {bound:.3g}" if np.isfinite(bound) else "at this start its noise cannot raise the risk"  # fmt: skip
     text = f"Lower the learning rate, {rate:g}: {known}."
-    if problem.spherical and problem.student_width == 1 and flow.family.name == "square":
+    if problem.spherical and problem.student_width == 1 and family.name == "square":
         text += f" A single unit on the sphere leaves the plateau only below 2/(12 + noise) = {2 / (12 + problem.noise):.3g}."
     return text
 
