@@ -235,3 +235,34 @@ def test_work_is_passed_on():
 
 def test_the_function_can_be_called_by_hand():
     assert np.array_equal(OSCILLATOR(0.0, [1.0, 2.0], [3.0]), [2.0, -3.0])
+
+
+def test_arrays_too_short_for_the_right_hand_side_are_refused():
+    """Compiled code would read beyond them and return what stands in memory there."""
+
+    @ode.right_hand_side
+    def needs_three(t, y, dy, params, work):
+        dy[0] = -params[2] * y[0]
+
+    with pytest.raises(ValueError) as caught:
+        ode.integrate(needs_three, [1.0], [1.0], params=[1.0])
+    assert str(caught.value) == (
+        "The right-hand side `needs_three` needs longer arrays than y0 (1), `params` (1) and `work_size` (0): "
+        "index 2 is out of bounds for axis 0 with size 1."
+    )
+    with pytest.raises(ValueError, match="index 2 is out of bounds for axis 0 with size 0"):
+        ode.integrate(needs_three, [1.0], [1.0])
+    assert ode.integrate(needs_three, [1.0], [1.0], params=[0, 0, 1.0])[1][0, 0] == pytest.approx(np.exp(-1), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"events": 3}, "Argument `events` must be a sequence, but is 3."),
+        ({"progress": "yes"}, "Argument `progress` must be True, False or None, but is 'yes'."),
+    ],
+)
+def test_keywords_of_the_wrong_kind(keywords, sentence):
+    with pytest.raises(TypeError) as caught:
+        ode.integrate(OSCILLATOR, [1.0, 0.0], [1.0], [1.0], **keywords)
+    assert str(caught.value) == sentence

@@ -22,6 +22,29 @@ def check_rhs(rhs: Any) -> RightHandSide:
     return rhs
 
 
+#: Components up to which a call of the uncompiled function costs nothing to speak of.
+INTERPRETED = 300
+
+
+def check_indices(rhs: RightHandSide, t: float, y: np.ndarray, params: np.ndarray, work_size: int) -> None:
+    """Refuse arrays that the right-hand side reads beyond: compiled code does not look, and would compute with foreign memory."""
+    plain = rhs.function.__wrapped__
+    used = [plain.__globals__.get(name) for name in plain.__code__.co_names]
+    # Compiled helpers would be compiled again to be called from here.
+    if y.size > INTERPRETED or plain.__closure__ or any(hasattr(value, "py_func") for value in used):
+        return
+    try:
+        with np.errstate(all="ignore"):
+            plain(t, y.copy(), np.empty_like(y), params.copy(), np.empty(work_size))
+    except IndexError as error:
+        raise ValueError(
+            f"The right-hand side `{rhs.name}` needs longer arrays than y0 ({y.size}), `params` ({params.size}) and "
+            f"`work_size` ({work_size}): {error}."
+        ) from None
+    except Exception:  # what the interpreter cannot do, compiled code may
+        return
+
+
 def check_times(times: Any, start: float) -> np.ndarray:
     """Return the requested times: finite, strictly increasing, none before `start`."""
     result = np.atleast_1d(checks.array("times", times, allow_empty=True))
@@ -56,7 +79,7 @@ def check_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, np.ndarray]:
 
 def check_events(events: Any) -> tuple[Event, ...]:
     """Return `events` as a tuple of events."""
-    listed = (events,) if isinstance(events, Event) else tuple(events)
+    listed = checks.items("events", events, Event)
     for event in listed:
         if not isinstance(event, Event):
             raise TypeError(

@@ -131,11 +131,15 @@ def integrate(
     begin = checks.number("start", start)
     state = checks.array("y0", np.atleast_1d(np.asarray(y0)), ["n"])
     relative, absolute = inputs.check_tolerances(rtol, atol, state.size)
+    parameters = checks.array("params", params, ["m"], allow_empty=True)
+    work = checks.integer("work_size", work_size, minimum=0)
+    inputs.check_indices(rhs, begin, state, parameters, work)
+    shown = checks.progress(progress)
     integration = Integration(
         address_of(rhs.function),
         state,
         inputs.check_times(times, begin),
-        checks.array("params", params, ["m"], allow_empty=True),
+        parameters,
         start=begin,
         rtol=relative,
         atol=absolute,
@@ -143,12 +147,12 @@ def integrate(
         jacobian=inputs.check_jacobian(rhs, state.size, rank, sparsity),
         events=tuple((address_of(e.function), e.terminal, e.direction) for e in inputs.check_events(events)),
         max_steps=checks.integer("max_steps", max_steps, minimum=1),
-        work_size=checks.integer("work_size", work_size, minimum=0),
+        work_size=work,
         first_step=0.0 if first_step is None else checks.number("first_step", first_step, positive=True),
         max_step=np.inf if max_step is None else checks.number("max_step", max_step, positive=True),
         dense_from=inputs.check_dense(dense),
     )
-    return integration.run(progress, advice)
+    return integration.run(shown, advice)
 
 
 def _solve(
