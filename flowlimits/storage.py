@@ -144,6 +144,8 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
         If the file is no netCDF file, or was cut off or changed.
     """
     source = Path(path)
+    if source.is_dir():
+        raise IsADirectoryError(f"Cannot read {source}: it is a folder.")
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {source}.")
     try:

@@ -451,3 +451,15 @@ def test_wrong_committees_are_refused(run, line, sentence):
     status, out, err = run(f"solve committee {start} --teacher-width 1 --start-dimension 9 --times 1 {line}")
     assert (status, out) == (2, "")
     assert sentence in re.sub(r"\s+", " ", err)
+
+
+def test_a_result_is_saved_before_it_is_printed(run, monkeypatch):
+    """An interrupt while the table is printed, or a pipe that closes, loses nothing."""
+
+    def interrupted(result):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flowlimits.commands.text.describe", interrupted)
+    code, _, _ = run("solve decay --rate 1 --times 0.1,0.2 -o kept.nc")
+    assert code == 130
+    assert fl.load("kept.nc").sizes["time"] == 2

@@ -163,6 +163,9 @@ def test_missing_and_damaged_files_are_told_apart(tmp_path, limit):
     with pytest.raises(FileNotFoundError) as caught:
         fl.load(tmp_path / "none.nc")
     assert str(caught.value) == f"There is no file {tmp_path}/none.nc."
+    with pytest.raises(IsADirectoryError) as folder:
+        fl.load(tmp_path)
+    assert str(folder.value) == f"Cannot read {tmp_path}: it is a folder."
     (tmp_path / "text.nc").write_text("not a result")
     with pytest.raises(ValueError, match=r"text\.nc is not a netCDF-4 file, or is damaged \(.*file signature not found.*\)\.$"):
         fl.load(tmp_path / "text.nc")

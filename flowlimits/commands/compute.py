@@ -154,11 +154,13 @@ def kept(output: str | None) -> Iterator[None]:
 
 
 def _finish(result: Any, output: str | None) -> None:
-    click.echo(text.describe(result))
+    # Saved first: an interrupt or a closed pipe while the table is printed loses nothing.
     if output:
         from ..results import save
 
         save(result, output)
+    click.echo(text.describe(result))
+    if output:
         click.echo(f"Saved to {output}.")
 
 
