@@ -137,6 +137,30 @@ def test_veiga_time_counts_the_same_steps():
         conventions.Veiga(2.0, 0.5, kappa=0.0, delta=-0.5)
 
 
+def test_veiga_problems_have_the_learning_rate_and_noise_of_the_limit():
+    saad_solla = conventions.Veiga(2.0, 0.5, kappa=0.1 + 0.2, delta=-0.3, noise=0.2).problem(*overlaps(4, 2))
+    assert (saad_solla.learning_rate, saad_solla.noise, saad_solla.activation) == (1.0, 0.2, "erf")
+    assert conventions.Veiga(2.0, 0.5, kappa=-0.3, delta=0.1 + 0.2 - 1e-16).limit_rate(4) == 1.0
+    blue = conventions.Veiga(2.0, 0.5, delta=0.5).problem(*overlaps(4, 2))
+    assert blue.kind == "exact"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "error", "message"),
+    [
+        (lambda: conventions.Martin(2, 1).problem(*overlaps(3, 1)), ValueError, r"Argument `Q` must have shape \(2, 2\), but has shape \(3, 3\)."),
+        (lambda: conventions.Nn2pp(2, 1, 0.1).problem(*overlaps(2, 2)), ValueError, r"Argument `R` must have shape \(2, 1\), but has shape \(2, 2\)."),
+        (lambda: conventions.Martin(0, 1), ValueError, "Argument `student_width` must be at least 1, but is 0."),
+        (lambda: conventions.Arnaboldi(-0.1), ValueError, "Argument `gamma` must not be negative, but is -0.1."),
+        (lambda: conventions.Veiga(1.0, 1.0, noise=-1.0), ValueError, "Argument `noise` must not be negative, but is -1.0."),
+        (lambda: conventions.Veiga(1.0, 1.0, kappa="a"), TypeError, "Argument `kappa` must be a number, but is 'a'."),
+    ],
+)
+def test_bad_parameters_are_refused_in_a_sentence(attempt, error, message):
+    with pytest.raises(error, match=message):
+        attempt()
+
+
 def test_what_nn2pp_does_otherwise_is_refused():
     with pytest.raises(ValueError, match="Arguments `wd` and `both` cannot be combined"):
         conventions.Nn2pp(2, 2, 0.1, wd=0.1, both=True)
@@ -193,6 +217,8 @@ def test_a_log_is_read_on_the_clock_of_the_package(tmp_path):
     ("change", "message"),
     [
         (("sigma=0.1, ", ""), "is no log of nn2pp: its header does not state `sigma`"),
+        (("K=2", "K=two"), "has a header with a parameter that is no number: .*'two'"),
+        (("1.3", "1..3"), "must hold numbers between its commas: .*1..3"),
         (("g1=erf", "g1=relu"), "teacher and student with different activations"),
         ((", 0.11, -0.12", ""), r"must have 4 or 6 columns, or these and 8 order parameters for K = 2 and M = 1, but has \[12, 14\]"),
     ],

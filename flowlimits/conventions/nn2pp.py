@@ -1,9 +1,4 @@
-r"""Exact conversions between the convention of `flowlimits.Committee` and those of other papers and programs.
-
-Each class holds the parameters of the other convention and converts time, risk, overlaps and second layers both ways: ``to_...``
-leads into the package, ``from_...`` out of it.  The package: f is a mean over units, overlaps are scalar products over d, the risk is
-half the mean squared error without label noise, noise is a variance, and t = steps * learning_rate / (p d).
-"""
+"""The convention of Saad & Solla and of nn2pp, the program of Goldt et al. (arXiv 1906.08632), and readers of its files."""
 
 from __future__ import annotations
 
@@ -16,63 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checks
+from .. import checks
+from .units import Convention
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .committee import Committee
-
-__all__ = ["Arnaboldi", "Martin", "Nn2pp", "SaraoMannelli", "Veiga", "read_nn2pp_log", "read_nn2pp_start"]
+    from ..committee import Committee
 
 NN2PP_ACTIVATIONS = {"lin": "linear", "erf": "erf", "relu": "relu", "quad": "square"}
-
-
-class Convention:
-    """Units of another convention, in those of the package."""
-
-    @property
-    def time_unit(self) -> float:
-        """The package's time in one unit of theirs."""
-        return 1.0
-
-    @property
-    def risk_unit(self) -> float:
-        """The package's risk at a risk or loss of one of theirs."""
-        return 1.0
-
-    def to_time(self, theirs: Any) -> Any:
-        """Return times on the package's clock."""
-        return np.asarray(theirs, dtype=float) * self.time_unit
-
-    def from_time(self, ours: Any) -> Any:
-        """Return times on their clock."""
-        return np.asarray(ours, dtype=float) / self.time_unit
-
-    def to_risk(self, theirs: Any) -> Any:
-        """Return the package's risk."""
-        return np.asarray(theirs, dtype=float) * self.risk_unit
-
-    def from_risk(self, ours: Any) -> Any:
-        """Return their risk or loss."""
-        return np.asarray(ours, dtype=float) / self.risk_unit
-
-    def to_overlaps(self, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the package's (Q, R, T)."""
-        return np.asarray(Q, dtype=float), np.asarray(R, dtype=float), np.asarray(T, dtype=float)
-
-    def from_overlaps(self, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return their (Q, R, T)."""
-        return np.asarray(Q, dtype=float), np.asarray(R, dtype=float), np.asarray(T, dtype=float)
-
-    def _physics(self) -> dict[str, Any]:
-        return {}
-
-    def problem(self, Q: Any, R: Any, T: Any, **physics: Any) -> Committee:
-        """Return the `Committee` of overlaps in their convention."""
-        from .committee import Committee
-
-        return Committee(*self.to_overlaps(Q, R, T), **(self._physics() | physics))
 
 
 @dataclass(frozen=True)
@@ -141,7 +88,10 @@ class Nn2pp(Convention):
         """Return b = M A."""
         return self.M * np.asarray(A, dtype=float)
 
-    def _physics(self) -> dict[str, Any]:
+    def _widths(self) -> tuple[int, int]:
+        return self.K, self.M
+
+    def _physics(self, student_width: int) -> dict[str, Any]:
         second = self.lr if self.lr2 is None else self.lr2
         return {
             "activation": NN2PP_ACTIVATIONS[self.g],
@@ -182,120 +132,6 @@ class Nn2pp(Convention):
             K, problem.teacher_width, rate, lr2=problem.second_layer_rate * rate / K**2 if problem.second_layer_rate else None,
             wd=problem.weight_decay * rate / K, sigma=math.sqrt(problem.noise), both=problem.second_layer_rate > 0, g=names[problem.activation],
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Arnaboldi(Convention):
-    """Arnaboldi, Stephan, Krzakala & Loureiro (arXiv 2302.05882) and Arnaboldi et al. (2305.18502): the package's own.
-
-    Parameters
-    ----------
-    gamma : float
-        Learning rate.
-    noise : float
-        Variance of the label noise.
-    """
-
-    gamma: float
-    noise: float = 0.0
-
-    def _physics(self) -> dict[str, Any]:
-        return {"activation": "square", "learning_rate": self.gamma, "noise": self.noise}
-
-
-@dataclass(frozen=True)
-class Veiga(Convention):
-    """Veiga et al. (arXiv 2202.00293): p = p0 d^kappa units, learning rate gamma0 d^-delta, time steps/d^(1 + kappa + delta).
-
-    Raises
-    ------
-    ValueError
-        If kappa + delta < 0: that regime has another clock, on which only the noise moves the overlaps.
-    """
-
-    p0: float
-    gamma0: float
-    kappa: float = 0.0
-    delta: float = 0.0
-    noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        checks.number("p0", self.p0, positive=True)
-        checks.number("gamma0", self.gamma0, positive=True)
-        if self.kappa + self.delta < 0:
-            raise ValueError(
-                f"Arguments `kappa` and `delta` must have a sum of at least 0, but it is {self.kappa + self.delta:g}: that regime has another clock "
-                "and only the noise term."
-            )
-
-    @property
-    def time_unit(self) -> float:
-        return self.gamma0 / self.p0
-
-    def student_width(self, dimension: int) -> int:
-        """Return p at a dimension."""
-        return max(1, round(self.p0 * dimension**self.kappa))
-
-    def learning_rate(self, dimension: int) -> float:
-        """Return the learning rate at a dimension."""
-        return float(self.gamma0 * dimension**-self.delta)
-
-    def limit_rate(self, student_width: int) -> float:
-        """Return the learning rate whose noise survives as d grows: learning_rate/p = gamma0/p0 if kappa + delta = 0, else 0."""
-        return student_width * self.gamma0 / self.p0 if self.kappa + self.delta == 0 else 0.0
-
-
-@dataclass(frozen=True)
-class Martin(Convention):
-    """Martin, Bach & Biroli (arXiv 2311.03794): V = W^T/sqrt(p d), loss L = E(f - f*)^2/4, gradient flow dV/ds = -grad L, s = 2 t.
-
-    Parameters
-    ----------
-    student_width, teacher_width : int
-        Their m and m*: columns of V and V*.  Overlaps are V^T V, V^T V*, V*^T V*.
-    """
-
-    student_width: int
-    teacher_width: int
-
-    @property
-    def time_unit(self) -> float:
-        return 0.5
-
-    @property
-    def risk_unit(self) -> float:
-        return 2.0
-
-    def to_overlaps(self, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        p, k = self.student_width, self.teacher_width
-        return np.asarray(Q, dtype=float) * p, np.asarray(R, dtype=float) * math.sqrt(p * k), np.asarray(T, dtype=float) * k
-
-    def from_overlaps(self, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        p, k = self.student_width, self.teacher_width
-        return np.asarray(Q, dtype=float) / p, np.asarray(R, dtype=float) / math.sqrt(p * k), np.asarray(T, dtype=float) / k
-
-    def _physics(self) -> dict[str, Any]:
-        return {"activation": "square"}
-
-
-@dataclass(frozen=True)
-class SaraoMannelli(Convention):
-    """Sarao Mannelli, Vanden-Eijnden & Zdeborova (arXiv 2006.15459): A = (1/m) sum w w^T, dA/dt = -A grad E - grad E A.
-
-    Their E is taken as tr(A - A*)^2/2 + (tr(A - A*))^2/4; this prefactor is remembered and not read off the paper.  Then
-    t = t_theirs/4 and risk = 2 E; the overlaps w.w' are those of the package.
-    """
-
-    @property
-    def time_unit(self) -> float:
-        return 0.25
-
-    @property
-    def risk_unit(self) -> float:
-        return 2.0
-
-    def _physics(self) -> dict[str, Any]:
-        return {"activation": "square"}
 
 
 def _read_matrix(path: Path) -> np.ndarray:
@@ -352,7 +188,7 @@ def read_nn2pp_log(path: str | os.PathLike[str]) -> tuple[Nn2pp, xr.Dataset]:
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {source}.")
-    lines = source.read_text(encoding="utf-8").splitlines()
+    lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
     header = "\n".join(line for line in lines if line.startswith("#"))
     rows = [line for line in lines if line.strip() and not line.startswith("#")]
     convention, dimension = _read_header(source, header)
@@ -364,7 +200,10 @@ def read_nn2pp_log(path: str | os.PathLike[str]) -> tuple[Nn2pp, xr.Dataset]:
         raise ValueError(
             f"{source} must have 4 or 6 columns, or these and {sum(sizes)} order parameters for K = {K} and M = {M}, but has {sorted(widths)}."
         )
-    table = np.array([[float(entry) for entry in row.split(",")] for row in rows])
+    try:
+        table = np.array([[float(entry) for entry in row.split(",")] for row in rows])
+    except ValueError as error:
+        raise ValueError(f"{source} must hold numbers between its commas: {error}.") from None
     return convention, _wrap(convention, table, lead, sizes, dimension)
 
 
@@ -378,16 +217,19 @@ def _read_header(source: Path, header: str) -> tuple[Nn2pp, int | None]:
     if activation is None or (not twice and found.get("g1") != activation):
         raise ValueError(f"{source} has teacher and student with different activations, which has no counterpart here.")
     both = "training both layers" in header
-    convention = Nn2pp(
-        int(found["K"]), int(found["M"]), float(found["lr"]), lr2=float(found["lr2"]) if both and "lr2" in found else None,
-        wd=float(found["wd"]), sigma=float(found["sigma"]), both=both, g=activation,
-    )  # fmt: skip
-    return convention, int(found["N"]) if "N" in found else None
+    try:
+        K, M, dimension = int(found["K"]), int(found["M"]), int(found["N"]) if "N" in found else None
+        numbers = {key: float(found[key]) for key in ("lr", "lr2", "wd", "sigma") if key in found}
+    except ValueError as error:
+        raise ValueError(f"{source} has a header with a parameter that is no number: {error}.") from None
+    second = numbers.get("lr2") if both else None
+    convention = Nn2pp(K, M, numbers["lr"], lr2=second, wd=numbers["wd"], sigma=numbers["sigma"], both=both, g=activation)
+    return convention, dimension
 
 
 def _wrap(convention: Nn2pp, table: np.ndarray, lead: int, sizes: list[int], dimension: int | None) -> xr.Dataset:
-    from .committee import Committee
-    from .daily import wrap
+    from ..committee import Committee
+    from ..daily import wrap
 
     K, M = convention.K, convention.M
     times = convention.to_time(table[:, 0])

@@ -1,0 +1,6 @@
+"""Exact conversions to and from the conventions of other papers and programs, and readers of their files."""
+
+from .nn2pp import Nn2pp, read_nn2pp_log, read_nn2pp_start
+from .units import Arnaboldi, Martin, SaraoMannelli, Veiga
+
+__all__ = ["Arnaboldi", "Martin", "Nn2pp", "SaraoMannelli", "Veiga", "read_nn2pp_log", "read_nn2pp_start"]
