@@ -93,6 +93,11 @@ def test_moments_that_take_too_long_are_refused_before_the_start():
     with pytest.raises(ValueError, match=r"The noise of activations of degree 12 with p = 60 and k = 60 takes about"):
         fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), learning_rate=0.1, **physics)
     fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), **physics)
+    with pytest.raises(ValueError, match=r'The noise of the activation "relu" with p = 60 and k = 60 takes about .* lower the widths, or set learning_rate=0'):
+        fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), activation="relu", learning_rate=0.1)
+    fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), activation="erf", learning_rate=0.1)
+    with pytest.raises(ValueError, match=r'The noise of the activation "erf" with p = 400'):
+        fl.Committee(np.eye(400), np.zeros((400, 400)), np.eye(400), activation="erf", learning_rate=0.1)
 
 
 def test_weights_have_exactly_the_overlaps():
@@ -212,8 +217,34 @@ def test_events_are_found_between_the_requested_times():
     assert np.isnan(never)
     stopped = problem.solve([0.0, 50.0], events=fl.Event("risk", 0.1, stop=True))
     assert stopped["time"].values.tolist() == [0.0]
+    assert not problem.solve([5.0], events=fl.Event("risk", 0.5 * float(problem.solve([0.0])["risk"][0]), stop=True)).sizes["time"]
     with pytest.raises(ValueError, match="Argument `variable` must be one of"):
         problem.solve([1.0], events=fl.Event("margin", 0.1))
+
+
+def test_a_flow_may_diverge_after_the_event_that_stops_it():
+    problem = fl.Committee.random(2, 1, dimension=100, rng=0, learning_rate=2.0)
+    start = float(problem.solve([0.0])["risk"][0])
+    result = problem.solve([0.0, 1e-3, 10.0], events=fl.Event("risk", 2 * start, stop=True))
+    assert 1e-3 < float(result["event_time"][0]) < 0.1
+    assert result["time"].values.tolist() == [0.0, 1e-3]
+    with pytest.raises(fl.ode.IntegrationError, match="Lower the learning rate, 2") as caught:
+        problem.solve([0.0, 1e-3, 10.0], events=fl.Event("risk", 2 * start))
+    assert caught.value.partial["time"].values.tolist() == [0.0, 1e-3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"observables": 3}, "Argument `observables` must be a sequence, but is 3."), ({"progress": "yes"}, "Argument `progress` must be True, False or None")],
+)
+def test_bad_arguments_of_solve_are_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        committee().solve([1.0], **arguments)
+
+
+def test_overlaps_beside_weights_are_refused():
+    with pytest.raises(TypeError, match=r"Argument `Q` is not taken here: the overlaps are those of the weights\."):
+        fl.Committee.random(2, 1, dimension=9, rng=0, Q=I2)
 
 
 TOML = """

@@ -147,6 +147,9 @@ class Committee(Problem):
         ValueError
             If the two have different dimensions.
         """
+        overlaps = [name for name in ("Q", "R", "T") if name in physics]
+        if overlaps:
+            raise TypeError(f"Argument `{overlaps[0]}` is not taken here: the overlaps are those of the weights.")
         first, second = checks.array("W", W, ("p", "d")), checks.array("W_star", W_star, ("k", "d"))
         if first.shape[1] != second.shape[1]:
             raise ValueError(

@@ -68,7 +68,7 @@ SCALARS: dict[str, Callable[[Committee, np.ndarray, np.ndarray, np.ndarray], np.
 
 def check(names: Any) -> tuple[str, ...]:
     """Return the names of further variables."""
-    listed = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    listed = () if names is None else checks.items("observables", names, str)
     return tuple(checks.choice("observables", name, list(SCALARS)) for name in listed)
 
 

@@ -40,6 +40,7 @@ def solve(
     wanted = checks.times(times)
     rtol, atol = checks.tolerances(rtol, atol)
     checks.boolean("keep_state", keep_state)
+    progress = checks.progress(progress)
     extra_names = named.check(observables)
     listed = check_events(events, ["risk", *named.SCALARS])
     flow = Flow(problem, rtol, atol, method, max_steps, progress)
@@ -56,16 +57,20 @@ def solve(
 
     began = time.perf_counter()
     try:
-        states = flow.run(families.start(problem), 0.0, wanted)
         extra = None
         if listed:
-            found = _locate(problem, flow, listed, wanted)
+            found, failure = _locate(problem, flow, listed, wanted)
             label = "; ".join(f"{event.variable} = {event.value:g}" for event in listed)
             extra = {"event_time": (("event",), found, {"long_name": "time of the event", "events": label})}
             stops = [t for event, t in zip(listed, found) if event.stop and np.isfinite(t)]
             if stops:
-                kept = wanted <= min(stops)
-                wanted, states = wanted[kept], states[kept]
+                wanted = wanted[wanted <= min(stops)]
+            elif failure is not None:
+                # Once more at the requested times, for the partial result.
+                flow.run(families.start(problem), 0.0, wanted)
+                raise failure
+        start = families.start(problem)
+        states = flow.run(start, 0.0, wanted) if wanted.size else np.empty((0, start.size))
     except ode.IntegrationError as error:
         flow.wall_time = time.perf_counter() - began
         failed = ode.IntegrationError(f"{error} {advice(problem, flow.family, _rate_at(problem, error.report.reached))}".rstrip(), error.times, error.states, error.report)
@@ -140,12 +145,21 @@ def risks(problem: Committee, family: families.Family, states: np.ndarray) -> np
     return np.where(out < 0.0, 0.0, out).reshape(states.shape[:-1])
 
 
-def _locate(problem: Committee, flow: Flow, events: Any, wanted: np.ndarray) -> np.ndarray:
-    """Return the event times, looked for on a grid finer than the requested times."""
+def _locate(
+    problem: Committee, flow: Flow, events: Any, wanted: np.ndarray
+) -> tuple[np.ndarray, ode.IntegrationError | None]:
+    """Return the event times, looked for on a grid finer than the requested times, and why the grid was not finished.
+
+    A flow may diverge after the event at which it was to stop.
+    """
     last = wanted[-1]
     first = wanted[wanted > 0][0] if last > 0 else 0.0
     grid = np.unique(np.concatenate([[0.0], wanted, np.linspace(0.0, last, EVENT_GRID), np.geomspace(max(first, 1e-6 * last), last, EVENT_GRID)])) if last > 0 else wanted  # fmt: skip
-    states = flow.run(families.start(problem), 0.0, grid)
+    failure = None
+    try:
+        states = flow.run(families.start(problem), 0.0, grid)
+    except ode.IntegrationError as error:
+        failure, grid, states = error, error.times, error.states
     names = list(dict.fromkeys(event.variable for event in events))
 
     def values(rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -155,7 +169,7 @@ def _locate(problem: Committee, flow: Flow, events: Any, wanted: np.ndarray) -> 
         row = states[i : i + 1] if t == grid[i] else flow.run(states[i], grid[i], np.array([t]))
         return {name: float(value[0]) for name, value in values(row).items() if name in names}
 
-    return locate(events, grid, values(states), evaluate)
+    return locate(events, grid, values(states), evaluate), failure
 
 
 def _rate_at(problem: Committee, t: float) -> float:
