@@ -32,7 +32,9 @@ def compare(
     level : float, optional
         Probability that a right theory fails, over all variables and times together.
     variables : str or sequence of str, optional
-        What to judge; all variables that theory and runs share by default, entries of matrices one by one.
+        What to judge; all variables that theory and runs share by default, entries of matrices one by one.  Ordered
+        eigenvalues of runs are judged on request only: where they coincide in the limit they deviate by the inverse
+        square root of the size, not by its inverse.
 
     Returns
     -------

@@ -99,10 +99,15 @@ def _same_times(one: np.ndarray, two: np.ndarray) -> bool:
 
 
 def choose(theory: xr.Dataset, runs: Sequence[xr.Dataset], variables: Any, times: np.ndarray) -> Points:
-    """Return the points that theory and runs have in common, or those of `variables`."""
+    """Return the points that theory and runs have in common, or those of `variables`.
+
+    Of runs, ordered eigenvalues are judged on request only: where they coincide in the limit, those of runs repel each
+    other and deviate by the inverse square root of the size, which extrapolations in its inverse do not follow.
+    """
     shared = [name for name in _timed(theory) if all(_fits(theory, run, name) for run in runs)]
     if variables is None:
-        chosen = shared
+        simulated = any(run.attrs.get("kind") not in THEORIES for run in runs)
+        chosen = [name for name in shared if not (simulated and "eigenvalue" in _rest(theory, name))] or shared
     else:
         chosen = [variables] if isinstance(variables, str) else list(variables)
         for name in chosen:

@@ -120,3 +120,17 @@ def test_bad_calls():
         problem.simulate([1.0], student_width=0)
     with pytest.raises(ValueError, match=r"Argument `weights` must have shape \(3, 2\) or \(1, 3, 2\), but has shape \(2, 3\)"):
         problem.simulate([1.0], student_width=3, weights=np.ones((2, 3)))
+
+
+def test_ordered_eigenvalues_are_not_judged_unless_asked_for():
+    """Equal in the limit, those of runs repel as p^-1/2: with many runs the right theory would fail."""
+    problem = fl.MeanFieldQuadratic([1.0, 0.5, 0.0, 0.0], start=0.25)
+    options = {"sizes": [50, 100, 200], "runs": 400, "rng": 1, "progress": False}
+    judged = fl.convergence(problem, [0.1, 1.0, 3.0], **options)
+    assert judged.passed
+    assert set(judged.dataset["variable"].values) == {"risk", "overlap", "misalignment", "trace", "multiplier"}
+    assert abs(judged.exponent + 1) < 2 * judged.exponent_error < 0.4
+    asked = fl.convergence(problem, [0.1, 1.0, 3.0], variables="eigenvalues", **options)
+    assert asked.exponent == pytest.approx(-0.5, abs=0.15)
+    limit = problem.solve([1.0])
+    assert "eigenvalues[3]" in fl.compare(limit, limit).dataset["variable"].values
