@@ -175,3 +175,16 @@ def test_bad_input(options, sentence):
 def test_a_dimension_too_small_for_the_student():
     with pytest.raises(ValueError, match=r"Argument `dimension` must be at least 51 to realise the student_ratio 0.01, but is 20"):
         fl.ExtensiveQuadratic(0.01, ORTHONORMAL(0.5)).simulate([1.0], dimension=20)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "sentence"),
+    [
+        ("student_width", "ExtensiveQuadratic.simulate has no argument `student_width`: it follows from student_ratio and dimension."),
+        ("weight", "ExtensiveQuadratic.simulate has no argument `weight`; did you mean `weights`?"),
+    ],
+)
+def test_unknown_keywords(keyword, sentence):
+    with pytest.raises(TypeError) as caught:
+        small(**{keyword: 3})
+    assert str(caught.value) == sentence

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from .extensive import ExtensiveQuadratic
 
 METHODS = ("flow", "gd")
+KEYWORDS = ("dimension", "weights", "runs", "rng", "method", "step", "observables", "rtol", "atol", "threads", "progress")
+ABSENT = {
+    "student_width": "it follows from student_ratio and dimension.",
+    "teacher_width": "it follows from the ratio of the teacher and dimension.",
+    "seed": "give the seed as rng.",
+}
 
 
 def simulate_extensive(
@@ -46,6 +52,7 @@ def simulate_extensive(
     atol: float = 1e-10,
     threads: int | None = None,
     progress: bool | None = None,
+    **other: Any,
 ) -> xr.Dataset:
     r"""Return runs of the flow at finite dimension, each with its own draw of teacher and start.
 
@@ -91,6 +98,7 @@ def simulate_extensive(
     flowlimits.parallel.Interrupted
         On Ctrl-C, with the finished runs in its attribute `partial`.
     """
+    checks.unknown_arguments("ExtensiveQuadratic.simulate", other, KEYWORDS, ABSENT)
     times = checks.times(times)
     d = checks.integer("dimension", dimension, minimum=1)
     count = checks.integer("runs", runs, minimum=1)
