@@ -132,3 +132,9 @@ def test_certificates_of_flows_need_a_known_dual():
     flow = margin.MarginFlow(margin.LinearModel(), np.eye(2), [1, 1], geometry="linf", weights=[1.0, 1]).solve([3.0])
     with pytest.raises(ValueError, match='The rate is known for geometry="l2"'):
         margin.rate_constant(flow)
+
+
+def test_laws_want_results():
+    for law in (margin.rate_constant, margin.certify):
+        with pytest.raises(TypeError, match=r"Argument `flow` must be a result of a MarginFlow, but is 3\."):
+            law(3)

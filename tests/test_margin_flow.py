@@ -338,3 +338,34 @@ def test_parity_margin_in_four_dimensions():
     X, y, best = margin.parity(4)
     found = float(margin.MarginFlow(margin.ReLUModel(40), X, y, rng=0).solve([40000.0], kkt=False)["margin"][-1])
     assert -2e-4 < found / best - 1 < 1e-9
+
+
+def contradictory(features=4):
+    X = np.random.default_rng(0).normal(size=(12, features))
+    y = np.where(X[:, 0] > 0, 1.0, -1.0)
+    return np.vstack([X, X[:1]]), np.append(y, -y[0])
+
+
+@pytest.mark.parametrize(("model", "geometry"), [(margin.LinearModel(), "linf"), (margin.ReLUModel(16), "l2")])
+def test_explicit_flows_that_stall_say_so_long_before_the_budget(model, geometry):
+    problem = margin.MarginFlow(model, *contradictory(), rng=0, geometry=geometry)
+    with pytest.raises(margin.NoMarginError, match=r"has no margin: it stalls at the loss .*best normalised margin found is -") as caught:
+        problem.solve([10.0, 100.0], max_steps=10_000_000)
+    assert caught.value.margin <= 0
+    if geometry == "l2":  # The two contradictory samples cost at least exp(-q) + exp(q) >= 2.
+        assert np.exp(caught.value.log_loss) == pytest.approx(2.0, rel=1e-2)
+
+
+def test_a_budget_that_ends_the_first_phase_of_separable_data_is_not_taken_for_data_without_margin():
+    X, y = contradictory()
+    X, y = X[:-1], y[:-1]
+    with pytest.raises(margin.NoMarginError, match=r"max_steps=10 steps .* or `max_steps` is too small\.$"):
+        margin.MarginFlow(margin.LinearModel(), X, y, rng=1).solve([10.0], max_steps=10)
+    problem = margin.MarginFlow(margin.ReLUModel(16), X, y, rng=0)
+    errors = []
+    for steps in range(200, 2000, 200):
+        with pytest.raises((margin.NoMarginError, margin.BudgetError)) as caught:
+            problem.solve([10.0, 1e5], max_steps=steps)
+        errors.append(caught.value)
+    assert all(error.margin <= 0 for error in errors if isinstance(error, margin.NoMarginError))
+    assert any("The flow separates the data (normalised margin 0." in str(error) for error in errors)

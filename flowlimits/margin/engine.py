@@ -131,6 +131,17 @@ class State:
             log_loss,
         )
 
+    def out_of_steps(self, weights: list[np.ndarray], log_loss: float, budget: int) -> NoMarginError | BudgetError:
+        """Return the error for a first phase that the budget ended: it separates the data already, or may never do so."""
+        error = self.no_margin(weights, log_loss, f"still is after max_steps={budget} steps")
+        if error.margin <= 0:
+            message = str(error).removesuffix(".") + ", or `max_steps` is too small."
+            return NoMarginError(message, error.margin, log_loss)
+        return BudgetError(
+            f"The flow separates the data (normalised margin {error.margin:.3g}), but reached no loss below {math.exp(log_loss):.4g} in "
+            f"max_steps={budget} steps: raise `max_steps`."
+        )
+
     def observe(self, clock: np.ndarray, trajectory: Trajectory, kkt: bool) -> dict[str, np.ndarray]:
         """Return the variables of a result."""
         rows = [self._observe_one(theta, kkt) for theta in trajectory.weights]

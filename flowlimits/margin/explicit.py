@@ -18,6 +18,8 @@ LOGIT_STEPS = {"l2": 0.25, "linf": 0.1, "l1": 0.1}
 SLICE = 100_000
 #: The cost of the horizon is estimated once the flow is this far below the threshold, where the direction has settled.
 SETTLED = 3.0
+#: Steps before a first phase may be said to stall: plateaus on the way to a margin are left much sooner.
+PATIENCE = 1_600_000
 
 
 def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: int, progress: bool | None) -> Trajectory:
@@ -54,6 +56,7 @@ class _Run:
         self.outputs[: self.done] = state.start
         self.best = [state.start]
         self.speed = 0.0
+        self.doublings: list[float] = []
 
     def until(self, ell: float, bar: Progress | None) -> None:
         """Advance to minus log loss `ell`."""
@@ -82,6 +85,8 @@ class _Run:
                 break
             if self.numbers[2] >= self.budget:
                 self._give_up(done)
+            if self._stalls():
+                raise state.no_margin(self.best, -self.numbers[3], "stalls")
         if status in (STATIONARY, NOT_FINITE):
             raise state.no_margin(self.best, -self.numbers[3], "stops" if status == STATIONARY else "diverges")
         assert status == REACHED
@@ -90,9 +95,27 @@ class _Run:
             if at < self.clock.size and self.clock[at] == targets[row]:
                 self.outputs[at], self.extras[at] = outputs[row], extras[row]
 
+    def _stalls(self) -> bool:
+        """Return whether minus log loss tends to a limit below the threshold.
+
+        Its gains are compared at doublings of the steps: where each is at most 3/4 of the one before, all to come add up to
+        three times the last.  The zigzag of the geometries of steepest descent can make a gain negative.
+        """
+        ell, slices = self.numbers[3], self.numbers[2] / SLICE
+        if ell > self.state.threshold:
+            return False
+        if slices < 2 ** len(self.doublings):
+            return False
+        self.doublings.append(ell)
+        if self.numbers[2] < PATIENCE:
+            return False
+        before, last = np.diff(self.doublings[-3:])
+        missing = self.state.threshold - ell
+        return bool(last <= max(0.75 * before, 1e-9 * missing) and 30 * last < missing)
+
     def _give_up(self, done: int) -> None:
         if self.numbers[3] <= self.state.threshold:
-            raise self.state.no_margin(self.best, -self.numbers[3], f"still is after max_steps={self.budget} steps")
+            raise self.state.out_of_steps(self.best, -self.numbers[3], self.budget)
         raise BudgetError(
             f"The flow reached minus log loss {self.numbers[3]:.4g} in max_steps={self.budget} steps: raise `max_steps` or ask for larger losses."
         )

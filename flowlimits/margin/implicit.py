@@ -15,6 +15,8 @@ _FIRST = ode.RightHandSide(equations_smooth.first_phase)
 _DIRECTION = ode.RightHandSide(equations_smooth.direction, equations_smooth.direction_jacobian)
 #: The norm is eliminated once the loss is this many e-folds below the value that guarantees positive margins.
 LEAD = 0.1
+#: A first phase that takes more steps than this approaches a stationary point, where the clock of the loss stands still.
+STALLED = 20_000
 
 
 def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: int, progress: bool | None) -> Trajectory:
@@ -60,6 +62,8 @@ def _first_phase(state: State, targets: np.ndarray, switch: float, rtol: float, 
     except ode.IntegrationError as error:
         seen = [state.start, *error.states[:, :-2]]
         log_loss = -(state.clock + error.report.reached)
+        if error.report.status is ode.Status.TOO_MANY_STEPS and error.report.steps < STALLED:
+            raise state.out_of_steps(seen, log_loss, budget) from error
         raise state.no_margin(seen, log_loss, "stops" if math.isfinite(log_loss) else "fails") from error
     return states[np.searchsorted(times, targets - state.clock)], states[-1], report
 

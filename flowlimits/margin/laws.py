@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import checks
 from .certificates import Certificate, _candidates
 from .engine import State
 from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel
@@ -18,6 +19,8 @@ def _problem_of(flow: xr.Dataset):
     from ..load import load_problem
     from .flow import MarginFlow
 
+    if not hasattr(flow, "attrs"):
+        raise TypeError(f"Argument `flow` must be a result of a MarginFlow, but is {checks.show(flow)}.")
     problem = load_problem(flow)
     if not isinstance(problem, MarginFlow):
         raise TypeError(f"Argument `flow` must be a result of a MarginFlow, but is one of {type(problem).__name__}.")
