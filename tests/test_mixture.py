@@ -260,6 +260,9 @@ GOOD = {"Q": np.eye(2), "R": np.zeros((2, 2)), "noise_scale": 0.5}
         ({"Q": np.array([[1.0, 0.2], [0, 1]])}, "Argument `Q` must be symmetric, but differs from its transpose by 0.2."),
         ({"Q": np.full((2, 2), np.nan)}, "Argument `Q` must be finite, but is nan at index [0, 0]."),
         ({"covariance": 1}, "XorMixture has no argument `covariance`: the noise within a cluster is isotropic here."),
+        ({"scale": 2.0}, "Argument `scale` belongs to a drawn start, with `width`: the overlaps `Q` and `R` are given here."),
+        ({"dimension": 20}, "Argument `dimension` belongs to a drawn start, with `width`"),
+        ({"rng": 0}, "Argument `rng` belongs to a drawn start, with `width`"),
         ({"width": 2}, "Arguments `width` and `Q`, `R` exclude each other: `width` draws the overlaps."),
     ],
 )
@@ -267,6 +270,11 @@ def test_bad_problems_get_a_sentence(change, message):
     with pytest.raises((ValueError, TypeError)) as caught:
         fl.XorMixture(**(GOOD | change))
     assert message in str(caught.value)
+
+
+def test_one_observable_may_be_named_without_a_list():
+    result = fl.XorMixture(**GOOD).solve([1.0], observables="risk")
+    assert [str(name) for name in result.data_vars if not str(name).startswith("problem_")] == ["risk"]
 
 
 def test_bad_calls_get_a_sentence():
@@ -279,7 +287,12 @@ def test_bad_calls_get_a_sentence():
         problem.simulate([1.0], dimension=5, method="overlaps")
     with pytest.raises(ValueError, match='Method "atoms" needs noise_scale = 0'):
         problem.solve([1.0], method="atoms")
-    with pytest.raises(ValueError, match="powers of two"):
-        problem.solve([1.0], method="points", points=1000)
+    for name in ("points", "error_points"):
+        with pytest.raises(ValueError, match=f"Argument `{name}` must be a power of two, but is 1000."):
+            problem.solve([1.0], **{name: 1000})
+        with pytest.raises(TypeError, match=f"Argument `{name}` must be a whole number, but is 2.5."):
+            problem.solve([1.0], **{name: 2.5})
+    with pytest.raises(TypeError, match=r"Argument `keep_state` must be True or False, but is 2\."):
+        problem.solve([1.0], keep_state=2)
     with pytest.raises(ValueError, match="must be given together with `width`"):
         fl.XorMixture(4)

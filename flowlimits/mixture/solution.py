@@ -25,6 +25,14 @@ POINTS = ode.right_hand_side(sampled.sampled_flow)
 ZERO = ode.event(atoms.first_zero, direction=-1)
 
 
+def power_of_two(name: str, value: Any) -> int:
+    """Return a number of points, which quasi-Monte Carlo wants to be a power of two."""
+    count = checks.integer(name, value, minimum=2)
+    if count & (count - 1):
+        raise ValueError(f"Argument `{name}` must be a power of two, but is {count}.")
+    return count
+
+
 @cache
 def normal_points(count: int, dimensions: int, seed: int = 0) -> np.ndarray:
     """Return fixed standard normal points with mean zero and exactly unit covariance when used with both signs.
@@ -35,8 +43,6 @@ def normal_points(count: int, dimensions: int, seed: int = 0) -> np.ndarray:
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    if count & (count - 1) or count < 2:
-        raise ValueError(f"Arguments `points` and `error_points` must be powers of two, but one is {count}.")
     raw = ndtri(qmc.Sobol(dimensions, rng=seed).random(count))
     # Used with both signs the points have mean zero; whitening makes second moments exact as well.
     root = np.linalg.cholesky(raw.T @ raw / count)
@@ -98,10 +104,13 @@ def solve(
     """Return the solution; see `XorMixture.solve`."""
     asked = wanted = checks.times(times)
     chosen = choose(problem, method)
+    points, error_points = power_of_two("points", points), power_of_two("error_points", error_points)
+    keep_state, progress = checks.boolean("keep_state", keep_state), bool(checks.progress(progress))
     loose = chosen == "points"
     rtol, atol = checks.tolerances(rtol if rtol is not None else (1e-4 if loose else 1e-8), atol if atol is not None else (1e-6 if loose else 1e-10))
     listed = check_events(events, ["risk", "error", "clean_error", "relevant_share"])
-    shown = [checks.choice("observables", name, list(problem.variables)) for name in (problem.variables if observables is None else observables)]
+    asked_for = problem.variables if observables is None else checks.items("observables", observables, str)
+    shown = [checks.choice("observables", name, list(problem.variables)) for name in asked_for]
     began = time.perf_counter()
     start = pack(problem.Q, problem.R, problem.second_layer)
     params = parameters(problem, chosen, points)

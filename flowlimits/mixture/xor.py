@@ -59,7 +59,7 @@ class XorMixture(Problem):
     second_layer_rate : float
         Rate of the second layer relative to the first; 0 keeps it fixed.
     scale, dimension, rng : float, int, optional
-        Of the drawn start, with `width`.
+        Of the drawn start, with `width`; `scale` is 1 unless given.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class XorMixture(Problem):
         loss: str = "squared",
         learning_rate: float = 0.0,
         second_layer_rate: float = 0.0,
-        scale: float = 1.0,
+        scale: float | None = None,
         dimension: int | None = None,
         rng: Any = None,
         **other: Any,
@@ -129,9 +129,11 @@ class XorMixture(Problem):
         if width is not None:
             if Q is not None or R is not None:
                 raise ValueError("Arguments `width` and `Q`, `R` exclude each other: `width` draws the overlaps.")
-            Q, R = self._draw(width, scale, dimension, rng)
+            Q, R = self._draw(width, 1.0 if scale is None else scale, dimension, rng)
         elif Q is None or R is None:
             raise ValueError("Either argument `width` or both of `Q` and `R` must be given.")
+        else:
+            _refuse_draw({"scale": scale, "dimension": dimension, "rng": rng})
         Q = checks.array("Q", Q, ("K", "K"))
         R = checks.array("R", R, (Q.shape[0], 2))
         _check_feasible(Q, R, self.separation)
@@ -275,6 +277,12 @@ class XorMixture(Problem):
         factor(np.array(self.Q), np.array(self.R), self.separation, B)
         W[:, : K + 2] = B
         return W
+
+
+def _refuse_draw(given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"Argument `{name}` belongs to a drawn start, with `width`: the overlaps `Q` and `R` are given here.")
 
 
 def _check_feasible(Q: np.ndarray, R: np.ndarray, separation: float) -> None:
