@@ -1,6 +1,7 @@
 """Random networks conditioned on the training set: the limit against plain sampling, finite widths against both."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -313,3 +314,15 @@ def test_guess_and_check_is_flat_in_width_and_descent_is_not():
     assert mean > 2 * error
     trained = np.mean([float(d["test_error"].sel(width=512)) for d in descents])
     assert trained < np.mean(limits) - 0.1
+
+
+def test_hopeless_accuracy_is_refused_early_and_widths_are_named_once():
+    problem = small()
+    began = time.perf_counter()
+    with pytest.raises(RuntimeError, match="will not get there with max_points=16777216: raise `max_points` or `accuracy`"):
+        problem.solve(accuracy=1e-9, rng=0, progress=False)
+    assert time.perf_counter() - began < 5.0
+    with pytest.raises(ValueError, match=r"Argument `widths` must hold every width once, but holds 4 twice\."):
+        problem.simulate([4, 8, 4], runs=5, rng=0)
+    with pytest.raises(ValueError, match=r"Width 2 is not in every result\."):
+        rn.paired_difference([problem.solve(rng=0)] * 2, 2, 8)

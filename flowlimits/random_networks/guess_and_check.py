@@ -132,7 +132,7 @@ class GuessAndCheck(Problem):
         Raises
         ------
         RuntimeError
-            If `max_points` do not give the accuracy.
+            If `max_points` do not give the accuracy, or, at the rate of the quadrature, are sure not to.
         """
         from . import orthant
         from .integrate import integrate_orthant
@@ -309,4 +309,8 @@ def _widths(value: Any) -> list[int]:
     listed = np.atleast_1d(np.asarray(value)).tolist()
     if not listed:
         raise ValueError("Argument `widths` must hold at least one width, but is empty.")
-    return [checks.integer("widths", width, minimum=1) for width in listed]
+    sizes = [checks.integer("widths", width, minimum=1) for width in listed]
+    if len(set(sizes)) < len(sizes):
+        twice = next(size for i, size in enumerate(sizes) if size in sizes[:i])
+        raise ValueError(f"Argument `widths` must hold every width once, but holds {twice} twice.")
+    return sizes

@@ -8,6 +8,10 @@ from .. import streams
 from ..parallel import run_threads
 from . import orthant
 
+#: Points per shift from which on the error is judged, and a power of the points that its fall does not exceed.
+SETTLED = 2048
+FASTEST = 1.5
+
 
 def integrate_orthant(
     pieces: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -47,9 +51,12 @@ def integrate_orthant(
                 return values, points * orthant.SHIFTS
         else:
             reached = np.inf
-        if 2 * points * orthant.SHIFTS > max_points:
+        used = points * orthant.SHIFTS
+        hopeless = points >= SETTLED and np.isfinite(reached) and reached * (used / max_points) ** FASTEST > 3 * accuracy
+        if 2 * used > max_points or hopeless:
             raise RuntimeError(
-                f"The quadrature reached a relative error of {reached:.2g} of the test error, not {accuracy:g}, with {points * orthant.SHIFTS} "
-                "points: raise `max_points` or `accuracy`."
+                f"The quadrature reached a relative error of {reached:.2g} of the test error, not {accuracy:g}, with {used} points"
+                + (f", and will not get there with max_points={max_points}" if 2 * used <= max_points else "")
+                + ": raise `max_points` or `accuracy`."
             )
         points *= 2

@@ -135,7 +135,7 @@ def paired_difference(results: Sequence[xr.Dataset], first: int, second: int) ->
     if len(results) < 2:
         raise ValueError(f"Argument `results` must hold at least two tasks, but holds {len(results)}.")
     for width in (first, second):
-        if any(width not in result["width"].values for result in results):
+        if any("width" not in result.coords or width not in result["width"].values for result in results):
             raise ValueError(f"Width {width} is not in every result.")
     differences = np.array(
         [float(r["test_error"].sel(width=first) - r["test_error"].sel(width=second)) for r in results]
