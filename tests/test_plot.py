@@ -138,6 +138,13 @@ def test_the_variable_is_the_overlap_or_else_the_risk(limit):
     assert fl.plot.curves(limit.drop_vars("overlap")).get_ylabel().startswith("population risk")
 
 
+def test_results_without_a_risk_show_what_they_are_about():
+    flow = fl.MarginFlow(fl.margin.LinearModel(), [[2.0, 0.0], [0.0, 1.0]], [1, 1], rng=0).solve([10.0, 100.0])
+    assert fl.plot.curves(flow).get_ylabel().startswith("normalised margin")
+    alignment = fl.EarlyAlignment([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0], width=3, rng=0).solve([0.5, 1.0])
+    assert len(fl.plot.curves(alignment).lines) >= 3
+
+
 def test_it_draws_on_given_axes_and_returns_them(limit):
     axes = Figure().subplots()
     assert fl.plot.curves(limit, ax=axes) is axes

@@ -59,7 +59,7 @@ def rerun(file: str, output: str | None) -> int:
 
 @click.command(short_help="Draw results.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
-@click.option("--variable", help="Variable to draw.  [default: overlap, or risk]")
+@click.option("--variable", help="Variable to draw.  [default: overlap, risk, margin or residual]")
 @click.option("--label", "labels", multiple=True, help="Label of a file in the legend; once per file.")
 @click.option("--xscale", type=click.Choice(["linear", "log"]), help="[default: log where the times are geometric]")
 @click.option("--yscale", type=click.Choice(["linear", "log"]), help="[default: log where the values span decades]")

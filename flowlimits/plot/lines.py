@@ -21,6 +21,8 @@ THEORIES = ("limit", "exact")
 SIZES = {"dimension": "$d$", "student_width": "$p$"}
 SCALES = ("linear", "log")
 MODES = ("points", "band")
+#: What is drawn unless a variable is named: the first that all results have.
+DEFAULTS = ("overlap", "risk", "margin", "residual")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def curves(
     *results : xarray.Dataset
         Theories and simulations of one clock, in any order.
     variable : str, optional
-        The variable to draw; "overlap" where all results have it, otherwise "risk".  Of a variable with further
+        The variable to draw; the first of "overlap", "risk", "margin" and "residual" that all results have.  Of a variable with further
         dimensions, such as the eigenvalues, every entry is drawn.
     ax : matplotlib.axes.Axes, optional
         Where to draw; None makes a new figure of the width of a journal column.
@@ -124,7 +126,8 @@ def _check(results: Sequence[Any]) -> None:
 
 def _choose_variable(results: Sequence[xr.Dataset], variable: str | None) -> str:
     if variable is None:
-        variable = "overlap" if all("overlap" in result for result in results) else "risk"
+        shared = (name for name in DEFAULTS if all(name in result for result in results))
+        variable = next(shared, "risk")
     for result in results:
         known = [str(name) for name, values in result.data_vars.items() if "time" in values.dims]
         if variable not in known:
