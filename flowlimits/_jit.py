@@ -23,8 +23,10 @@ Cache
 
 import functools
 import hashlib
+import importlib
 import inspect
 import pickle
+import sys
 import types as python_types
 from typing import Any
 
@@ -37,6 +39,28 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
+
+
+def _defer_blas() -> None:
+    """Let Numba import `scipy.linalg` when compiled code first multiplies matrices, and not when Numba starts.
+
+    `numba.np.arraymath` imports it only to learn that it is there, which SciPy as our requirement makes sure; that took
+    a sixth of the time from import to a first curve.  Every use in Numba looks for it again.
+    """
+    from numba.np import linalg
+
+    look = getattr(linalg, "ensure_blas", None)
+    if look is None or "numba.np.arraymath" in sys.modules:
+        return
+    linalg.ensure_blas = lambda: None
+    try:
+        arraymath = importlib.import_module("numba.np.arraymath")
+        vars(arraymath)["ensure_blas"] = look
+    finally:
+        linalg.ensure_blas = look
+
+
+_defer_blas()
 
 FLOAT = types.float64
 ADDRESS = types.int64

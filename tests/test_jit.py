@@ -197,3 +197,22 @@ def test_strict_floating_point_rules_and_no_gil():
     assert np.isnan(divide(1.0))
     assert divide.targetoptions["nogil"]
     assert "fastmath" not in divide.targetoptions
+
+
+def test_matrix_products_compile_though_scipy_linalg_is_loaded_late():
+    """Numba is kept from importing `scipy.linalg` at its start; products of matrices must find it when they need it."""
+    code = (
+        "import sys, numpy as np, numba\n"
+        "from flowlimits._jit import jit\n"
+        "@jit\n"
+        "def plus(x): return x + 1.0\n"
+        "assert plus(1.0) == 2.0 and 'scipy.linalg' not in sys.modules\n"
+        "@numba.njit\n"
+        "def product(A, B): return A @ B, np.dot(A, B), np.linalg.solve(A, B)\n"
+        "A = np.array([[2.0, 1.0], [0.0, 3.0]])\n"
+        "B = np.array([[1.0, 4.0], [5.0, 2.0]])\n"
+        "first, second, third = product(A, B)\n"
+        "assert np.array_equal(first, A.dot(B)) and np.array_equal(second, first) and np.allclose(A.dot(third), B)\n"
+        "assert 'scipy.linalg' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
