@@ -7,7 +7,7 @@ import pytest
 
 import flowlimits as fl
 from flowlimits import results
-from flowlimits.committee import chain, simulation
+from flowlimits.committee import chain, run
 from flowlimits.committee.plan import plan
 
 START = fl.Committee.random(2, 1, dimension=200, rng=3)
@@ -119,7 +119,7 @@ def test_runs_do_not_depend_on_how_fast_the_machine_is(method, monkeypatch):
     problem = committee(learning_rate=fl.Schedule([0.0, 0.5, 1.0], [0.08, 0.02, 0.05]), noise=0.1)
     results = []
     for seconds in (1e-9, 1e-3, 10.0):
-        monkeypatch.setattr(simulation, "SLICE", seconds)
+        monkeypatch.setattr(run, "SLICE", seconds)
         results.append(problem.simulate([0.3, 1.2], dimension=300, rng=0, method=method, progress=False))
     for other in results[1:]:
         np.testing.assert_array_equal(other["Q"], results[0]["Q"])
@@ -222,6 +222,9 @@ def test_a_run_that_diverges_says_where_and_what_to_do():
     problem = committee(learning_rate=3.0)
     with pytest.raises(FloatingPointError, match=r"The simulation left the finite range at t=.*, after \d+ steps. Lower the learning rate, 3: at this start the risk"):
         problem.simulate([10.0], dimension=20, runs=2, rng=0)
+    cubic = fl.Committee.random(2, 2, dimension=200, rng=5, scale=0.7, activation="x**3 - x", learning_rate=0.05)
+    with pytest.raises(FloatingPointError, match=r"Lower the learning rate, 0.05: it is below 0\.\d+, so that .* later\. A polynomial of degree above 2 amplifies rare inputs"):
+        cubic.simulate([1.0], dimension=50, runs=40, rng=0)
 
 
 def test_divergence_under_a_schedule_is_told_at_its_time_and_rate_after_an_extension_too():

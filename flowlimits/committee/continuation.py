@@ -10,6 +10,7 @@ import xarray as xr
 
 from .. import results, streams
 from . import simulation
+from .run import State
 
 if TYPE_CHECKING:
     from .committee import Committee
@@ -41,11 +42,11 @@ def _simulate_on(
 ) -> xr.Dataset:
     random_states = json.loads(result["state_W"].attrs["streams"])
 
-    def begin(index: int) -> simulation.State:
+    def begin(index: int) -> State:
         generator = np.random.default_rng()
         generator.bit_generator.state = random_states[index]
         W, W_star, a = (np.array(result[name].values[index], order="C") for name in ("state_W", "state_W_star", "state_second_layer"))
-        return simulation.State(W, W_star, a, int(result["state_used"].values[index]), generator)
+        return State(W, W_star, a, int(result["state_used"].values[index]), generator)
 
     later = simulation.carry_on(
         problem, begin, times, done, runs=result.sizes["run"], method=call["method"], step=call["step"] or 0.0,

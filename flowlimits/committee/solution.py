@@ -181,7 +181,12 @@ def advice(problem: Committee, family: families.Family, rate: float) -> str:
     if rate == 0.0:
         return ""
     bound = descent_bound(problem, family)
-    known = f"at this start the risk decreases only for learning rates below {bound:.3g}" if np.isfinite(bound) else "at this start its noise cannot raise the risk"  # fmt: skip
+    if not np.isfinite(bound):
+        known = "at this start its noise cannot raise the risk"
+    elif rate < bound:
+        known = f"it is below {bound:.3g}, so that the risk decreases at this start, but its noise grew later"
+    else:
+        known = f"at this start the risk decreases only for learning rates below {bound:.3g}"
     text = f"Lower the learning rate, {rate:g}: {known}."
     if problem.spherical and problem.student_width == 1 and family.name == "square":
         text += f" A single unit on the sphere leaves the plateau only below 2/(12 + noise) = {2 / (12 + problem.noise):.3g}."

@@ -18,6 +18,7 @@ import numpy as np
 
 import flowlimits as fl
 from flowlimits.committee import simulation
+from flowlimits.committee.run import Run
 from flowlimits.results import provenance
 
 REPEATS = 7
@@ -139,10 +140,9 @@ def product_time(p: int, k: int, noisy: bool, repeats: int = 50) -> float:
 def steps_per_second(problem: fl.Committee, dimension: int, method: str, count: int) -> float:
     """Return steps per second on one thread, best of several."""
     state = simulation.start(problem, method, dimension, np.random.default_rng(0), None)
-    run = simulation.Run(problem, state, dimension, method)
-    rate = problem.learning_rate
-    assert isinstance(rate, float)
-    return count / min(seconds(lambda: run._take(count, rate, 1.0)) for _ in range(REPEATS))
+    run = Run(problem, state, dimension, method)
+    pace = np.array([problem.learning_rate, 1.0])
+    return count / min(seconds(lambda: run.take(count, pace)) for _ in range(REPEATS))
 
 
 def numpy_sgd(W: np.ndarray, W_star: np.ndarray, rate: float, steps: int, rng: np.random.Generator) -> None:
