@@ -52,6 +52,7 @@ def early_slope(record: Record) -> None:
     runs = problem.simulate([1.0, 2.0], dimension=102, samples=1500, step=0.05, rng=0, progress=False)
     seen = float((np.abs(runs.R[0, 1, ::2, 0]) - np.abs(runs.R[0, 0, ::2, 0])).mean())
     record.close(f"{DERIVED}, eq. (X11)", "the same, descent on n = 1500 inputs, no variance in the clusters", seen, expected, rtol=0.15)
+    record.table("early_slope", ["expected", "flow", "descent"], [[expected, float(growth.mean() / 0.1), seen]])
 
 
 def amplification(record: Record, full: bool) -> None:
@@ -69,6 +70,7 @@ def amplification(record: Record, full: bool) -> None:
     linear = np.linalg.lstsq(X, y, rcond=None)[0]
     error = float(np.mean(np.sign(X_test @ linear) != clean))
     record.claim(PAPER, "linear classifiers stay at chance", expected="in [0.45, 0.55]", seen=error, passed=0.45 <= error <= 0.55)
+    record.table("linear", ["samples", "dimension", "error_of_least_squares"], [[samples, dimension, error]])
     record.table(
         "amplification",
         ["t", "test_error", "clean_error", "train_error", "relevant_share"],
