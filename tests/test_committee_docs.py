@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
+from flowlimits import cli
 
 PAGE = (Path(__file__).parent.parent / "docs" / "committee.md").read_text(encoding="utf-8")
 
@@ -24,3 +25,14 @@ def test_the_example_runs_from_a_papers_convention_to_a_curve(capsys):
     verdict = fl.compare(limit.isel(time=slice(0, 60)), names["runs"])
     assert verdict.passed
     assert names["axes"].get_lines()
+
+
+def test_the_command_runs(capsys):
+    (line,) = re.findall(r"^flowlimits (.*)$", PAGE, flags=re.MULTILINE)
+    with pytest.raises(SystemExit) as end:
+        cli.main(line.split())
+    assert end.value.code == 0
+    last = capsys.readouterr().out.split()
+    assert float(last[-2]) == 1000.0
+    expected = fl.Committee.random(2, 2, dimension=500, rng=0, activation="erf", learning_rate=0.2).solve([1000.0])
+    assert float(last[-1]) == pytest.approx(float(expected["risk"][0]), rel=1e-4, abs=1e-9)
