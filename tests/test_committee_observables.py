@@ -72,3 +72,16 @@ def test_what_is_no_curve_is_refused():
         committee.plateau(fl.wrap(np.arange(1.0, 8), risk=np.arange(-1.0, 6), dimension=3))
     with pytest.raises(TypeError, match=r"must be a result of fl.Committee, but is one of QuadraticFlow"):
         committee.specialisation(fl.QuadraticFlow(np.eye(2), np.eye(2)).solve([1.0]))
+
+
+@pytest.mark.parametrize("function", [fl.committee.plateau, fl.committee.weak_recovery, fl.committee.specialisation, fl.committee.invariants])
+def test_what_is_no_result_is_refused(function):
+    with pytest.raises(TypeError, match=r"Argument `result` must be a result \(an xarray.Dataset\), but is 3\."):
+        function(3)
+
+
+def test_results_of_other_problems_and_without_overlaps_are_refused():
+    with pytest.raises(TypeError, match=r"must be a result of fl\.Committee, but is one of QuadraticFlow"):
+        fl.committee.invariants(fl.QuadraticFlow.orthonormal(4, 2, 2, rng=0).solve([1.0]))
+    with pytest.raises(ValueError, match="must hold Q and R, but has no R"):
+        fl.committee.specialisation(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([1.0]).drop_vars("R"))

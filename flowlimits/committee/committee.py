@@ -200,7 +200,7 @@ class Committee(Problem):
         Raises
         ------
         ValueError
-            If `dimension` is below p + k.
+            If `dimension` is below p + k, or below the rank of the overlaps if that is smaller.
         """
         from .starts import weights
 
@@ -275,7 +275,7 @@ class Committee(Problem):
         times : array_like, shape (n,)
             On the problem's clock; the result states the times of the nearest steps.
         dimension : int
-            At least p + k.
+            At least p + k, or the rank of the overlaps.
         weights : tuple of array_like, shapes (p, d), (k, d), optional
             Own starting weights (W, W_star) in place of the problem's overlaps.
         runs, rng

@@ -72,13 +72,22 @@ def check(names: Any) -> tuple[str, ...]:
     return tuple(checks.choice("observables", name, list(SCALARS)) for name in listed)
 
 
+def _dataset(result: Any) -> xr.Dataset:
+    if not isinstance(result, xr.Dataset):
+        raise TypeError(f"Argument `result` must be a result (an xarray.Dataset), but is {checks.show(result)}.")
+    return result
+
+
 def _problem(result: Any) -> Committee:
     from ..load import load_problem
     from .committee import Committee
 
-    problem = load_problem(result)
+    problem = load_problem(_dataset(result))
     if not isinstance(problem, Committee):
         raise TypeError(f"Argument `result` must be a result of fl.Committee, but is one of {type(problem).__name__}.")
+    missing = [name for name in ("Q", "R") if name not in result]
+    if missing:
+        raise ValueError(f"Argument `result` must hold Q and R, but has no {missing[0]}.")
     return problem
 
 
@@ -163,6 +172,7 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
     xarray.Dataset
         `height`; `at`, the time of the flattest point; `exit`; nan where the curve never falls below 2/3 of its height.
     """
+    result = _dataset(result)
     checks.choice("variable", variable, [str(name) for name, values in result.data_vars.items() if "time" in values.dims])
     drop = checks.number("drop", drop, positive=True, below=1.0)
     curve = result[variable].sel(time=result["time"] > 0).transpose(..., "time")
