@@ -400,3 +400,9 @@ def test_convergence_refuses_what_it_cannot_use():
         fl.convergence(toy.make(), TIMES, sizes=[], runs=4)
     with pytest.raises(ValueError, match=r"^Argument `runs` must be at least 2, but is 1\.$"):
         fl.convergence(toy.make(), TIMES, sizes=[50], runs=1)
+
+
+def test_the_outcome_of_a_comparison_is_not_compared_again():
+    limit = fl.MeanFieldQuadratic([1.0, 0.5], start=0.25).solve([0.1, 1.0])
+    with pytest.raises(ValueError, match="^Argument 2 is the outcome of a comparison: pass the theory and the runs themselves.$"):
+        fl.compare(limit, fl.compare(limit, limit).dataset)

@@ -200,3 +200,13 @@ def test_keywords_of_the_wrong_kind(flow, keywords, sentence):
     with pytest.raises(TypeError) as caught:
         flow.solve([1.0], **keywords)
     assert str(caught.value) == sentence
+
+
+def test_a_step_beyond_the_first_time_is_refused(flow):
+    """The result would silently hold the start."""
+    with pytest.raises(ValueError) as caught:
+        flow.simulate([0.0, 0.1], step=1.0)
+    assert str(caught.value) == (
+        "Argument `step` = 1 is longer than half the smallest distance of two times, the start included, 0.1 on the clock t: "
+        "they would show the same weights."
+    )

@@ -64,10 +64,11 @@ def check_step(method: str, step: Any, times: np.ndarray) -> float | None:
     if step is None:
         raise ValueError('Argument `step` is missing: method="gd" takes steps of that time, on the clock t.')
     checked = checks.number("step", step, positive=True)
-    if (np.diff(step_counts(times, checked)) == 0).any():
-        least = float(np.diff(times).min())
+    grid = np.append(0.0, times[times > 0])
+    if (np.diff(step_counts(grid, checked)) == 0).any():
+        least = float(np.diff(grid).min())
         raise ValueError(
-            f"Argument `step` = {checked:g} is longer than half the smallest distance of two times, {least:g} on the clock t: "
+            f"Argument `step` = {checked:g} is longer than half the smallest distance of two times, the start included, {least:g} on the clock t: "
             "they would show the same weights."
         )
     return checked
