@@ -404,5 +404,5 @@ def test_convergence_refuses_what_it_cannot_use():
 
 def test_the_outcome_of_a_comparison_is_not_compared_again():
     limit = fl.MeanFieldQuadratic([1.0, 0.5], start=0.25).solve([0.1, 1.0])
-    with pytest.raises(ValueError, match="^Argument 2 is the outcome of a comparison: pass the theory and the runs themselves.$"):
+    with pytest.raises(ValueError, match="Argument 2 is the outcome of a comparison: pass the theory and the runs"):
         fl.compare(limit, fl.compare(limit, limit).dataset)
