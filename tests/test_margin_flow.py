@@ -346,8 +346,11 @@ def contradictory(features=4):
     return np.vstack([X, X[:1]]), np.append(y, -y[0])
 
 
-@pytest.mark.parametrize(("model", "geometry"), [(margin.LinearModel(), "linf"), (margin.ReLUModel(16), "l2")])
-def test_explicit_flows_that_stall_say_so_long_before_the_budget(model, geometry):
+STALLING = [(margin.LinearModel(), "linf"), (margin.ReLUModel(16), "l2"), (margin.QuadraticModel(8), "l2")]
+
+
+@pytest.mark.parametrize(("model", "geometry"), STALLING)
+def test_flows_that_stall_say_so_long_before_the_budget(model, geometry):
     problem = margin.MarginFlow(model, *contradictory(), rng=0, geometry=geometry)
     with pytest.raises(margin.NoMarginError, match=r"has no margin: it stalls at the loss .*best normalised margin found is -") as caught:
         problem.solve([10.0, 100.0], max_steps=10_000_000)

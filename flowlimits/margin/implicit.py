@@ -57,14 +57,16 @@ def _first_phase(state: State, targets: np.ndarray, switch: float, rtol: float, 
     try:
         times, states, report = ode.integrate(
             _FIRST, start, wanted, _parameters(state, 1.0), rtol=rtol, atol=atol * max(1.0, np.abs(state.start).max()),
-            max_steps=budget, work_size=equations_smooth.work_size(state.y.size, state.start.size),
+            max_steps=min(budget, STALLED), work_size=equations_smooth.work_size(state.y.size, state.start.size),
         )  # fmt: skip
     except ode.IntegrationError as error:
         seen = [state.start, *error.states[:, :-2]]
         log_loss = -(state.clock + error.report.reached)
-        if error.report.status is ode.Status.TOO_MANY_STEPS and error.report.steps < STALLED:
+        exhausted = error.report.status is ode.Status.TOO_MANY_STEPS
+        if exhausted and budget < STALLED:
             raise state.out_of_steps(seen, log_loss, budget) from error
-        raise state.no_margin(seen, log_loss, "stops" if math.isfinite(log_loss) else "fails") from error
+        why = "stalls" if exhausted else "stops" if math.isfinite(log_loss) else "fails"
+        raise state.no_margin(seen, log_loss, why) from error
     return states[np.searchsorted(times, targets - state.clock)], states[-1], report
 
 

@@ -73,9 +73,11 @@ def certify(flow: xr.Dataset) -> Certificate:
     Raises
     ------
     ValueError
-        For models whose dual is not known here.
+        For models whose dual is not known here, and for several runs.
     """
     problem = _problem_of(flow)
+    if "run" in flow.dims:
+        raise ValueError("Argument `flow` must be a single flow, but has the dimension `run`: take one run with .isel(run=0).")
     last = flow.isel(time=-1)
     theta = last["direction"].values * np.exp(float(last["log_norm"]))
     state = State(problem)
