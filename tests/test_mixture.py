@@ -296,3 +296,23 @@ def test_bad_calls_get_a_sentence():
         problem.solve([1.0], keep_state=2)
     with pytest.raises(ValueError, match="must be given together with `width`"):
         fl.XorMixture(4)
+
+
+def test_an_interrupt_keeps_the_finished_runs(monkeypatch):
+    from flowlimits import parallel
+    from flowlimits.mixture import simulation
+
+    problem = fl.XorMixture(2, noise_scale=0.6, learning_rate=1.0, scale=0.5, dimension=10, rng=0)
+    whole = problem.simulate([1.0], dimension=10, runs=3, rng=3, threads=1, progress=False)
+    chain, calls = simulation._chain, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return chain(*arguments)
+
+    monkeypatch.setattr(simulation, "_chain", interrupted)
+    with pytest.raises(parallel.Interrupted, match="after 2 of 3 runs") as caught:
+        problem.simulate([1.0], dimension=10, runs=3, rng=3, threads=1, progress=False)
+    np.testing.assert_array_equal(caught.value.partial["Q"], whole["Q"][:2])

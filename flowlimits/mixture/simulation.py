@@ -73,23 +73,27 @@ def simulate(
             return _one_pass(problem, W, counts, generators[index])
         return _descend(problem, W, counts, generators[index], float(step or 0), int(samples or 0), method == "fresh")
 
-    outcomes = parallel.run_threads(one, runs, threads=threads, progress=progress, description="runs")
-    states = np.stack([state for state, _ in outcomes])
-    flat = observe(problem, states.reshape(-1, states.shape[-1]), ERROR_POINTS, set(problem.variables))
-    variables = {name: values.reshape(runs, wanted.size, *values.shape[1:]) for name, values in flat.items()}
-    extra = {}
-    if method == "descent":
-        training = np.stack([values for _, values in outcomes])
-        for i, (name, variable) in enumerate(TRAINING.items()):
-            extra[name] = (("run", "time"), training[:, :, i], variable.attributes())
-    call = {"verb": "simulate", "dimension": dimension, "runs": runs, "method": method, "step": step, "samples": samples}
-    if weights is not None:
-        call["weights"] = {"array": "start_weights"}
-        extra["start_weights"] = (("student", "dimension"), W, {"long_name": "starting weights"})
-    return results.build(
-        problem, kind="simulation", times=realised, variables=variables, call=call, run=True, dimension=dimension, root=root, extra=extra,
-        provenance={"method": method, "wall_time": time.perf_counter() - began, "steps": int(counts[-1])},
-    )  # fmt: skip
+    def assemble(outcomes: list[tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
+        states = np.stack([state for state, _ in outcomes])
+        flat = observe(problem, states.reshape(-1, states.shape[-1]), ERROR_POINTS, set(problem.variables))
+        variables = {name: values.reshape(len(outcomes), wanted.size, *values.shape[1:]) for name, values in flat.items()}
+        extra = {}
+        if method == "descent":
+            training = np.stack([values for _, values in outcomes])
+            for i, (name, variable) in enumerate(TRAINING.items()):
+                extra[name] = (("run", "time"), training[:, :, i], variable.attributes())
+        call = {
+            "verb": "simulate", "dimension": dimension, "runs": len(outcomes), "method": method, "step": step, "samples": samples,
+        }  # fmt: skip
+        if weights is not None:
+            call["weights"] = {"array": "start_weights"}
+            extra["start_weights"] = (("student", "dimension"), W, {"long_name": "starting weights"})
+        return results.build(
+            problem, kind="simulation", times=realised, variables=variables, call=call, run=True, dimension=dimension, root=root,
+            extra=extra, provenance={"method": method, "wall_time": time.perf_counter() - began, "steps": int(counts[-1])},
+        )  # fmt: skip
+
+    return parallel.run_threads(one, runs, threads=threads, progress=progress, description="runs", assemble=assemble)
 
 
 def _method(problem: XorMixture, method: str | None, step: Any, samples: Any) -> str:
