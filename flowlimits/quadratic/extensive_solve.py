@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import extensive_explicit, extensive_steps, marchenko_pastur, subordination
+from . import extensive_steps, marchenko_pastur, subordination
 from .extensive_nodes import Panels, critical_angle, refined_panels
 from .extensive_tables import radau_tables
 from .spectrum import Spectrum
@@ -188,6 +188,8 @@ def _integrate(
         provenance["method"] = "explicit"
         provenance["evaluations"] = 0
         if gammas.size:
+            from . import extensive_explicit  # compiled code of its own, which a first curve should not wait for
+
             provenance["evaluations"] = extensive_explicit.evaluate(
                 gammas, *common, math.log(start.mean), problem.weight_decay, rows, kept
             )
