@@ -53,7 +53,8 @@ def problem(student_ratio=0.5, teacher=None, **fields):
         (lambda: problem().solve([1], rtol=0), ValueError, "Argument `rtol` must be positive"),
         (lambda: problem().solve([1], method="euler"), ValueError, "Argument `method` must be one of"),
         (lambda: problem().solve([1], observables=["overlaps"]), ValueError, "did you mean `overlap`"),
-        (lambda: problem().solve([1], observables="overlap"), TypeError, "must be a list of names"),
+        (lambda: problem().solve([1], observables=3), TypeError, "must be a sequence, but is 3"),
+        (lambda: problem().solve([1], progress="yes"), TypeError, "must be True, False or None"),
         (lambda: problem().solve([1], events=[fl.Event("eigenvalues", 1)]), ValueError, "Argument `variable` must be"),
         (lambda: problem().solve([1], max_steps=0), ValueError, "Argument `max_steps` must be at least 1"),
     ],
@@ -151,3 +152,8 @@ def test_a_first_curve_loads_no_heavy_parts_of_scipy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_one_observable_needs_no_list():
+    assert set(problem().solve([1.0], observables="overlap").data_vars) >= {"risk", "overlap"}
+    assert "trace" not in problem().solve([1.0], observables="overlap", progress=None)

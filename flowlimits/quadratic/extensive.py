@@ -195,7 +195,7 @@ class ExtensiveQuadratic(Problem):
         times = checks.times(times)
         rtol, atol = checks.tolerances(rtol, atol)
         checks.choice("method", method, METHODS)
-        checks.boolean("progress", progress)
+        checks.progress(progress)
         names = _observables(observables)
         energies = None if spectrum is None else _energies(spectrum)
         listed = check_events(events, [name for name in self.variables if name != "eigenvalues"])
@@ -213,7 +213,7 @@ class ExtensiveQuadratic(Problem):
         coords, extra = extensive_result.extras(self, times, solution, energies, keep, listed, happened)
         call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "max_steps": steps}
         if observables is not None:
-            call["observables"] = list(observables)
+            call["observables"] = names
         if energies is not None:
             call["spectrum"] = {"array": "energy"}
         if listed:
@@ -313,13 +313,12 @@ def _observables(observables: Sequence[str] | None) -> list[str]:
     known = ["risk", "overlap", "misalignment", "trace", "multiplier"]
     if observables is None:
         return known
-    if isinstance(observables, str):
-        raise TypeError(f"Argument `observables` must be a list of names, but is {checks.show(observables)}.")
-    return list(dict.fromkeys(["risk", *(checks.choice("observables", name, known) for name in observables)]))
+    named = checks.items("observables", observables, str)
+    return list(dict.fromkeys(["risk", *(checks.choice("observables", name, known) for name in named)]))
 
 
 def _energies(energies: Any) -> np.ndarray:
     values = checks.array("spectrum", energies, ("m",))
     if (values <= 0).any() or (np.diff(values) <= 0).any():
-        raise ValueError("Argument `spectrum` must hold positive, increasing eigenvalues; the atom at 0 is given apart.")
+        raise ValueError("Argument `spectrum` must hold positive, increasing eigenvalues: start at a small one; the atom at 0 is given apart.")
     return values

@@ -126,7 +126,8 @@ class Spectrum(Description):
         """
         ratio = checks.number("ratio", ratio, positive=True)
         if isinstance(nodes, str):
-            checks.choice("nodes", nodes, ("auto",))
+            if nodes != "auto":
+                raise ValueError(f'Argument `nodes` must be "auto" or a whole number, but is {nodes!r}.')
             count = DEFAULT_NODES
         else:
             count = checks.integer("nodes", nodes, minimum=1)
