@@ -6,9 +6,10 @@ import numpy as np
 
 from .points import SIZES, Points
 from .statistics import Sample
-from .verdicts import FINITE_SIZE, TOLERANCES, Judgement, scales
+from .verdicts import FEW_RUNS, FINITE_SIZE, TOLERANCES, Judgement, scales
 
 CLOCK = "time"
+_FEW = "So few runs leave so wide a margin that next to no theory would fail: bring eight or more."
 
 
 def number(value: float) -> str:
@@ -95,6 +96,8 @@ def one_size(
             f"agrees: {largest}.",
             f"One size, {here}: what is smaller than the standard errors is not seen.",
         ]
+    elif judgement.verdict == FEW_RUNS:
+        told = [f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}.", _FEW]
     elif judgement.verdict == "differs":
         told = [
             f"differs: {largest}.",
@@ -137,8 +140,10 @@ def several_sizes(
     runs = "" if not counts else f" ({counts[0]} runs each)" if len(counts) == 1 else f" ({counts[0]} to {counts[-1]} runs each)"
     scale = scales(points, *theories)[judgement.judged]
     known = float(np.max(found.error[judgement.judged] / scale))
+    largest = _largest(judgement, points, level, clock)
+    first = f"{judgement.verdict}: {largest}." if judgement.verdict != FEW_RUNS else f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}. {_FEW}"
     told = [
-        f"{judgement.verdict}: {_largest(judgement, points, level, clock)}.",
+        first,
         f"Extrapolated to infinite {name.replace('_', ' ')} from {letter} = {sizes}{runs}: "
         f"the error is at most {percent(known)} of a variable's scale.",
     ]

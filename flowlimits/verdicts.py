@@ -34,6 +34,8 @@ FINITE_SIZE = 5.0  # largest n |deviation| / scale that counts as O(1/d)
 FLUCTUATION = 3.0  # largest |deviation| scale / spread^2 that counts as an effect of fluctuations
 TOLERANCES = 100.0  # global error, in units of the tolerance of a step
 SKEWED = 1.5  # largest skewness at which the mean of some 16 to 32 runs is tested
+POWERLESS = 15.0  # a test that allows more standard errors than this everywhere, as with two to four runs, cannot acquit
+FEW_RUNS = "undecided: few runs"
 UNRESOLVED = 1e-13  # round-off, in units of the scale, where no tolerance is stated
 
 
@@ -122,6 +124,8 @@ def one_size(
         verdict, passed = "differs", False
     elif ratio[index] > 1 or not judged.any():
         verdict, passed = "undecided: one size", None
+    elif allowed[judged].min() > POWERLESS:
+        verdict, passed = FEW_RUNS, None
     else:
         verdict, passed = "agrees", True
     largest, limit = float(abs(score[index])), float(allowed[index])
@@ -173,6 +177,8 @@ def several_sizes(
     )
     if not judged.any():
         verdict, passed = "undecided: skewed runs", None
+    elif ratio[index] <= 1 and allowed[judged].min() > POWERLESS:
+        verdict, passed = FEW_RUNS, None
     else:
         passed = bool(ratio[index] <= 1)
         verdict = "agrees" if passed else "differs"

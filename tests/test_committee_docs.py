@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parent.parent / "docs" / "committee.md").read_text(encodi
 def test_the_example_runs_from_a_papers_convention_to_a_curve(capsys):
     (text,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     names: dict[str, object] = {}
-    exec(compile(text.replace("runs=4", "runs=4, progress=False"), "docs/committee.md", "exec"), names)
+    exec(compile(text.replace("runs=8", "runs=8, progress=False"), "docs/committee.md", "exec"), names)
     limit, theirs = names["limit"], names["theirs"]
     assert isinstance(theirs, fl.conventions.Nn2pp)
     np.testing.assert_allclose(theirs.from_time(limit["time"]), names["steps_over_N"], rtol=1e-12)

@@ -406,3 +406,15 @@ def test_the_outcome_of_a_comparison_is_not_compared_again():
     limit = fl.MeanFieldQuadratic([1.0, 0.5], start=0.25).solve([0.1, 1.0])
     with pytest.raises(ValueError, match="Argument 2 is the outcome of a comparison: pass the theory and the runs"):
         fl.compare(limit, fl.compare(limit, limit).dataset)
+
+
+def test_a_few_runs_cannot_acquit():
+    rng = np.random.default_rng(0)
+    limit = Rounded(0.5).solve(TIMES)
+    seen = {}
+    for runs in (3, 12):
+        measured = limit["overlap"].values + 0.01 * rng.normal(size=(runs, TIMES.size))
+        seen[runs] = fl.compare(limit, fl.wrap(TIMES, overlap=measured, dimension=10**6, clock=CLOCK))
+    assert (seen[3].verdict, seen[3].passed) == ("undecided: few runs", None)
+    assert "So few runs leave so wide a margin that next to no theory would fail: bring eight or more." in str(seen[3])
+    assert seen[12].verdict == "agrees"
