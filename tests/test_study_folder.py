@@ -367,15 +367,15 @@ def test_a_point_that_kills_the_whole_program_is_found_and_recorded(tmp_path):
         f"fl.study(f.kills_its_worker, dict(a=np.arange(8)), folder={str(folder)!r}, progress=False, workers=2, parameters=dict(log={str(log)!r}))\n"
     )
     codes = []
-    for _ in range(5):
+    for _ in range(7):
         codes.append(subprocess.run([sys.executable, "-c", script], cwd=HERE, stderr=subprocess.DEVNULL, timeout=60, check=False).returncode)
         if codes[-1] == 0:
             break
-    assert codes == [-9, -9, -9, 0]
+    assert codes == [-9, -9, -9, -9, -9, 0]
     table = fl.load(folder / "study.nc")
     assert table["status"].values.tolist() == [1, 1, 1, 2, 1, 1, 1, 1]
-    assert "The whole program died 3 times while this point was under way" in str(table["failure_message"].values[0])
-    assert log.read_text().split().count("3") == 3
+    assert "The whole program died 5 times while this point was under way" in str(table["failure_message"].values[0])
+    assert log.read_text().split().count("3") == 5
 
 
 def test_the_journal_of_a_living_parent_raises_no_suspicion(tmp_path):

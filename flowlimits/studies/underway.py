@@ -18,7 +18,8 @@ from .worker import identity_of_process
 
 HEARTBEAT_SECONDS = 30.0
 SILENCE_SECONDS = 300.0
-SUSPECT_AFTER, FAIL_AFTER = 2, 3
+# More deaths than a user or a queue may happen to deal to one slow point.
+SUSPECT_AFTER, FAIL_AFTER = 2, 5
 
 
 class Journal:
