@@ -53,8 +53,8 @@ def one_pass(record: Record, full: bool) -> None:
     seen = chain.sel(time=early.time, method="nearest").risk
     deviation = float((np.abs(seen.mean("run") - early.risk) / (seen.std("run", ddof=1) / math.sqrt(runs))).max())
     record.below(PAPER, f"one-pass SGD at d = {dimension} (chain) against its limit before the escape, in standard errors", deviation, 5.0)
-    final = float(np.abs(chain.risk[:, -1] - limit.risk[-1]).min())
-    record.below(PAPER, "the run nearest to the limit at t = 60, difference of the risk", final, 3e-3)
+    final = float(np.abs(chain.risk[:, -1] - limit.risk[-1]).max())
+    record.below(PAPER, "the run farthest from the limit at t = 60, difference of the risk", final, 3e-3)
     record.below(PAPER, "samples at d = 1000 against the limit at t = 5", float(np.abs(few.risk[:, 0].mean() - limit.sel(time=5, method="nearest").risk)), 0.05)
     record.table("one_pass", ["t", "limit", "gradient_flow", "chain_mean", "chain_standard_error"], [
         [float(t), float(limit.risk[i]), float(exact.risk[i]), float(chain.risk[:, i].mean()), float(chain.risk[:, i].std(ddof=1) / math.sqrt(runs))]
