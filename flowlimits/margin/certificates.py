@@ -174,7 +174,7 @@ def _mixture(F: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
 
 
 def frozen_units(model: NormOnlyModel, X: Any, y: Any) -> Certificate:
-    """Return the largest margin of a norm-only network at |s| = 1: a linear program over its units.
+    """Return the largest margin of a norm-only network at ``|s| = 1``: a linear program over its units.
 
     Its `solution` is s squared, shape (width,).
     """
@@ -214,7 +214,7 @@ def _generate_columns(atoms: np.ndarray, column: Any, search: Any, tolerance: fl
 
 
 def trace_norm(X: Any, y: Any, *, tolerance: float = 1e-8, rounds: int = 500) -> Certificate:
-    """Return the largest margin of x^T Z x at trace norm one: the optimum of quadratic networks with |W| = 1.
+    """Return the largest margin of x^T Z x at trace norm one: the optimum of quadratic networks with ``|W| = 1``.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class QuadraticFlow(Problem):
     W_star : array_like, shape (k, d)
         Weights of the teacher.
     activation : {"square", "centred"}, optional
-        "centred" subtracts from each unit its mean over the inputs, |w|^2/d.
+        "centred" subtracts from each unit its mean over the inputs, ``|w|^2/d``.
     weight_decay : float, optional
         Not negative.
 
