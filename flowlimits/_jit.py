@@ -19,6 +19,11 @@ Cache
     a prompt, made by ``exec``), functions are compiled in memory, in every process, without a warning.  Numba
     itself notices changes in the file of a function; the cache here also notices changes in the compiled
     functions that it calls and in the plain values that it reads, wherever they are defined.
+
+Without compilation
+    With Numba's own switch ``NUMBA_DISABLE_JIT=1`` every function runs as Python, callbacks included: slowly, but a
+    debugger stops in it, an index beyond the end raises, and coverage counts its lines.  Division by zero and
+    overflow raise there too, where compiled code returns infinity or NaN.
 """
 
 import functools
@@ -28,7 +33,8 @@ import inspect
 import pickle
 import sys
 import types as python_types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -77,6 +83,7 @@ STRUCTURED_SIGNATURE = types.void(FLOAT, A1, A1, A2, A2, A1, A1)
 EVENT_SIGNATURE = FLOAT(FLOAT, A1, A1, A1)
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_INTERPRETED = bool(numba.config.DISABLE_JIT)
 
 
 def jit(signature=None, **options):
@@ -95,6 +102,9 @@ def jit(signature=None, **options):
 
 
 def _compile(function, signature, options):
+    if _INTERPRETED:
+        function.py_func = function
+        return function
     dispatcher = numba.njit(**_OPTIONS, **options)(function)
     dispatcher._cache = _LazyCache(function)
     if signature is not None:
@@ -110,6 +120,8 @@ def callback(signature):
     """
 
     def compile_callback(function):
+        if _INTERPRETED:
+            return _InterpretedCallback(function, signature)
         result: Any = CFunc(
             function, sigutils.normalize_signature(signature), locals={}, options=dict(_OPTIONS, nopython=True)
         )
@@ -118,6 +130,26 @@ def callback(signature):
         return result
 
     return compile_callback
+
+
+class _InterpretedCallback:
+    """Stands in for a callback where nothing is compiled; its address is a key, under which `call` finds the function."""
+
+    _functions: ClassVar[dict[int, Callable]] = {}
+
+    def __init__(self, function, signature):
+        functools.update_wrapper(self, function)
+        self._sig = sigutils.normalize_signature(signature)
+        self.address = id(self)
+        self._functions[self.address] = function
+
+    def __call__(self, *arguments):
+        return self._functions[self.address](*arguments)
+
+    @classmethod
+    def call(cls, address, *arguments):
+        """Call the function at `address`."""
+        return cls._functions[int(address)](*arguments)
 
 
 class _DiskCache(FunctionCache):
@@ -216,7 +248,7 @@ def _add_code(digest, code):
 
 def _intrinsic(function) -> Any:
     # The implementation takes a typing context that callers do not pass.
-    return intrinsic(function)
+    return _InterpretedCallback.call if _INTERPRETED else intrinsic(function)
 
 
 def _call_by_address(signature):

@@ -17,9 +17,8 @@ Sizes: `X` (n, d), `y` and `q` and `p` (n,), `theta` (size,), `gradients` (n, si
 import math
 
 import numpy as np
-from numba.extending import intrinsic
 
-from .._jit import A1, FLOAT, _call_by_address, jit
+from .._jit import A1, FLOAT, _call_by_address, _intrinsic, jit
 
 LINEAR, QUADRATIC, QUADRATIC_TRAINED, RELU, NORM_ONLY, SOFTPLUS, RELU_SKIP, USER = range(8)
 EXPONENTIAL, LOGISTIC = range(2)
@@ -28,7 +27,7 @@ EXPONENTIAL, LOGISTIC = range(2)
 MODEL_SIGNATURE = FLOAT(A1, A1, A1)
 
 
-@intrinsic
+@_intrinsic
 def call_model(typingctx, address, theta, x, gradient):
     """Call the model at `address`: writes the gradient, returns the output."""
     return _call_by_address(MODEL_SIGNATURE)
@@ -60,7 +59,7 @@ def margins(kind, theta, X, y, extra, q, gradients):
     elif kind == USER:
         address = np.int64(extra[0])
         for i in range(n):
-            q[i] = y[i] * call_model(address, theta, X[i], gradients[i])  # type: ignore[call-arg]
+            q[i] = y[i] * call_model(address, theta, X[i], gradients[i])
             for k in range(theta.size):
                 gradients[i, k] *= y[i]
     else:
