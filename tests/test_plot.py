@@ -212,6 +212,35 @@ def test_symbols_become_mathtext_where_they_can(symbol, text):
     assert style.formula(symbol) == text
 
 
+@pytest.mark.parametrize(
+    ("clock", "label"),
+    [
+        ("tau = t/d, dW/dt = -p d grad risk", r"time  $\tau = t/d$"),
+        ("t (steps times learning_rate / (p d))", "time  $t$"),
+        ("minus log loss", r"minus log loss  $-\log L$"),
+        ("steps of a program", "steps of a program"),
+    ],
+)
+def test_clocks_are_named_by_their_symbols(clock, label):
+    assert style.clock_label(xr.Dataset(coords={"time": [1.0]}, attrs={"clock": clock})) == label
+
+
+def test_long_labels_fit_beside_their_axis():
+    attributes = {"long_name": "share of units whose larger field is that of their own label", "symbol": r"\rho"}
+    axes = fl.plot.curves(xr.Dataset({"risk": ("time", [1.0, 2.0], attributes)}, coords={"time": [1.0, 2.0]}, attrs={"kind": "limit"}))
+    axes.figure.canvas.draw()
+    box = axes.yaxis.label.get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= axes.figure.bbox.y1
+    assert axes.get_ylabel().replace("\n", " ") == attributes["long_name"] + r"  $\rho$"
+
+
+def test_logarithms_stay_on_a_linear_axis():
+    result = xr.Dataset({"log_norm": ("time", [1.0, 1000.0])}, coords={"time": [1.0, 2.0]}, attrs={"kind": "exact"})
+    assert fl.plot.curves(result, variable="log_norm").get_yscale() == "linear"
+    assert fl.plot.curves(result.rename(log_norm="risk")).get_yscale() == "log"
+
+
 ENERGIES = np.linspace(1, 3, 201)
 
 
@@ -256,6 +285,35 @@ def test_atoms_are_drawn_apart_with_their_weights(spectral):
     np.testing.assert_allclose(found.get_ydata(), [0.4, 0.1])
     np.testing.assert_allclose(found.get_xdata(), [0, 3.5], atol=0.03)
     assert scale.get_ylabel() == "weight of atoms"
+
+
+@pytest.fixture
+def unequal():
+    """Half of the eigenvalues uniform on a narrow interval near zero, half on a wide one, and runs of it."""
+    energies = np.linspace(0.001, 20, 20_000)
+    narrow, wide = abs(energies - 0.2) < 0.05, abs(energies - 8) < 4
+    density = np.where(narrow, 0.5 / 0.1, 0) + np.where(wide, 0.5 / 8, 0)
+    limit = xr.Dataset({"density": (("time", "energy"), [density])}, coords={"time": [1.0], "energy": energies}, attrs={"kind": "limit"})
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.uniform(0.15, 0.25, (8, 1, 100)), rng.uniform(4, 12, (8, 1, 100))], axis=-1)
+    return limit, xr.Dataset({"eigenvalues": (("run", "time", "eigenvalue"), values)}, coords={"time": [1.0]})
+
+
+def test_bulks_of_unequal_width_have_bins_of_their_own_and_are_both_seen(unequal):
+    axes = fl.plot.spectrum(*unequal)
+    (stairs,) = axes.patches
+    heights, edges, _ = stairs.get_data()
+    widths = np.diff(edges)
+    assert (widths[edges[1:] < 0.3] < 0.01).sum() >= 12
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    assert heights[abs(middle - 0.2) < 0.04].mean() == pytest.approx(5.0, rel=0.1)
+    assert heights[abs(middle - 8) < 3.5].mean() == pytest.approx(0.0625, rel=0.1)
+    assert (heights * widths).sum() == pytest.approx(1.0, rel=1e-12)
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[0] < 0.0625
+    assert axes.get_xlim()[1] < 13
+    (stairs,) = fl.plot.spectrum(*unequal, bins=10).patches
+    np.testing.assert_allclose(np.ptp(np.diff(stairs.get_data()[1])), 0, atol=1e-12)
 
 
 def test_a_spectrum_without_runs_or_atoms_is_a_line(spectral):
@@ -319,6 +377,14 @@ def test_convergence_draws_the_relative_deviation_and_its_error(comparison):
     assert np.ptp(guide.get_xdata() * guide.get_ydata()) < 1e-12
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert [label.get_text() for label in axes.get_xticklabels()] == ["50", "100", "200"]
+
+
+def test_a_deviation_that_does_not_fall_crosses_the_guide(comparison):
+    comparison.dataset["deviation"][:] = 0.1
+    axes = fl.plot.convergence(comparison)
+    guide = next(line for line in axes.lines if line.get_linestyle() == "--").get_ydata()
+    assert guide[0] > 0.05 > guide[-1]
+    assert guide[0] < axes.get_ylim()[1]
 
 
 def test_convergence_names_the_variables_and_the_exponent(comparison):

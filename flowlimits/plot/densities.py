@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HEADROOM = 1.18  # above the density, for the legend
+SUPPORT = 1e-6  # of the largest density: below it there is none
+UNEQUAL = 25.0  # bulks whose heights differ by more share a logarithmic axis
 TOGETHER = 1e-6  # eigenvalues nearer than this, relative to the largest, are one degenerate eigenvalue
 
 
@@ -29,7 +31,8 @@ def spectrum(
 
     Atoms are no part of a density and have a scale of their own, the weight, on the right: filled for the limit,
     hollow for the degenerate eigenvalues of the runs that lie at an atom.  The area under the density, or under
-    the histogram, is one minus the weight of the atoms.
+    the histogram, is one minus the weight of the atoms.  Each bulk has bins of its own width; the density is
+    logarithmic where the heights of the bulks differ by more than a factor 25.
 
     Parameters
     ----------
@@ -42,7 +45,7 @@ def spectrum(
     ax : matplotlib.axes.Axes, optional
         Where to draw; None makes a new figure of the width of a journal column.
     bins : int, optional
-        The number of bins between the smallest and the largest value shown.
+        The number of equal bins between the smallest and the largest value shown.
 
     Returns
     -------
@@ -67,17 +70,47 @@ def spectrum(
     energies, density = here["energy"].values, here["density"].values
     positions, weights = _atoms(here)
     values = _eigenvalues(runs, instant)
+    bulks = _bulks(energies, density)
+    shown = [np.ravel(bulks), positions]
     if values is not None:
         loose, found = _split(values, positions)
-        _histogram(axes, loose, values, energies[density > 1e-3 * density.max()], bins, _runs_label(runs, values))
+        shown.append(loose)
+        _histogram(axes, loose, values, bulks, bins, _runs_label(runs, values))
     axes.plot(energies, density, color=style.THEORY, lw=1.2, label="limit", zorder=3)
-    axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
+    _scale(axes, density, [density[(energies >= low) & (energies <= high)].max() for low, high in bulks])
+    _limit(axes, np.concatenate(shown))
     if positions.size:
         _draw_atoms(axes, positions, weights, None if values is None else found)
     axes.set_xlabel(_energy_label(limit))
-    axes.set_ylabel("spectral density")
+    axes.set_ylabel(f"spectral density  {style.formula(str(limit['density'].attrs.get('symbol', '')))}".strip())
     style.add_legend(axes, loc="upper center", ncols=2, columnspacing=1.2)
     return axes
+
+
+def _bulks(energies: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """Return both ends of each interval on which there is a density, shape (bulks, 2)."""
+    inside = density > SUPPORT * density.max() if density.size else np.zeros(0, dtype=bool)
+    steps = np.diff(np.concatenate([[0], inside.astype(int), [0]]))
+    first, last = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
+    low, high = np.maximum(first - 1, 0), np.minimum(last + 1, energies.size - 1)
+    return np.column_stack([energies[low], energies[high]])
+
+
+def _scale(axes: Axes, density: np.ndarray, heights: list[float]) -> None:
+    """Leave room for the legend, and make the density logarithmic where one bulk would hide the others."""
+    if heights and max(heights) > UNEQUAL * min(heights):
+        axes.set_yscale("log", nonpositive="clip")
+        low, high = np.log10(min(heights) / UNEQUAL), np.log10(1.5 * max(heights))
+        axes.set_ylim(10**low, 10 ** (low + HEADROOM * (high - low)))
+    else:
+        axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
+
+
+def _limit(axes: Axes, shown: np.ndarray) -> None:
+    """Show where there is something: the grid of energies may reach far beyond."""
+    if shown.size and np.ptp(shown) > 0:
+        margin = 0.05 * np.ptp(shown)
+        axes.set_xlim(shown.min() - margin, shown.max() + margin)
 
 
 def _check(result: Any, argument: str, variable: str, advice: str) -> None:
@@ -134,17 +167,33 @@ def _split(values: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.nd
     return values[np.isfinite(values)], np.array(found).reshape(-1, 2)
 
 
-def _histogram(
-    axes: Axes, loose: np.ndarray, values: np.ndarray, support: np.ndarray, bins: int | None, label: str
-) -> None:
+def _histogram(axes: Axes, loose: np.ndarray, values: np.ndarray, bulks: np.ndarray, bins: int | None, label: str) -> None:
     if not loose.size:
         return
-    shown = np.concatenate([loose, support])
-    low, high = shown.min(), shown.max()
-    count = bins or int(np.clip(2 * loose.size ** (1 / 3), 12, 80))
-    edges = np.linspace(low, high, count + 1)
+    if bins is not None:
+        ends = [*np.ravel(bulks), loose.min(), loose.max()]
+        edges = np.linspace(min(ends), max(ends), bins + 1)
+    else:
+        edges = _edges(loose, bulks)
     heights, _ = np.histogram(loose, edges)
     axes.stairs(heights / (values.size * np.diff(edges)), edges, fill=True, color=style.COLOURS[5], alpha=0.55, label=label)
+
+
+def _edges(loose: np.ndarray, bulks: np.ndarray) -> np.ndarray:
+    """Return bins for each bulk apart, its ends moved out to the eigenvalues of the runs that belong to it."""
+    if not len(bulks):
+        bulks = np.array([[loose.min(), loose.max()]])
+    outside = np.maximum(bulks[:, :1] - loose, loose - bulks[:, 1:]).clip(0)
+    nearest = outside.argmin(axis=0)
+    edges: list[np.ndarray] = []
+    for bulk, (low, high) in enumerate(bulks):
+        members = loose[nearest == bulk]
+        if members.size:
+            low, high = min(low, members.min()), max(high, members.max())
+            high = max(high, np.nextafter(low, np.inf))
+        count = int(np.clip(2 * members.size ** (1 / 3), 12, 80))
+        edges.append(np.linspace(low, high, count + 1))
+    return np.unique(np.concatenate(edges))
 
 
 def _runs_label(runs: xr.Dataset | None, values: np.ndarray) -> str:
@@ -171,6 +220,6 @@ def _draw_atoms(axes: Axes, positions: np.ndarray, weights: np.ndarray, found: n
 
 def _energy_label(limit: xr.Dataset) -> str:
     attributes = limit["energy"].attrs
-    words = str(attributes.get("long_name", "eigenvalue"))
+    words = str(attributes.get("long_name", "eigenvalue")).replace("d Z", r"$d\,Z$")
     symbol = style.formula(str(attributes.get("symbol", "")))
     return f"{words}  {symbol}".strip()

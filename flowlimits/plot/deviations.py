@@ -120,8 +120,8 @@ def _measure(data: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _guide(axes: Axes, sizes: np.ndarray, levels: list[np.ndarray], letter: str) -> None:
-    """Draw a line of slope -1 above the data."""
-    height = max(float((level * sizes).max()) for level in levels)
+    """Draw a line of slope -1 that begins above the data: a wrong theory, whose deviation does not fall, crosses it."""
+    height = max(float(level[sizes.argmin()]) for level in levels) * float(sizes.min())
     if height > 0:
         axes.plot(sizes, 1.5 * height / sizes, "--", color=style.GUIDE, lw=1.0, label=f"$\\propto 1/{letter}$", zorder=2)
 

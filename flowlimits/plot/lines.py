@@ -64,7 +64,7 @@ def curves(
         the problems differ.
     xscale, yscale : {"linear", "log"}, optional
         By default the time is logarithmic where the grid is geometric, and the variable where it is positive and
-        spans at least one and a half decades.  A logarithmic time axis cannot show the time 0.
+        spans at least one and a half decades, unless it is a logarithm.  A logarithmic time axis cannot show the time 0.
     runs_as : {"points", "band"}, optional
         How simulations are drawn.
     legend : bool, optional
@@ -99,7 +99,8 @@ def curves(
 
     times = max((result["time"].values for result in results), key=len)
     axes.set_xscale(xscale or ("log" if style.is_geometric(times) else "linear"))
-    if (yscale or ("log" if style.spans_decades([_mean(r, name)[0] for r in results]) else "linear")) == "log":
+    decades = style.spans_decades([_mean(r, name)[0] for r in results]) and not name.startswith("log_")
+    if (yscale or ("log" if decades else "linear")) == "log":
         axes.set_yscale("log", nonpositive="clip")
         _keep_to_the_means(axes, [_mean(r, name)[0] for r in results])
     axes.set_xlabel(style.clock_label(results[0]))

@@ -246,12 +246,21 @@ def _map(axes: Axes, values: xr.DataArray, x: str, y: str, norm: Any, levels: An
     _scale(axes, "x", across, log_x)
     _scale(axes, "y", up, log_y)
     if levels is not None and min(grid.shape) > 1:
-        lines = axes.contour(px, py, np.asarray(grid, dtype=float), levels=sorted(levels), colors="black", linewidths=0.9)
-        axes.clabel(lines, fontsize=style.SMALL - 1)
+        _outline(axes, axes.contour(px, py, np.asarray(grid, dtype=float), levels=sorted(levels), colors="black", linewidths=0.9))
     if words is not None:
         _legend(axes, words)
         return None
     return drawn
+
+
+def _outline(axes: Axes, contours: Any) -> None:
+    """Label contours, and set them off from the dark end of the colour scale."""
+    from matplotlib.patheffects import AbstractPathEffect, withStroke
+
+    halo: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground="white", alpha=0.8)]
+    contours.set_path_effects(halo)
+    for text in axes.clabel(contours, fontsize=style.SMALL):
+        text.set_path_effects(halo)
 
 
 def _scattered(axes: Axes, values: xr.DataArray, x: str, y: str, norm: Any, levels: Any) -> Any:
@@ -263,8 +272,7 @@ def _scattered(axes: Axes, values: xr.DataArray, x: str, y: str, norm: Any, leve
     drawn = axes.tripcolor(px, py, numbers[there], norm=norm, cmap="viridis", shading="gouraud", rasterized=True)
     axes.plot(px, py, ".", color="white", markersize=1.2, alpha=0.7)
     if levels is not None:
-        lines = axes.tricontour(px, py, numbers[there], levels=sorted(levels), colors="black", linewidths=0.9)
-        axes.clabel(lines, fontsize=style.SMALL - 1)
+        _outline(axes, axes.tricontour(px, py, numbers[there], levels=sorted(levels), colors="black", linewidths=0.9))
     return drawn
 
 

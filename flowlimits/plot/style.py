@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ LINES = ("-", "--", "-.", ":")
 
 COLUMN = 3.4  # inches: one column of a two-column page
 TEXT, SMALL = 9.0, 8.0  # points
+LONGEST = 33  # characters of an axis label that fit beside a figure of that size
+# Clocks that are words; the others begin with their formula.
+CLOCKS = {"minus log loss": r"minus log loss  $-\log L$"}
 
 _GREEK = re.compile(
     r"(?<![\\A-Za-z])(alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|chi|psi|omega)"
@@ -98,13 +102,24 @@ def variable_label(dataset: xr.Dataset, name: Hashable) -> str:
     attributes = dataset[name].attrs
     words = str(attributes.get("long_name") or str(name).replace("_", " ")).partition(",")[0]
     symbol = formula(str(attributes.get("symbol", "")))
-    return f"{words}  {symbol}" if symbol else words
+    lines = textwrap.wrap(words, LONGEST) or [words]
+    if symbol and len(lines[-1]) + 2 + _length(symbol) > LONGEST and len(words) > LONGEST // 2:
+        return "\n".join([*lines, symbol])
+    return "\n".join([*lines[:-1], f"{lines[-1]}  {symbol}"]) if symbol else "\n".join(lines)
+
+
+def _length(text: str) -> int:
+    """Return about how many characters wide a formula is: a command is one, unless its name is printed."""
+    plain = re.sub(r"\\([A-Za-z]+)", lambda m: m[1] if m[1] in ("min", "log", "cos") else "x", text)
+    return len(re.sub(r"[${}^_ \\,]", "", plain))
 
 
 def clock_label(dataset: xr.Dataset) -> str:
     """Return the axis label of the time: ``tau = t/d`` as mathtext."""
     clock = str(dataset.attrs.get("clock") or dataset["time"].attrs.get("long_name") or "time")
-    head = clock.partition(",")[0]
+    if clock in CLOCKS:
+        return CLOCKS[clock]
+    head = re.split(r"[,(]", clock)[0]
     looks_like_formula = all(len(w) < 2 or _GREEK.fullmatch(w) for w in re.findall(r"[A-Za-z]+", head))
     shown = formula(head.strip()) if looks_like_formula else clock
     return f"time  {shown}" if looks_like_formula else shown

@@ -85,7 +85,7 @@ class ExtensiveQuadratic(Problem):
     size_name: ClassVar[str] = "dimension"
     papers: ClassVar[tuple[str, ...]] = ("martin2024", "martin2026")
     variables: ClassVar[dict[str, Any]] = {
-        "risk": results.Variable("rescaled population risk", r"d\,R", scale="d x risk"),
+        "risk": results.Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk"),
         "overlap": results.Variable("overlap", r"\chi"),
         "misalignment": results.Variable("misalignment, 1 - overlap", r"1 - \chi"),
         "trace": results.Variable("trace of Z", r"\mathrm{tr}\,Z"),
