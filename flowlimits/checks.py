@@ -7,6 +7,7 @@ be forgotten where its result is used.  `TypeError` is for values of the wrong k
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -16,8 +17,10 @@ import numpy as np
 
 
 def show(value: Any, limit: int = 60) -> str:
-    """Return a short form of `value` for a message."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
+    """Return a short form of `value` for a message, in one line and without addresses in memory."""
+    if inspect.isfunction(value):
+        return f"the function `{value.__name__}`"
+    text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -123,6 +126,16 @@ def array(name: str, value: Any, shape: Sequence[int | str | None] | None = None
         at = f" at index [{index}]" if result.ndim else ""
         raise ValueError(f"Argument `{name}` must be finite, but is {result[tuple(where)]}{at}.")
     return result
+
+
+def same_dimension(W: np.ndarray, W_star: np.ndarray) -> None:
+    """Refuse weights of student and teacher, shapes (p, d) and (k, d), whose dimensions differ."""
+    d, other = W.shape[1], W_star.shape[1]
+    if d == other:
+        return
+    # Networks with equally many rows, more than columns, are most likely stored with their inputs in rows.
+    hint = "; rows are units: transpose both if yours are inputs." if len(W) == len(W_star) > max(d, other) else "."
+    raise ValueError(f"Arguments `W` and `W_star` must have the same number of columns, the dimension, but have {d} and {other}{hint}")
 
 
 def _check_shape(name: str, value: np.ndarray, shape: Sequence[int | str | None]) -> None:

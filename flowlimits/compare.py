@@ -243,7 +243,7 @@ def convergence(
     if not isinstance(problem, Problem):
         raise TypeError(f"Argument `problem` must be a problem such as fl.ExtensiveQuadratic, but is {checks.show(problem)}.")
     if not problem.size_name:
-        raise ValueError(f"{type(problem).__name__} has no size to converge in.")
+        raise ValueError(f"{type(problem).__name__} has no size to converge in: it is exact at its own.")
     times = checks.times(times)
     listed = [checks.integer("sizes", size, minimum=1) for size in np.atleast_1d(np.asarray(sizes))]
     if not listed:

@@ -47,10 +47,13 @@ class Event(Description):
 
 def check_events(events: Any, variables: list[str]) -> tuple[Event, ...]:
     """Return `events` as a tuple of events on known variables."""
-    listed = checks.items("events", events, Event)
+    # The two kinds of events, fl.Event and what fl.ode.event makes, are easily taken for each other.
+    listed = (events,) if type(events).__name__ == "Event" else checks.items("events", events, Event)
     for event in listed:
         if not isinstance(event, Event):
-            raise TypeError(f"Argument `events` must hold fl.Event objects, but holds {checks.show(event)}.")
+            raise TypeError(
+                f'Argument `events` must hold fl.Event objects such as fl.Event("overlap", 0.95), but holds {checks.show(event)}.'
+            )
         checks.choice("variable", event.variable, variables)
     return listed
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import takewhile
@@ -76,7 +77,10 @@ class Progress:
 
     def _update_bar(self, count: int) -> None:
         if self.bar is None:
-            from tqdm.auto import tqdm
+            with warnings.catch_warnings():
+                # Without ipywidgets tqdm warns and takes a bar of characters, which is what we want then.
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm
 
             self.bar = tqdm(total=self.total, desc=self.description, file=sys.stderr, initial=self.done - count)
         self.bar.update(count)

@@ -68,6 +68,8 @@ def kind_of(dataset: Any, position: str) -> str:
     """Return the kind of a Dataset; refuse what is no result."""
     if isinstance(dataset, Problem):
         raise TypeError(f"{position} is a problem: pass its result, problem.solve(times) or problem.simulate(times, ...).")
+    if isinstance(dataset, xr.DataArray):
+        raise TypeError(f'{position} is one variable: pass the whole result, and name the variable with variables="{dataset.name}".')
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"{position} must be a result (an xarray.Dataset), but is {checks.show(dataset)}.")
     kind = dataset.attrs.get("kind")

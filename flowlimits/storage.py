@@ -60,11 +60,13 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     ------
     OSError
         If the folder does not exist or cannot be written, or the disk is full.
-    TypeError
-        If `dataset` is no Dataset.
+    TypeError, ValueError
+        If `dataset` is no Dataset, or the path is that of a table.
     """
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"Argument `dataset` must be an xarray.Dataset, but is {show(dataset)}.")
+    if Path(path).suffix in (".csv", ".tex"):
+        raise ValueError(f"Results are saved as netCDF, in a file such as result.nc, but the path is {show(str(path))}; fl.to_table writes tables.")
     target = check_target(path)
     descriptor, temporary = _open_beside(target)
     os.close(descriptor)

@@ -113,7 +113,7 @@ def _trim(name: str, powers: Sequence[float]) -> tuple[float, ...]:
 
 
 def _refuse(name: str, value: str, reason: str) -> ValueError:
-    hint = checks.did_you_mean(value, NAMES) if value.isidentifier() else ""
+    hint = checks.did_you_mean(value.lower(), NAMES) if value.isidentifier() else ""
     return ValueError(f"Argument `{name}` must be one of {_KNOWN}, but is {checks.show(value)}: {reason}{hint or '.'}")
 
 

@@ -22,6 +22,12 @@ _ABSENT = {
     "bias": "hidden units have no biases.",
     "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
     "momentum": "plain one-pass SGD and gradient flow only.",
+    "lr": "the learning rate is `learning_rate`.",
+    "eta": "the learning rate is `learning_rate`.",
+    "sigma": "give the variance of the label noise as `noise`.",
+    "noise_std": "give the variance of the label noise as `noise`.",
+    "seed": "give the seed as `rng`.",
+    "W": "the problem is stated by its overlaps; Committee.from_weights(W, W_star) takes weights.",
     "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
 }
 
@@ -151,11 +157,7 @@ class Committee(Problem):
         if overlaps:
             raise TypeError(f"Argument `{overlaps[0]}` is not taken here: the overlaps are those of the weights.")
         first, second = checks.array("W", W, ("p", "d")), checks.array("W_star", W_star, ("k", "d"))
-        if first.shape[1] != second.shape[1]:
-            raise ValueError(
-                "Arguments `W` and `W_star` must have the same number of columns, the dimension, "
-                f"but have {first.shape[1]} and {second.shape[1]}."
-            )
+        checks.same_dimension(first, second)
         d = first.shape[1]
         return cls(first @ first.T / d, first @ second.T / d, second @ second.T / d, **physics)
 

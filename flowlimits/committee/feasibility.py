@@ -21,6 +21,13 @@ FOUR_FIELDS = {"erf": 2, "relu": 2400}
 
 def check(Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the overlaps as symmetric float arrays of fitting shapes, positive semidefinite together."""
+    for name, value in (("Q", Q), ("T", T)):
+        shape = np.shape(value)
+        if len(shape) == 2 and shape[0] < shape[1]:
+            letter = "p" if name == "Q" else "k"
+            raise ValueError(
+                f"Argument `{name}` must have shape ({letter}, {letter}), but has shape {shape}; Committee.from_weights(W, W_star) takes weights."
+            )
     Q, T = checks.array("Q", Q, ("p", "p")), checks.array("T", T, ("k", "k"))
     R = checks.array("R", R, (Q.shape[0], T.shape[0]))
     Q, T = _symmetric("Q", Q), _symmetric("T", T)

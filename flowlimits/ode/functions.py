@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -176,10 +177,25 @@ def _compile(kind: str, function: Any) -> CFunc:
     try:
         return callback(signature)(plain)
     except NumbaError as error:
+        if signature != EVENT_SIGNATURE and _returns_a_value(plain):
+            raise TypeError(
+                f"The {kind} `{plain.__name__}` cannot be compiled: it returns a value. It must {task}, as in `{form.split(', ')[2]}[0] = ...`."
+            ) from None
         raise TypeError(
             f"The {kind} `{plain.__name__}` cannot be compiled: {_reason(error)} It must {task}, "
             "with numbers, arrays, loops and NumPy functions that Numba knows."
         ) from error
+
+
+def _returns_a_value(plain: Any) -> bool:
+    """Return whether the code of a function holds a return of anything but None."""
+    code = list(dis.get_instructions(plain))
+    for before, instruction in zip([None, *code], code):
+        if instruction.opname == "RETURN_CONST" and instruction.argval is not None:
+            return True
+        if instruction.opname == "RETURN_VALUE" and before is not None and not (before.opname == "LOAD_CONST" and before.argval is None):
+            return True
+    return False
 
 
 def _reason(error: NumbaError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ METHODS = ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13")
 def check_rhs(rhs: Any) -> RightHandSide:
     """Return `rhs` if it was made by `right_hand_side`."""
     if not isinstance(rhs, RightHandSide):
+        hint = f"; write @fl.ode.right_hand_side above `def {rhs.__name__}`." if inspect.isfunction(rhs) else "."
         raise TypeError(
-            f"Argument `rhs` must be a function decorated with fl.ode.right_hand_side, but is {checks.show(rhs)}."
+            f"Argument `rhs` must be a function decorated with fl.ode.right_hand_side, but is {checks.show(rhs)}{hint}"
         )
     return rhs
 
@@ -79,11 +81,13 @@ def check_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, np.ndarray]:
 
 def check_events(events: Any) -> tuple[Event, ...]:
     """Return `events` as a tuple of events."""
-    listed = checks.items("events", events, Event)
+    # The two kinds of events, fl.Event and what fl.ode.event makes, are easily taken for each other.
+    listed = (events,) if type(events).__name__ == "Event" else checks.items("events", events, Event)
     for event in listed:
         if not isinstance(event, Event):
+            hint = "; fl.Event is for the `solve` of a problem." if type(event).__name__ == "Event" else "."
             raise TypeError(
-                f"Argument `events` must hold functions decorated with fl.ode.event, but holds {checks.show(event)}."
+                f"Argument `events` must hold functions decorated with fl.ode.event, but holds {checks.show(event)}{hint}"
             )
     return listed
 

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 FIELDS = ("teacher_eigenvalues", "start", "activation", "weight_decay")
 ALL = (*OBSERVABLES, "eigenvalues")
+KEYWORDS = ("student_width", "weights", "runs", "rng", "method", "step", "observables", "rtol", "atol", "threads", "progress")
+ABSENT_IN_RUNS = {
+    "dimension": "it is the number of teacher_eigenvalues; the size of a simulation is student_width.",
+    "seed": "give the seed as rng.",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -161,6 +166,7 @@ class MeanFieldQuadratic(Problem):
         atol: float = 1e-10,
         threads: int | None = None,
         progress: bool | None = None,
+        **other: Any,
     ) -> xr.Dataset:
         """Return runs of finite width: weights drawn from the Gaussian law of that second moment, and their exact flow.
 
@@ -199,6 +205,7 @@ class MeanFieldQuadratic(Problem):
         flowlimits.parallel.Interrupted
             On Ctrl-C, with the finished runs in its attribute `partial`.
         """
+        checks.unknown_arguments("MeanFieldQuadratic.simulate", other, KEYWORDS, ABSENT_IN_RUNS)
         times = checks.times(times)
         p = checks.integer("student_width", student_width, minimum=1)
         count = checks.integer("runs", runs, minimum=1)
