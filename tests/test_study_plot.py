@@ -67,6 +67,22 @@ def test_facets_share_one_colour_scale(table):
     assert len(limits) == 1
 
 
+def test_facets_share_one_colour_bar_and_label_the_outer_panels(table):
+    panels = fl.plot.study(table, x="a", y="b", facet="c").ravel()
+    assert len(panels[0].figure.axes) == len(panels) + 1
+    assert [panel.get_ylabel() for panel in panels] == ["b", ""]
+    assert [panel.get_xlabel() for panel in panels] == ["a", "a"]
+
+
+def test_a_word_has_one_colour_in_all_facets():
+    words = xr.DataArray([[["up", "up"], ["up", "up"]], [["down", "up"], ["up", "up"]]], dims=("c", "a", "b"), name="phase")
+    panels = fl.plot.study(words.to_dataset(), x="a", y="b", facet="c").ravel()
+    assert [panel.collections[0].get_array().ravel().tolist() for panel in panels] == [[1.0] * 4, [0.0, 1.0, 1.0, 1.0]]
+    legends = [panel.get_legend() for panel in panels]
+    assert legends[0] is None
+    assert [text.get_text() for text in legends[1].get_texts()] == ["down", "up"]
+
+
 def test_words_on_an_axis_become_ticks():
     table = fl.study(lambda kind, a: a, {"kind": ["square", "centred"], "a": [0.0, 1.0]}, progress=False)
     axes = fl.plot.study(table, "kind", "a")

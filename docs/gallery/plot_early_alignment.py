@@ -32,5 +32,5 @@ for axes, label in ((left, "angle of the unit"), (right, "distance from extremal
     style.dress(axes)
     axes.set_xlabel("time  $t$")
     axes.set_ylabel(label)
-style.add_legend(right, loc="lower left")
 left.set_yticks([-np.pi, 0, np.pi], [r"$-\pi$", "$0$", r"$\pi$"])
+style.add_legend(right, loc="lower left")

@@ -21,8 +21,8 @@ trained = problem.descend([4, 8, 16, 32, 64, 128], runs=20, rng=0, progress=Fals
 axes = style.new_axes()
 axes.axhline(float(limit["test_error"]), color=style.THEORY, lw=1.2, label="guess and check, infinite width")
 for i, (name, result) in enumerate({"guess and check": guessed, "gradient descent": trained}.items()):
-    axes.errorbar(result["width"], result["test_error"], result["test_error_standard_error"], fmt=style.MARKERS[i],
-                  color=style.COLOURS[i], ms=4, mfc="white", label=name)  # fmt: skip
+    look = {"fmt": style.MARKERS[i], "color": style.COLOURS[i], "ms": 4, "mfc": "white", "label": name}
+    axes.errorbar(result["width"], result["test_error"], result["test_error_standard_error"], **look)
 axes.set_xscale("log", base=2)
 axes.set_ylim(0, 0.5)
 axes.set_xlabel("width")

@@ -42,7 +42,7 @@ def overview(comparison: Any, *, variables: tuple[str, str] | None = None) -> Fi
     """
     data = data_of(comparison)
     chosen = variables or _choose([str(name) for name in data["variable"].values if str(name) in comparison.theory])
-    figure = style.new_figure(7.0, 2.45)
+    figure = style.new_figure(7.0, 2.8)
     panels = np.atleast_1d(figure.subplots(1, len(chosen) + 1))
     for panel in panels:
         style.dress(panel)
@@ -51,11 +51,8 @@ def overview(comparison: Any, *, variables: tuple[str, str] | None = None) -> Fi
     for number, (panel, variable) in enumerate(zip(panels, chosen)):
         curves(smooth, *comparison.runs, variable=variable, ax=panel, labels=labels, legend=False)
         if number == 0:
-            style.add_legend(panel, fontsize=7)
+            style.add_legend(panel)
     convergence(comparison, ax=panels[-1])
-    legend = panels[-1].get_legend()
-    for text in (*legend.get_texts(), legend.get_title()):
-        text.set_fontsize(7)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Plots of studies: lines, heat maps, phase diagrams with contours, and facets of each."""
+"""Plots of studies: lines, maps, and facets of each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import did_you_mean, show
-from . import style
+from . import maps, style
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-ABSENT = "#DDDDDD"
 MOST_LINES, MOST_FACETS = 12, 24
 
 
@@ -80,7 +79,7 @@ def study(
         raise ValueError("A map has no `hue`; use `facet` for a third dimension.")
     if facet is None:
         axes = style.check_axes(ax)
-        _panel(axes, table, values, x, y, hue, levels, _limits(values))
+        _bar([axes], table, values, _panel(axes, table, values, x, y, hue, levels, maps.common_scale(values)))
         return axes
     if ax is not None:
         raise ValueError("With `facet` the panels are new Axes: leave `ax` out.")
@@ -120,54 +119,26 @@ def _dimensions(values: xr.DataArray) -> list[str]:
     return [str(name) for name in values.dims if name != "repeat"]
 
 
-def _limits(values: xr.DataArray) -> Any:
-    """Return one colour scale for all panels; None for words."""
-    if values.dtype.kind not in "fiub":
-        return None
-    from matplotlib.colors import LogNorm, Normalize
-
-    numbers = np.asarray(values.values, dtype=float)
-    finite = numbers[np.isfinite(numbers)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return LogNorm(low, high) if low > 0 and style.spans_decades([finite]) else Normalize(low, high)
-
-
-def _panel(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, levels: Any, norm: Any) -> Any:
+def _panel(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, levels: Any, scale: Any) -> Any:
     _label(axes.set_xlabel, table, x)
     if y is None:
         _lines(axes, table, values, x, hue)
         return None
     _label(axes.set_ylabel, table, y)
-    drawn = _scattered(axes, values, x, y, norm, levels) if "point" in values.dims else _map(axes, values, x, y, norm, levels)
+    draw = maps.draw_points if "point" in values.dims else maps.draw_cells
+    return draw(axes, values, x, y, scale, levels)
+
+
+def _bar(panels: list[Axes], table: xr.Dataset, values: xr.DataArray, drawn: Any) -> None:
+    """Draw one colour bar for panels of one scale; lines and words have none."""
     if drawn is not None:
-        bar = axes.figure.colorbar(drawn, ax=axes)
+        bar = panels[0].figure.colorbar(drawn, ax=panels, pad=0.02)
         bar.set_label(style.variable_label(table, values.name or ""), fontsize=style.TEXT)
         bar.ax.tick_params(labelsize=style.SMALL)
-    return drawn
 
 
 def _label(setter: Any, table: xr.Dataset, name: str) -> None:
     setter(style.variable_label(table, name) if name in table.variables else name.replace("_", " "))
-
-
-def _positions(coordinate: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return where the values of an axis stand, and whether they stand on a logarithmic scale."""
-    if coordinate.dtype.kind not in "fiu":
-        return np.arange(len(coordinate), dtype=float), False
-    numbers = np.asarray(coordinate, dtype=float)
-    return numbers, style.is_geometric(numbers) and bool(numbers[0] > 0)
-
-
-def _coordinate(values: xr.DataArray, name: str) -> np.ndarray:
-    return np.asarray(values[name].values) if name in values.coords else np.arange(values.sizes[name])
-
-
-def _scale(axes: Axes, which: str, coordinate: np.ndarray, logarithmic: bool) -> None:
-    axis = getattr(axes, f"{which}axis")
-    if logarithmic:
-        getattr(axes, f"set_{which}scale")("log")
-    elif coordinate.dtype.kind not in "fiu":
-        axis.set_ticks(range(len(coordinate)), labels=[str(value) for value in coordinate])
 
 
 def _lines(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, hue: str | None) -> None:
@@ -177,8 +148,8 @@ def _lines(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, hue: str
         values = values.sortby(x).swap_dims(point=x) if hue is None else values
         if hue is not None:
             raise ValueError("A list of points has lines over one axis only: leave `hue` out.")
-    coordinate = _coordinate(values, x)
-    positions, logarithmic = _positions(coordinate)
+    coordinate = maps.coordinate_of(values, x)
+    positions, logarithmic = maps.positions_of(coordinate)
     chosen: list[Any] = [None] if hue is None else [values.isel({hue: i}) for i in _spread(values.sizes[hue], MOST_LINES)]
     shown = []
     named = _spread(len(chosen), len(style.COLOURS))
@@ -191,7 +162,7 @@ def _lines(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, hue: str
         if error is not None:
             axes.fill_between(positions, mean - error, mean + error, color=colour, alpha=0.25, linewidth=0)
         shown.append(mean)
-    _scale(axes, "x", coordinate, logarithmic)
+    maps.set_scale(axes, "x", coordinate, logarithmic)
     if style.spans_decades(shown):
         axes.set_yscale("log")
     _label(axes.set_ylabel, table, str(values.name))
@@ -229,88 +200,6 @@ def _value_text(part: xr.DataArray, name: str | None, position: int) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _map(axes: Axes, values: xr.DataArray, x: str, y: str, norm: Any, levels: Any) -> Any:
-    if "repeat" in values.dims:
-        if values.dtype.kind not in "fiub":
-            raise ValueError(f"Variable `{values.name}` holds words, which have no mean over repeats: choose one with at=dict(repeat=...).")
-        values = values.astype(float).mean("repeat", skipna=True, keep_attrs=True)
-    across, up = _coordinate(values, x), _coordinate(values, y)
-    (px, log_x), (py, log_y) = _positions(across), _positions(up)
-    grid = values.transpose(y, x).values
-    axes.set_facecolor(ABSENT)
-    words = None
-    if norm is None:
-        grid, words = _coded(grid)
-    colours, scale = _colours(words, norm)
-    drawn = axes.pcolormesh(_edges(px, log_x), _edges(py, log_y), np.ma.masked_invalid(np.asarray(grid, dtype=float)), cmap=colours, norm=scale, rasterized=True)
-    _scale(axes, "x", across, log_x)
-    _scale(axes, "y", up, log_y)
-    if levels is not None and min(grid.shape) > 1:
-        _outline(axes, axes.contour(px, py, np.asarray(grid, dtype=float), levels=sorted(levels), colors="black", linewidths=0.9))
-    if words is not None:
-        _legend(axes, words)
-        return None
-    return drawn
-
-
-def _outline(axes: Axes, contours: Any) -> None:
-    """Label contours, and set them off from the dark end of the colour scale."""
-    from matplotlib.patheffects import AbstractPathEffect, withStroke
-
-    halo: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground="white", alpha=0.8)]
-    contours.set_path_effects(halo)
-    for text in axes.clabel(contours, fontsize=style.SMALL):
-        text.set_path_effects(halo)
-
-
-def _scattered(axes: Axes, values: xr.DataArray, x: str, y: str, norm: Any, levels: Any) -> Any:
-    numbers = np.asarray(values.values, dtype=float)
-    there = np.isfinite(numbers)
-    px, py = (np.asarray(values[name].values, dtype=float)[there] for name in (x, y))
-    if there.sum() < 3:
-        raise ValueError("A map needs at least three finished points.")
-    drawn = axes.tripcolor(px, py, numbers[there], norm=norm, cmap="viridis", shading="gouraud", rasterized=True)
-    axes.plot(px, py, ".", color="white", markersize=1.2, alpha=0.7)
-    if levels is not None:
-        _outline(axes, axes.tricontour(px, py, numbers[there], levels=sorted(levels), colors="black", linewidths=0.9))
-    return drawn
-
-
-def _coded(grid: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Return words as numbers; the empty word is a point without a result."""
-    words = sorted({str(word) for word in grid.ravel()} - {""})
-    code = {word: float(i) for i, word in enumerate(words)} | {"": np.nan}
-    return np.vectorize(lambda word: code[str(word)], otypes=[float])(grid), words
-
-
-def _colours(words: list[str] | None, norm: Any) -> tuple[Any, Any]:
-    if words is None:
-        return "viridis", norm
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
-    count = max(len(words), 1)
-    colours = [style.COLOURS[i % len(style.COLOURS)] for i in range(count)]
-    return ListedColormap(colours), BoundaryNorm(np.arange(count + 1) - 0.5, count)
-
-
-def _legend(axes: Axes, words: list[str]) -> None:
-    from matplotlib.patches import Patch
-
-    patches = [Patch(color=style.COLOURS[i % len(style.COLOURS)], label=word) for i, word in enumerate(words)]
-    axes.legend(handles=patches, fontsize=style.SMALL, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-
-
-def _edges(positions: np.ndarray, logarithmic: bool) -> np.ndarray:
-    """Return the edges of the cells around positions, half-way in the scale of the axis."""
-    p = np.log(positions) if logarithmic else positions
-    if p.size == 1:
-        edges = np.array([p[0] - 0.5, p[0] + 0.5])
-    else:
-        middle = 0.5 * (p[1:] + p[:-1])
-        edges = np.concatenate([[2 * p[0] - middle[0]], middle, [2 * p[-1] - middle[-1]]])
-    return np.exp(edges) if logarithmic else edges
-
-
 def _facets(table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, facet: str, levels: Any) -> np.ndarray:
     if "point" in values.dims:
         raise ValueError("A list of points has no facets.")
@@ -319,12 +208,30 @@ def _facets(table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue:
     rows = -(-len(chosen) // columns)
     figure = style.new_figure(style.COLUMN * (0.9 * columns + 0.1), 2.5 * rows)
     panels = np.asarray(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))
-    norm = _limits(values)
-    for position, axes in zip(chosen, panels.ravel()):
+    scale = maps.common_scale(values)
+    shown = list(panels.ravel()[: len(chosen)])
+    drawn = None
+    for position, axes in zip(chosen, shown):
         style.dress(axes)
         part = values.isel({facet: position})
-        _panel(axes, table, part, x, y, hue, levels, norm)
+        drawn = _panel(axes, table, part, x, y, hue, levels, scale)
         axes.set_title(f"{facet.replace('_', ' ')} = {_value_text(part, facet, position)}", fontsize=style.TEXT)
     for axes in panels.ravel()[len(chosen) :]:
         axes.set_visible(False)
+    _share(shown, columns, first=y is None)
+    _bar(shown, table, values, drawn)
     return panels
+
+
+def _share(panels: list[Axes], columns: int, *, first: bool) -> None:
+    """Leave labels at the outer panels only, and one legend: in the first panel, or beside the last of the first row."""
+    for number, axes in enumerate(panels):
+        if number % columns:
+            axes.set_ylabel("")
+        if number + columns < len(panels):
+            axes.set_xlabel("")
+        else:
+            axes.tick_params(labelbottom=True)
+        legend = axes.get_legend()
+        if legend is not None and number != (0 if first else columns - 1):
+            legend.remove()
