@@ -30,7 +30,7 @@ def plateau_heights(record: Record) -> None:
         record.close(PAPER, f"p = {p}, k = {k}: height of the plateau of L, 1/(2k) + 1/(2(p + 2))", height, expected, rtol=1e-3)
         rows.append([p, k, height, expected])
         axes.plot(times, 0.5 * result["risk"], color=style.COLOURS[index], label=f"$p = {p}$, $k = {k}$")
-        axes.axhline(expected, color=style.COLOURS[index], lw=0.6, ls=":")
+        axes.axhline(expected, color=style.COLOURS[index], lw=0.9, ls=":", label=r"$\frac{1}{2k}+\frac{1}{2(p+2)}$" if index == 4 else None)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(1e-4, 2)

@@ -192,5 +192,6 @@ def piecewise_linear(record: Record, full: bool) -> None:
         )
     axes.set_xlabel("$x$")
     axes.set_ylabel("$h(x)$")
-    style.add_legend(axes)
+    axes.set_ylim(-0.08, 1.42)
+    style.add_legend(axes, loc="upper center", ncols=2)
     record.figure(axes.figure, "piecewise_linear")

@@ -131,6 +131,7 @@ def draw(record: Record, table) -> None:
     left.set_ylabel("training loss / least squares")
     right.set_ylabel("excess test loss")
     for axes in (left, right):
+        axes.get_legend().set_title("$d$")
         axes.set_xscale("log")
         axes.set_xlabel("$n$")
     right.set_yscale("log")

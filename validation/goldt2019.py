@@ -73,7 +73,8 @@ def both_layers(record: Record, full: bool) -> None:
             theory = problem.solve(runs["time"].values)
             deviation = float(np.abs(runs["second_layer"].mean("run") - theory["second_layer"]).max()) / K
             record.below(f"{PAPER}, Fig. 2", "K = 4, N = 20,000: largest deviation of the mean output weights v of 4 runs", deviation, 6 / math.sqrt(4 * 20_000))
-            axes.plot(measured, runs["risk"].mean("run"), "o", ms=3, color=style.COLOURS[index])
+            error = runs["risk"].std("run", ddof=1) / 2
+            axes.errorbar(measured, runs["risk"].mean("run"), error, fmt="o", ms=3.2, mfc="white", color=style.COLOURS[index], label="4 runs, $N = 20{,}000$", zorder=4)
     falling = all(b < a for a, b in itertools.pairwise(finals))
     record.claim(f"{PAPER}, Fig. 2", f"final errors with both layers trained, K = {widths}, fall with K", expected="falling", seen=", ".join(f"{e:.3g}" for e in finals), passed=falling)
     record.table("both_layers", ["K", "final_error"], list(map(list, zip(widths, finals))))

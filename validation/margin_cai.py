@@ -60,6 +60,6 @@ def run(record: Record, full: bool) -> None:
         style.dress(axes)
         axes.set_xlabel(r"$-\log_{10}$ loss")
     left.set_ylabel("smoothed margin")
-    right.set_ylabel("1 - alignment")
+    right.set_ylabel(r"$1 -$ alignment")
     style.add_legend(left, loc="lower right")
     keep(record, figure, "near")

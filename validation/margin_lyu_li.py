@@ -230,7 +230,7 @@ def gallery(record: Record, flows) -> None:
     left.text(420, 0.08, "below the\nrange of floats", fontsize=style.SMALL, color="#444444")
     right.set_yscale("log")
     right.set_ylim(1e-6, 1)
-    right.set_ylabel("1 - margin / optimum")
+    right.set_ylabel(r"$1 -$ margin / optimum")
     style.add_legend(right, loc="lower left")
     keep(record, figure, "gallery")
     rows = [

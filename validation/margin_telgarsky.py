@@ -89,5 +89,5 @@ def norms(record: Record) -> None:
     axes = style.new_axes()
     axes.loglog(losses / DECADE, gaps, color=style.COLOURS[0], lw=1.2)
     axes.set_xlabel(r"$-\log_{10}$ loss")
-    axes.set_ylabel("1 - margin / optimum")
+    axes.set_ylabel(r"$1 -$ margin / optimum")
     keep(record, axes.figure, "norms")

@@ -63,10 +63,11 @@ def escape(record: Record, full: bool) -> None:
     axes = style.new_axes()
     clock = convention.from_time(times)
     for index in range(runs):
-        axes.plot(clock, seen["risk"][index], color=style.COLOURS[5], lw=0.8, label=f"runs, $N = {d}$" if index == 0 else None)
-    axes.plot(clock, theory["risk"], color=style.THEORY, label="limit")
+        axes.plot(clock, seen["risk"][index], color=style.COLOURS[5], lw=2.4, alpha=0.6, label=f"{runs} runs, $N = {d}$" if index == 0 else None)
+    axes.plot(clock, theory["risk"], color=style.THEORY, lw=1.0, label="limit")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(1e-12, 1)  # below, the tolerance of the limit decides
     axes.set_xlabel("steps / $N$")
     axes.set_ylabel(r"$\epsilon_g$")
     style.add_legend(axes)
