@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
 import flowlimits
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+logging.getLogger("matplotlib").setLevel(logging.WARNING)  # which fonts it takes symbols from
 
 project = "flowlimits"
 author = "The flowlimits developers"
@@ -23,7 +25,8 @@ extensions = [
     "sphinx_copybutton",
     "mathematics",
 ]
-exclude_patterns = ["_build", "gallery"]  # what sphinx-gallery makes of gallery/ stands in auto_gallery/
+# What sphinx-gallery makes of gallery/ stands in auto_gallery/: pages there are .rst, and notebooks are for readers to download.
+exclude_patterns = ["_build", "gallery", "auto_gallery/*.ipynb"]
 
 html_theme = "furo"
 html_title = f"flowlimits {release}"
@@ -57,6 +60,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
     "filename_pattern": r"plot_",
+    "capture_repr": (),  # text is what a script prints, not what its last line returns
     "abort_on_example_error": True,
     "only_warn_on_example_error": False,
     "download_all_examples": False,
