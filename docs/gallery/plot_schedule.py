@@ -24,7 +24,7 @@ axes = style.new_axes()
 for (name, rate), colour in zip(rates.items(), style.COLOURS):
     problem = fl.Committee(**start, activation="erf", learning_rate=rate, noise=0.01)
     axes.loglog(times, problem.solve(times)["risk"], color=colour, lw=1.2, label=name)
-few = np.geomspace(1, 200, 14)
+few = np.geomspace(1, 150, 14)
 runs = problem.simulate(few, dimension=1000, runs=8, rng=0, progress=False)["risk"]
 error = runs.std("run", ddof=1) / 8**0.5
 axes.errorbar(few, runs.mean("run"), error, fmt="o", color=colour, ms=3.2, mfc="white", label="$d = 1000$")

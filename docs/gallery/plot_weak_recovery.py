@@ -5,8 +5,9 @@ Weak recovery takes longer the higher the order
 One unit on the sphere learns one direction by gradient flow, with the Hermite polynomial of order
 :math:`k` as activation of student and teacher, from the overlap :math:`m_0 = d^{-1/2}`. The time to
 reach :math:`m = 1/2` grows as :math:`\log d`, :math:`\sqrt d` and :math:`d` for :math:`k = 2, 3,
-4`: the information exponent. Points are events of the flow, lines solve :math:`\dot m =
-k\,k!\,m^{k-1}(1-m^2)` in closed form.
+4`, the information exponent. Points are events of the flow, lines solve :math:`\dot m =
+k\,k!\,m^{k-1}(1-m^2)` in closed form. SGD, whose steps must be the smaller the larger :math:`k`,
+takes longer still.
 
 Source: G. Ben Arous, R. Gheissari, A. Jagannath, arXiv 2003.10409.
 """
