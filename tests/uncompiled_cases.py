@@ -1,0 +1,360 @@
+"""Small computations that together run every compiled function; `test_uncompiled.py` runs them compiled and as Python.
+
+As a script, where Numba compiles nothing, it writes the results to the file named by its first argument.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import flowlimits as fl
+
+TIMES = np.array([0.0, 0.05, 0.3])
+LATE = np.array([0.1, 1.0, 30.0])
+X = np.array([[1.0, 0.2, -0.4], [-0.3, 0.9, 0.5], [0.4, -1.1, 0.3], [-0.8, -0.6, 0.1], [0.2, 0.7, -1.0]])
+Y = np.array([1.0, -1.0, 0.5, 1.0, -0.7])
+SIGNS = np.sign(Y)
+Q, R, T = [[0.5, 0.1], [0.1, 0.6]], [[0.1, 0.05], [0.2, -0.1]], [[1.0, 0.1], [0.1, 0.9]]
+
+CASES: dict[str, Callable[[], Any]] = {}
+
+
+def case(function: Callable[[], Any]) -> Callable[[], Any]:
+    """Add a computation; it returns a result, an array, or a tuple of those."""
+    CASES[function.__name__] = function
+    return function
+
+
+def numbers(result: Any) -> np.ndarray:
+    """Return all numbers of a result in one vector."""
+    if isinstance(result, tuple | list):
+        return np.concatenate([numbers(part) for part in result])
+    if hasattr(result, "data_vars"):
+        return np.concatenate([numbers(result[name].values) for name in sorted(result.data_vars)])
+    return np.asarray(result, dtype=np.float64).ravel()
+
+
+def compute(names: list[str]) -> dict[str, np.ndarray]:
+    """Return the numbers of the named cases."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return {name: numbers(CASES[name]()) for name in names}
+
+
+# Integrators
+
+
+@fl.ode.right_hand_side
+def decay(t, y, dy, params, work):
+    for i in range(y.size):
+        dy[i] = -params[i] * (y[i] - np.cos(t))
+
+
+def _decay_jacobian(t, y, J, params, work):
+    for i in range(y.size):
+        for j in range(y.size):
+            J[i, j] = -params[i] if i == j else 0.0
+
+
+def _decay_structured(t, y, D, U, V, params, work):
+    for i in range(y.size):
+        D[i] = -params[i] - 1.0
+        U[i, 0] = 1.0
+        V[i, 0] = 1.0 if i == 0 else 0.0
+        U[i, 1] = V[i, 1] = 0.0
+    D[0] = -params[0] - 1.0
+
+
+@fl.ode.event(terminal=False)
+def half(t, y, params, work):
+    return y[0] - 0.5
+
+
+@fl.ode.event(direction=1)
+def late(t, y, params, work):
+    return t - 1.5
+
+
+RATES = np.array([1.0, 3.0, 2000.0])
+
+
+@case
+def explicit_integrators():
+    options = {"params": RATES[:2], "events": [half, late]}
+    runs = [
+        fl.ode.integrate(decay, [1.0, 2.0], [0.5, 1.0, 2.0], method=method, dense=dense, **options)[:2]
+        for method in ("dop853", "tsit5")
+        for dense in (False, True)
+    ]
+    return [np.append(times, states) for times, states in runs]
+
+
+@case
+def stiff_integrators():
+    dense = fl.ode.right_hand_side(decay.function, jacobian=_decay_jacobian)
+    structured = fl.ode.right_hand_side(decay.function, jacobian=_decay_structured, rank=2)
+    found = []
+    for rhs, options in (
+        (decay, {}), (dense, {}), (structured, {}), (decay, {"sparsity": np.eye(3)}), (decay, {"events": [half, late]}),
+        (decay, {"dense": True}),
+    ):  # fmt: skip
+        for method in ("radau", "radau5", "radau9", "radau13"):
+            _, states, _ = fl.ode.integrate(rhs, [1.0, 2.0, 0.3], LATE, params=RATES, method=method, **options)
+            found.append(states)
+    return found
+
+
+@case
+def stiffness_is_found():
+    return fl.ode.integrate(decay, [1.0, 2.0, 0.3], LATE, params=RATES, method="auto")[1]
+
+
+# Networks of squares
+
+
+@case
+def quadratic_flow():
+    found = []
+    for activation, decay_rate in (("square", 0.0), ("centred", 0.1)):
+        problem = fl.QuadraticFlow.gaussian(6, 3, 2, rng=0, activation=activation, weight_decay=decay_rate)
+        for method in ("reduced", "matrix"):
+            found.append(problem.solve(LATE, method=method, observables=["overlap", "eigenvalues", "trace"]))
+    return found
+
+
+@case
+def quadratic_flow_with_events():
+    problem = fl.QuadraticFlow.gaussian(6, 3, 2, rng=0)
+    return problem.solve(LATE, method="reduced", events=[fl.Event("overlap", 0.9)])
+
+
+@case
+def quadratic_flow_of_equal_eigenvalues():
+    problem = fl.QuadraticFlow.orthonormal(9, 4, 3, rng=1)
+    return problem.solve(LATE, method="reduced"), problem.simulate([0.5], step=0.01)
+
+
+@case
+def mean_field():
+    return fl.MeanFieldQuadratic([1.0, 0.5, 0.5, 0.0], 0.3).solve(LATE)
+
+
+@case
+def extensive_limit():
+    problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum([0.0, 1.0, 3.0], [0.5, 0.25, 0.25]))
+    return problem.solve([0.1, 3.0], rtol=1e-4, spectrum=[0.5, 2.0])
+
+
+@case
+def extensive_limit_of_gaussian_start():
+    teacher = fl.Spectrum.marchenko_pastur(0.3, 6)
+    return fl.ExtensiveQuadratic(0.4, teacher, "gaussian", weight_decay=0.1).solve([0.2], rtol=1e-4)
+
+
+@case
+def extensive_centred():
+    problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25), activation="centred")
+    return problem.solve([0.1, 1.0], rtol=1e-4, spectrum=[0.5, 2.0])
+
+
+# Committees
+
+
+@case
+def committee_activations():
+    found = []
+    for activation in ("square", "centred", "hermite3", "x**3 - x", "erf", "relu", "linear"):
+        for rate in (0.0, 0.02):
+            physics = {"learning_rate": rate, "noise": 0.1, "second_layer_rate": 0.5, "weight_decay": 0.01}
+            if activation == "centred" and rate:
+                physics["second_layer_rate"] = 0.0
+            problem = fl.Committee(Q, R, T, activation=activation, **physics)
+            found.append(problem.solve(TIMES, observables=["overlap"] if activation == "square" else None))
+    return found
+
+
+@case
+def committee_with_different_activations():
+    return fl.Committee(Q, R, T, activation="square", teacher_activation="x**2 + x", learning_rate=0.05).solve(TIMES)
+
+
+@case
+def committee_on_the_sphere_with_a_schedule():
+    unit = [[1.0, 0.1], [0.1, 1.0]]
+    rate = fl.Schedule([0.0, 0.2], [0.02, 0.01])
+    return fl.Committee(unit, R, T, activation="erf", learning_rate=rate, spherical=True).solve(TIMES)
+
+
+@case
+def committee_stopped_by_its_risk():
+    return fl.Committee(Q, R, T).solve(LATE, events=[fl.Event("risk", 0.1, stop=True)])
+
+
+@case
+def wide_committee():
+    generator = np.random.default_rng(0)
+    W, W_star = generator.standard_normal((20, 30)), generator.standard_normal((20, 30))
+    return fl.Committee.from_weights(W, W_star).solve([0.01, 0.02], rtol=1e-5)
+
+
+@case
+def committee_simulations():
+    found = []
+    for activation in ("square", "centred", "hermite3", "erf", "relu"):
+        problem = fl.Committee(Q, R, T, activation=activation, learning_rate=0.05, noise=0.1, second_layer_rate=0.3 * (activation != "centred"))
+        for method in ("overlaps", "samples"):
+            found.append(problem.simulate([0.05, 0.1], dimension=8, runs=1, rng=0, method=method))
+        flow = fl.Committee(Q, R, T, activation=activation)
+        found.append(flow.simulate([0.05, 0.1], dimension=8, step=0.01))
+    return found
+
+
+@case
+def committee_simulations_on_the_sphere():
+    unit = [[1.0, 0.1], [0.1, 1.0]]
+    problem = fl.Committee(unit, R, T, learning_rate=0.05, weight_decay=0.1, spherical=True)
+    return [problem.simulate([0.05, 0.1], dimension=8, runs=1, rng=0, method=method) for method in ("overlaps", "samples")]
+
+
+# Finite samples
+
+
+@case
+def sample_flow():
+    found = []
+    for activation in ("relu", "square", "tanh", "softplus"):
+        for loss in ("squared", "logistic", "exponential"):
+            labels = Y if loss == "squared" else SIGNS
+            problem = fl.SampleFlow(X, labels, width=4, scale=0.3, activation=activation, loss=loss, rng=0, bias=loss == "logistic")
+            found.append(problem.solve(TIMES, rtol=1e-4))
+    return found
+
+
+@case
+def sample_flow_at_kinks():
+    problem = fl.SampleFlow(X, Y, width=4, scale=1e-2, rng=0)
+    return problem.solve([1.0, 8.0], rtol=1e-3), problem.solve([1.0, 8.0], rtol=1e-3, method="merged")
+
+
+@case
+def sample_descent():
+    return fl.SampleFlow(X, Y, width=4, scale=0.3, rng=0).simulate([0.1, 0.2], step=0.05)
+
+
+@case
+def early_alignment():
+    problem = fl.EarlyAlignment(X, Y, width=6, rng=0)
+    unbalanced = fl.EarlyAlignment(X, Y, width=3, balance=0.2, rng=0)
+    return problem.solve([1.0, 20.0]), unbalanced.solve([1.0, 20.0])
+
+
+@case
+def population_alignment():
+    return fl.EarlyAlignment.population([1.0, 0.5], width=3, rng=0).solve([1.0, 5.0])
+
+
+# Mixtures
+
+
+@case
+def mixture_of_atoms():
+    found = []
+    for loss in ("squared", "logistic", "exponential"):
+        problem = fl.XorMixture(4, loss=loss, label_noise=0.1, second_layer_rate=1.0, scale=0.3, dimension=20, rng=0)
+        found.append(problem.solve(LATE[:2]))
+    return found
+
+
+@case
+def mixture_in_closed_form():
+    problem = fl.XorMixture(2, noise_scale=0.5, label_noise=0.1, second_layer_rate=1.0, scale=0.3, dimension=20, rng=0)
+    return problem.solve(TIMES[1:], rtol=1e-4, error_points=64)
+
+
+@case
+def mixture_at_points():
+    found = []
+    for loss in ("squared", "logistic", "exponential"):
+        physics = {"noise_scale": 0.5, "label_noise": 0.1, "learning_rate": 0.1, "second_layer_rate": 1.0}
+        problem = fl.XorMixture(2, loss=loss, **physics, scale=0.3, dimension=20, rng=0)
+        found.append(problem.solve([0.05], rtol=1e-3, points=32, error_points=32))
+    return found
+
+
+@case
+def mixture_simulations():
+    physics = {"noise_scale": 0.5, "label_noise": 0.1, "second_layer_rate": 1.0}
+    online = fl.XorMixture(2, **physics, learning_rate=0.5, scale=0.3, dimension=10, rng=0)
+    found = [online.simulate([0.1, 0.2], dimension=6, rng=0, method=method) for method in ("overlaps", "samples")]
+    batch = fl.XorMixture(2, **physics, loss="logistic", scale=0.3, dimension=10, rng=0)
+    found += [batch.simulate([0.1, 0.2], dimension=6, samples=8, rng=0, method=method) for method in ("descent", "fresh")]
+    return found
+
+
+# Margins
+
+
+MODELS = (
+    fl.margin.LinearModel(),
+    fl.margin.QuadraticModel(3),
+    fl.margin.QuadraticModel(3, "trained"),
+    fl.margin.ReLUModel(4),
+    fl.margin.SkipReLUModel(4),
+    fl.margin.SoftplusModel(4),
+    fl.margin.NormOnlyModel([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], [1, -1, 1, -1]),
+)
+
+
+@case
+def margin_flows():
+    problems = [fl.MarginFlow(model, X, np.sign(X[:, 0]), loss=loss, rng=0) for model in MODELS for loss in ("exponential", "logistic")]
+    return [problem.solve([2.0, 10.0], rtol=1e-2, kkt=False) for problem in problems]
+
+
+@case
+def margin_flows_of_other_norms():
+    problems = [fl.MarginFlow(model, X, np.sign(X[:, 0]), geometry=geometry, rng=0) for model in MODELS for geometry in ("linf", "l1")]
+    return [problem.solve([1.0, 2.0], rtol=1e-2, kkt=False) for problem in problems]
+
+
+@case
+def margin_flow_of_a_users_model():
+    def linear(theta, x, gradient):
+        total = 0.0
+        for k in range(x.size):
+            gradient[k] = x[k]
+            total += theta[k] * x[k]
+        return total
+
+    model = fl.margin.UserModel(linear, 3)
+    return fl.MarginFlow(model, X, np.sign(X[:, 0]), weights=[1.0, 0.1, 0.2]).solve([2.0, 10.0], kkt=False)
+
+
+@case
+def margin_descent():
+    problem = fl.MarginFlow(fl.margin.QuadraticModel(3), X, np.sign(X[:, 0]), rng=0)
+    return [problem.simulate([1.0, 2.0], learning_rate=0.02, batch=batch, rng=0) for batch in (None, 2)]
+
+
+# Random networks
+
+
+@case
+def guess_and_check():
+    found = []
+    for depth in (1, 2):
+        problem = fl.GuessAndCheck(X[:3], SIGNS[:3], X[3:], SIGNS[3:], depth=depth)
+        found.append(problem.solve(accuracy=0.5, max_points=256 * 16, rng=0))
+        found.append(problem.simulate([3], runs=3, rng=0))
+        found.append(problem.descend([3], runs=2, rng=0, steps=5))
+        found.append(problem.descend([3], runs=2, rng=0, steps=5, method="flow", tolerance=0.1))
+    return found
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **compute(sys.argv[2:] or list(CASES)))
