@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 
 import flowlimits
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+os.environ.pop("MPLBACKEND", None)  # notebooks show figures with the backend of their kernel only
+os.environ["TQDM_DISABLE"] = "1"  # whether a bar appears depends on how busy the machine is
 logging.getLogger("matplotlib").setLevel(logging.WARNING)  # which fonts it takes symbols from
 
 project = "flowlimits"
@@ -66,6 +69,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "write_computation_times": False,
+    "min_reported_time": 1e9,
+    "show_signature": False,
     "show_memory": False,
     "matplotlib_animations": False,
 }

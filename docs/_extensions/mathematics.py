@@ -1,7 +1,7 @@
 r"""Equations with tags that pages and docstrings can cite, and MathJax without a network.
 
-An equation with ``\tag{Q1}`` gets an anchor, and every "(Q1)" on any page becomes a link to it.  The same holds for
-"docs/theory.md", which becomes a link to that page.  MathJax comes from a Python package and is copied into the site.
+An equation with ``\tag{Q1}`` gets an anchor, and every "(Q1)" on any page becomes a link to it.  So does "docs/theory.md"
+in a docstring, which becomes a link to that page.  MathJax comes from a Python package and is copied into the site.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def note_equations(app: Sphinx, doctree: nodes.document) -> None:
 
 
 class LinkCitations(SphinxPostTransform):
-    """Turn "(Q1)" and "docs/theory.md" in running text into links."""
+    """Turn "(Q1)" in running text, and "docs/theory.md" in docstrings, into links."""
 
     default_priority = 5
 
@@ -52,8 +52,9 @@ class LinkCitations(SphinxPostTransform):
             if isinstance(parent, nodes.math | nodes.math_block | nodes.literal_block | nodes.reference | nodes.title | nodes.raw):
                 continue
             if isinstance(parent, nodes.literal):
-                if re.fullmatch(r"docs/[a-z_]+\.md", node) and not isinstance(parent.parent, nodes.reference):
-                    parent.replace_self(self._pieces(node))
+                link = self._page(match[1]) if (match := re.fullmatch(r"docs/([a-z_]+)\.md", node)) else None
+                if link is not None and not isinstance(parent.parent, nodes.reference):
+                    parent.replace_self(link)
                 continue
             pieces = self._pieces(node)
             if len(pieces) > 1:
@@ -77,7 +78,7 @@ class LinkCitations(SphinxPostTransform):
         return nodes.reference("", f"({tag})", refuri=f"{uri}#{_anchor(tag)}", internal=True)
 
     def _page(self, name: str) -> nodes.Node | None:
-        if name not in self.env.found_docs:
+        if name not in self.env.found_docs or not self.env.docname.startswith("api/"):
             return None
         title = self.env.titles[name].astext()
         return nodes.reference("", title, refuri=self.app.builder.get_relative_uri(self.env.docname, name), internal=True)
