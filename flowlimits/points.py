@@ -86,7 +86,8 @@ def check_clocks(theory: xr.Dataset, others: Sequence[xr.Dataset]) -> None:
     for other in others:
         theirs = other.attrs.get("clock", "")
         if clock and theirs and clock != theirs:
-            raise ValueError(f'The theory is on the clock "{clock}", but the runs are on "{theirs}": convert the times of one of them.')
+            named = "second theory is" if other.attrs.get("kind") in THEORIES else "runs are"
+            raise ValueError(f'The theory is on the clock "{clock}", but the {named} on "{theirs}": convert the times of one of them.')
 
 
 def check_times(runs: Sequence[xr.Dataset]) -> np.ndarray:
@@ -113,7 +114,7 @@ def choose(theory: xr.Dataset, runs: Sequence[xr.Dataset], variables: Any, times
         simulated = any(run.attrs.get("kind") not in THEORIES for run in runs)
         chosen = [name for name in shared if not (simulated and "eigenvalue" in _rest(theory, name))] or shared
     else:
-        chosen = [variables] if isinstance(variables, str) else list(variables)
+        chosen = list(checks.items("variables", variables, str))
         for name in chosen:
             checks.choice("variables", name, shared)
     if not chosen:
