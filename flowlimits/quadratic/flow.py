@@ -28,6 +28,8 @@ ABSENT = {
     "bias": "quadratic networks have no biases here.",
     "second_layer": "the second layer is fixed to 1/p here.",
 }
+_GIVEN = "the flow is that of the given weights; QuadraticFlow.orthonormal and .gaussian draw others."
+FIXED = {"dimension": _GIVEN, "student_width": _GIVEN, "runs": _GIVEN, "rng": _GIVEN}
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -81,11 +83,7 @@ class QuadraticFlow(Problem):
         checks.unknown_arguments("QuadraticFlow", other, FIELDS, ABSENT)
         W = checks.array("W", W, ("p", "d"))
         W_star = checks.array("W_star", W_star, ("k", "d"))
-        if W.shape[1] != W_star.shape[1]:
-            raise ValueError(
-                "Arguments `W` and `W_star` must have the same number of columns, the dimension, "
-                f"but have {W.shape[1]} and {W_star.shape[1]}."
-            )
+        checks.same_dimension(W, W_star)
         self._freeze("W", check_size("W", W))
         if not W_star.any():
             raise ValueError("Argument `W_star` must not be zero: the overlap with a teacher that vanishes is not defined.")
@@ -197,7 +195,7 @@ class QuadraticFlow(Problem):
         )  # fmt: skip
         return solve_problem(self, self._flow(), times, options, kind="exact", dimension=self.dimension)
 
-    def simulate(self, times: Any, *, method: str = "gd", step: float, progress: bool | None = None) -> xr.Dataset:
+    def simulate(self, times: Any, *, method: str = "gd", step: float, progress: bool | None = None, **other: Any) -> xr.Dataset:
         """Return plain gradient descent with a finite step on the population risk, which `solve` is the limit of.
 
         Parameters
@@ -216,6 +214,7 @@ class QuadraticFlow(Problem):
         xarray.Dataset
             With the dimension `run` of length one.
         """
+        checks.unknown_arguments("QuadraticFlow.simulate", other, ("method", "step", "progress"), FIXED)
         from .descent import simulate_flow
 
         return simulate_flow(self, times, method=method, step=step, progress=progress)
