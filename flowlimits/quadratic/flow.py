@@ -70,7 +70,7 @@ class QuadraticFlow(Problem):
     kind: ClassVar[str] = "exact"
     size_name: ClassVar[str] = ""
     variables: ClassVar[dict[str, Variable]] = VARIABLES
-    papers: ClassVar[tuple[str, ...]] = ("martin2024",)
+    papers: ClassVar[tuple[str, ...]] = ("martin2024", "sarao2020", "gamarnik2019")
 
     W: np.ndarray
     W_star: np.ndarray
