@@ -1,8 +1,9 @@
 """How often the verdict of `fl.compare` is right: the right theory and theories whose ratios are 5 % off.
 
 Every seed simulates the sizes 60, 120 and 240 with 24 runs each at 30 geometric times tau in [0.05, 5] and compares
-all variables.  The default is the case that the documentation states, ``python -m validation.calibration``; with
+all variables.  ``python -m validation.calibration`` computes the case that the documentation states, with 100 seeds; with
 ``--full`` it adds students as wide as the teacher and narrower ones, Gaussian weights, other sizes, and a single size.
+Among the other cases of the programme the first 30 of those seeds are judged, and all of them with ``--full``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ class Case:
     problem: Callable[[float, float], fl.ExtensiveQuadratic]
     sizes: tuple[int, ...] = SIZES
     seeds: int = 100
+    power: bool = True  # whether theories 5 % off are claimed to be caught
 
     def theories(self) -> dict[str, fl.ExtensiveQuadratic]:
         """Return the right problem and the wrong ones by name."""
@@ -70,12 +72,12 @@ FURTHER = (
     Case("orthonormal", 0.5, 0.25, orthonormal, sizes=(40, 60, 120, 240)),
     Case("orthonormal", 0.5, 0.25, orthonormal, sizes=(50, 75, 110, 180)),
     Case("orthonormal", 0.5, 0.25, orthonormal, sizes=(240,)),
-    Case("Gaussian", 0.5, 0.25, gaussian, sizes=(40, 80, 120), seeds=40),
-    Case("Gaussian", 0.25, 0.5, gaussian, sizes=(40, 80, 120), seeds=40),
+    Case("Gaussian", 0.5, 0.25, gaussian, sizes=(40, 80, 120), seeds=40, power=False),
+    Case("Gaussian", 0.25, 0.5, gaussian, sizes=(40, 80, 120), seeds=40, power=False),
 )
 
 
-def simulated(case: Case, size: int, cache: Path | None) -> list[xr.Dataset]:
+def simulated(case: Case, size: int, cache: Path | None, progress: bool | None) -> list[xr.Dataset]:
     """Return the runs of all seeds, from the cache if they are there."""
     problem = case.problem(case.student_ratio, case.teacher_ratio)
     label = f"{case.name}_{case.student_ratio:g}_{case.teacher_ratio:g}_{size}.nc"
@@ -84,7 +86,7 @@ def simulated(case: Case, size: int, cache: Path | None) -> list[xr.Dataset]:
         pool = fl.load(path)
     else:
         root = np.random.SeedSequence(2023, spawn_key=(size,))
-        pool = problem.simulate(TIMES, dimension=size, runs=RUNS * case.seeds, rng=root)
+        pool = problem.simulate(TIMES, dimension=size, runs=RUNS * case.seeds, rng=root, progress=progress)
         if path is not None:
             fl.save(pool, path)
     if pool.sizes["run"] < RUNS * case.seeds:
@@ -92,9 +94,9 @@ def simulated(case: Case, size: int, cache: Path | None) -> list[xr.Dataset]:
     return [pool.isel(run=slice(RUNS * i, RUNS * (i + 1))) for i in range(case.seeds)]
 
 
-def calibrate(case: Case, cache: Path | None = None) -> list[list[object]]:
+def calibrate(case: Case, cache: Path | None = None, progress: bool | None = None) -> list[list[object]]:
     """Return one row of the table per theory."""
-    pools = [simulated(case, size, cache) for size in case.sizes]
+    pools = [simulated(case, size, cache, progress) for size in case.sizes]
     rows: list[list[object]] = []
     for name, problem in case.theories().items():
         theory = problem.solve(TIMES)
@@ -117,22 +119,25 @@ def show(rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table)
 
 
-def judge(record: Record, rows: Sequence[Sequence[object]]) -> None:
-    """Note the claims: 95 of 100 right verdicts, for the right theory and for each wrong one."""
+def judge(record: Record, rows: Sequence[Sequence[object]], power: bool) -> None:
+    """Note the claims: 95 of 100 right verdicts, for the right theory and, where there is `power`, for each wrong one."""
     for setting, sizes, theory, seeds, agrees, differs, *_ in rows:
         text = f"{setting}, sizes {sizes}, {RUNS} runs: seeds of {seeds} with a right verdict, {theory}"
         if theory == "right":
             record.claim(SOURCE, text, expected=">= 95 %", seen=str(agrees), passed=agrees >= 0.95 * seeds)
-        else:
+        elif power:
             record.wrong_theory(SOURCE, text, seen=f"differs in {differs}", failed=differs >= 0.95 * seeds)
 
 
 def run(record: Record, full: bool) -> None:
-    """Compute the claims: the stated case, with `full` the others of several sizes as well."""
-    cases = [STATED, *(case for case in FURTHER if len(case.sizes) > 2)] if full else [STATED]
-    rows = [row for case in cases for row in calibrate(case)]
+    """Compute the claims: some seeds of the stated case; with `full` all of them, and the other cases of several sizes."""
+    cases = [STATED, *(case for case in FURTHER if len(case.sizes) > 2)] if full else [replace(STATED, seeds=30)]
+    rows: list[list[object]] = []
+    for case in cases:
+        found = calibrate(case, progress=False)
+        judge(record, found, case.power)
+        rows += found
     record.table("rates", COLUMNS, rows)
-    judge(record, rows)
 
 
 def main() -> None:
