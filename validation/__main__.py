@@ -1,13 +1,17 @@
 """List and run the validation cases and write one self-contained HTML page.
 
-The exit status is the number of failed claims, at most 99; a case that raises counts as one failure.
+The exit status is the number of failed claims, at most 99; a case that raises, or claims nothing, counts as one failure.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import html
 import importlib
+import json
+import os
+import platform
 import subprocess
 import sys
 import time
@@ -25,8 +29,15 @@ from .record import Claim, Record, write_atomically
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; width: 100%; margin: .6em 0 } td, th { border-bottom: 1px solid #ddd; padding: .3em .5em; text-align: left; vertical-align: top }
-.pass { color: #00664d; font-weight: 600 } .fail { color: #b03000; font-weight: 700 } img { max-width: 100% } pre { background: #f6f6f6; padding: .6em; overflow: auto }
+.pass { color: #00664d; font-weight: 600 } .fail { color: #b03000; font-weight: 700 } .wrong { color: #555; font-style: italic } .right { text-align: right } img { max-width: 100% } pre { background: #f6f6f6; padding: .6em; overflow: auto }
 """
+
+
+def title(name: str) -> str:
+    """Return the first line of a case's docstring, without importing it."""
+    path = Path(__file__).with_name(f"{name}.py")
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return (text or name).strip().split("\n")[0]
 
 
 def run_case(name: str, folder: Path, full: bool) -> dict[str, Any]:
@@ -35,19 +46,16 @@ def run_case(name: str, folder: Path, full: bool) -> dict[str, Any]:
     started = time.perf_counter()
     error = ""
     try:
-        module = importlib.import_module(f"{__package__}.{name}")
-        module.run(record, full)
-        title = (module.__doc__ or name).strip().split("\n")[0]
+        importlib.import_module(f"{__package__}.{name}").run(record, full)
+        if not record.claims:
+            error = "The case made no claim."
     except Exception:
-        error, title = traceback.format_exc(), name
-    return {
-        "name": name,
-        "title": title,
-        "claims": [asdict(claim) for claim in record.claims],
-        "figures": [str(path) for path in record.figures],
-        "seconds": time.perf_counter() - started,
-        "error": error,
-    }
+        error = traceback.format_exc()
+    return _outcome(name, [asdict(claim) for claim in record.claims], [str(path) for path in record.figures], time.perf_counter() - started, error)
+
+
+def _outcome(name: str, claims: list[dict[str, Any]], figures: list[str], seconds: float, error: str) -> dict[str, Any]:
+    return {"name": name, "title": title(name), "claims": claims, "figures": figures, "seconds": seconds, "error": error}
 
 
 def failures(outcome: dict[str, Any]) -> int:
@@ -55,44 +63,71 @@ def failures(outcome: dict[str, Any]) -> int:
     return sum(not claim["passed"] for claim in outcome["claims"]) + bool(outcome["error"])
 
 
-def page(outcomes: list[dict[str, Any]], versions: dict[str, str]) -> str:
+def page(outcomes: list[dict[str, Any]], versions: dict[str, str], *, full: bool = False) -> str:
     """Return the report; everything shown is escaped."""
-    parts = [f"<!doctype html><meta charset='utf-8'><title>flowlimits: validation</title><style>{STYLE}</style><h1>Validation</h1>"]
-    total = sum(len(outcome["claims"]) for outcome in outcomes)
-    failed = sum(failures(outcome) for outcome in outcomes)
-    parts.append(f"<p>{total} claims, {failed} failed. " + html.escape(", ".join(f"{k} {v}" for k, v in versions.items())) + "</p>")
+    claims = [claim for outcome in outcomes for claim in outcome["claims"]]
+    failed, wrong = sum(map(failures, outcomes)), sum(claim["wrong"] for claim in claims)
+    seconds = sum(outcome["seconds"] for outcome in outcomes)
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}"
+    parts = [
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>flowlimits: validation</title><style>{STYLE}</style><h1>Validation</h1>",
+        f"<p><b>{len(claims)} claims, {failed} failed.</b> {wrong} of the claims are theories that are wrong on purpose: they count as passed if they "
+        f"fail. {'Full' if full else 'Quick'} sizes, {seconds:.0f} s of cases.</p>",
+        f"<p>{html.escape(', '.join(f'{name} {version}' for name, version in versions.items()))}. {html.escape(machine)}.</p>",
+        "<table><tr><th>Case<th class='right'>Claims<th class='right'>Failed<th class='right'>Wrong on purpose<th class='right'>Seconds</tr>",
+    ]
     for outcome in outcomes:
-        parts.append(f"<h2 id='{html.escape(outcome['name'])}'>{html.escape(outcome['title'])}</h2><p>{outcome['seconds']:.1f} s</p>")
-        parts.append("<table><tr><th>Source<th>Computed<th>Expected<th>Seen<th>Outcome</tr>")
-        for plain in outcome["claims"]:
-            claim = Claim(**plain)
-            cells = "".join(f"<td>{html.escape(text)}" for text in (claim.source, claim.text, claim.expected, claim.seen))
-            word = ("fails, as it must" if claim.wrong else "pass") if claim.passed else "FAIL"
-            parts.append(f"<tr>{cells}<td class='{'pass' if claim.passed else 'fail'}'>{word}</tr>")
-        parts.append("</table>")
-        if outcome["error"]:
-            parts.append(f"<p class='fail'>The case raised:</p><pre>{html.escape(outcome['error'])}</pre>")
-        for path in outcome["figures"]:
-            data = base64.b64encode(Path(path).read_bytes()).decode()
-            parts.append(f"<p><img alt='{html.escape(Path(path).stem)}' src='data:image/svg+xml;base64,{data}'></p>")
+        bad = failures(outcome)
+        name = html.escape(outcome["name"])
+        parts.append(
+            f"<tr><td><a href='#{name}'>{name}</a><br>{html.escape(outcome['title'])}<td class='right'>{len(outcome['claims'])}"
+            f"<td class='right {'fail' if bad else 'pass'}'>{bad}<td class='right'>{sum(claim['wrong'] for claim in outcome['claims'])}"
+            f"<td class='right'>{outcome['seconds']:.1f}</tr>"
+        )
+    parts.append("</table>")
+    for outcome in outcomes:
+        parts += _section(outcome)
     return "\n".join(parts)
+
+
+def _section(outcome: dict[str, Any]) -> list[str]:
+    """Return the claims and figures of one case."""
+    parts = [f"<h2 id='{html.escape(outcome['name'])}'>{html.escape(outcome['title'])}</h2><p>{html.escape(outcome['name'])}, {outcome['seconds']:.1f} s</p>"]
+    parts.append("<table><tr><th>Source<th>Computed<th>Expected<th>Seen<th>Outcome</tr>")
+    for plain in outcome["claims"]:
+        claim = Claim(**plain)
+        cells = "".join(f"<td>{html.escape(text)}" for text in (claim.source, claim.text, claim.expected, claim.seen))
+        if claim.passed:
+            kind, word = ("wrong", "fails, as it must") if claim.wrong else ("pass", "pass")
+        else:
+            kind, word = "fail", "NOT DETECTED" if claim.wrong else "FAIL"
+        parts.append(f"<tr>{cells}<td class='{kind}'>{word}</tr>")
+    parts.append("</table>")
+    if outcome["error"]:
+        parts.append(f"<p class='fail'>The case did not end well:</p><pre>{html.escape(outcome['error'])}</pre>")
+    for path in outcome["figures"]:
+        data = base64.b64encode(Path(path).read_bytes()).decode()
+        parts.append(f"<p><img alt='{html.escape(Path(path).stem)}' src='data:image/svg+xml;base64,{data}'></p>")
+    return parts
 
 
 def _run_in_process(name: str, folder: Path, full: bool) -> dict[str, Any]:
     """Run one case in a process of its own, so that cases side by side share nothing."""
-    import json
-
     code = "import json, sys; from pathlib import Path; from validation.__main__ import run_case; " \
         "json.dump(run_case(sys.argv[1], Path(sys.argv[2]), sys.argv[3] == 'full'), open(sys.argv[4], 'w'))"
     target = folder / f".{name}.json"
-    subprocess.run([sys.executable, "-c", code, name, str(folder), "full" if full else "", str(target)], check=True)
+    started = time.perf_counter()
+    command = [sys.executable, "-c", code, name, str(folder), "full" if full else "", str(target)]
+    status = subprocess.run(command, check=False, cwd=Path(__file__).parents[1]).returncode
+    if status or not target.is_file():
+        return _outcome(name, [], [], time.perf_counter() - started, f"The process of the case ended with status {status}.")
     outcome = json.loads(target.read_text(encoding="utf-8"))
     target.unlink()
     return outcome
 
 
 @click.command()
-@click.option("--list", "list_only", is_flag=True, help="List the cases and stop.")
+@click.option("--list", "list_only", is_flag=True, help="List the cases with their titles and stop.")
 @click.option("--only", multiple=True, type=click.Choice(CASES), help="Run this case only (may be repeated).")
 @click.option("--full", is_flag=True, help="Paper sizes instead of the quick ones.")
 @click.option("--jobs", default=1, type=click.IntRange(min=1), help="Cases to run side by side.")
@@ -101,10 +136,12 @@ def main(list_only: bool, only: tuple[str, ...], full: bool, jobs: int, folder: 
     """Run the validation cases and write FOLDER/report.html."""
     names = only or CASES
     if list_only:
-        click.echo("\n".join(names))
+        width = max(map(len, names))
+        click.echo("\n".join(f"{name:<{width}}  {title(name)}" for name in names))
         return
     from flowlimits.results import versions
 
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     outcomes = []
     with ThreadPoolExecutor(jobs) as pool:
@@ -118,10 +155,10 @@ def main(list_only: bool, only: tuple[str, ...], full: bool, jobs: int, folder: 
             click.echo(f"{outcome['name']}: {passed} of {len(outcome['claims'])} claims passed in {outcome['seconds']:.1f} s")
             for claim in outcome["claims"]:
                 if not claim["passed"]:
-                    click.echo(f"  FAILED {claim['source']}: {claim['text']}: expected {claim['expected']}, seen {claim['seen']}")
+                    click.echo(f"  {'NOT DETECTED' if claim['wrong'] else 'FAILED'} {claim['source']}: {claim['text']}: expected {claim['expected']}, seen {claim['seen']}")
             if outcome["error"]:
                 click.echo(outcome["error"])
-    write_atomically(folder / "report.html", page(outcomes, versions()))
+    write_atomically(folder / "report.html", page(outcomes, versions(), full=full))
     click.echo(f"Wrote {folder / 'report.html'}")
     sys.exit(min(sum(map(failures, outcomes)), 99))
 

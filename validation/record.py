@@ -44,27 +44,43 @@ class Record:
     claims: list[Claim] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
 
+    def _add(self, source: str, text: str, expected: str, seen: str, passed: Any, wrong: bool = False) -> None:
+        # NumPy's booleans cannot be written as JSON, by which a case in a process of its own hands over its claims.
+        self.claims.append(Claim(source, text, expected, seen, bool(passed), wrong))
+
     def claim(self, source: str, text: str, *, expected: Any, seen: Any, passed: bool) -> None:
         """Note a claim whose outcome the case has decided."""
-        self.claims.append(Claim(source, text, _show(expected), _show(seen), bool(passed)))
+        self._add(source, text, _show(expected), _show(seen), passed)
 
     def close(self, source: str, text: str, seen: float, expected: float, *, rtol: float = 0.0, atol: float = 0.0) -> None:
         """Note a number that must lie within a tolerance of the expected one."""
         bound = atol + rtol * abs(expected)
         passed = math.isfinite(seen) and abs(seen - expected) <= bound
-        self.claims.append(Claim(source, text, f"{expected:.8g} ± {bound:.2g}", f"{seen:.8g}", passed))
+        self._add(source, text, f"{expected:.8g} ± {bound:.2g}", f"{seen:.8g}", passed)
+
+    def estimate(
+        self, source: str, text: str, seen: float, error: float, expected: float, *, largest: float, atol: float = 0.0, sigmas: float = 4.0
+    ) -> None:
+        """Note an estimate that must lie within `sigmas` of its standard errors, and `atol`, of the expected number.
+
+        An error above `largest` fails: what is uncertain agrees with everything.
+        """
+        bound = atol + sigmas * error
+        passed = math.isfinite(seen) and 0 <= error <= largest and abs(seen - expected) <= bound
+        wanted = f"{expected:.6g} ± {bound:.2g}, standard error at most {largest:.2g}"
+        self._add(source, text, wanted, f"{seen:.6g} ± {error:.2g}", passed)
 
     def below(self, source: str, text: str, seen: float, bound: float) -> None:
         """Note a number that must stay below a bound."""
-        self.claims.append(Claim(source, text, f"< {bound:.3g}", f"{seen:.3g}", math.isfinite(seen) and seen < bound))
+        self._add(source, text, f"< {bound:.3g}", f"{seen:.3g}", math.isfinite(seen) and seen < bound)
 
     def above(self, source: str, text: str, seen: float, bound: float) -> None:
         """Note a number that must stay above a bound."""
-        self.claims.append(Claim(source, text, f"> {bound:.3g}", f"{seen:.3g}", math.isfinite(seen) and seen > bound))
+        self._add(source, text, f"> {bound:.3g}", f"{seen:.3g}", math.isfinite(seen) and seen > bound)
 
     def wrong_theory(self, source: str, text: str, *, seen: Any, failed: bool) -> None:
         """Note a deliberately wrong theory: the programme must report it as failing."""
-        self.claims.append(Claim(source, text, "fails (a wrong theory on purpose)", _show(seen), failed, wrong=True))
+        self._add(source, text, "fails (a wrong theory on purpose)", _show(seen), failed, wrong=True)
 
     def figure(self, figure: Figure, name: str) -> Path:
         """Save a figure as PDF for papers and SVG for the page."""
