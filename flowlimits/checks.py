@@ -61,6 +61,16 @@ def integer(name: str, value: Any, *, minimum: int | None = None) -> int:
     return result
 
 
+def integers(name: str, value: Any, *, minimum: int | None = None) -> list[int]:
+    """Return one whole number, or those of a sequence, as a list; the caller says whether it may be empty."""
+    return [integer(name, item, minimum=minimum) for item in ([value] if is_single(value) else value)]
+
+
+def is_single(value: Any) -> bool:
+    """Whether `value` is one thing and no sequence: a number, a word, an array without axes."""
+    return isinstance(value, str | bytes) or getattr(value, "ndim", None) == 0 or not isinstance(value, Iterable)
+
+
 def _scalar(value: Any) -> Any:
     """Return a zero-dimensional array or DataArray as its element, a bool as None, and all else as it is."""
     if not isinstance(value, Real) and getattr(value, "ndim", None) == 0 and hasattr(value, "dtype"):

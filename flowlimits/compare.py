@@ -245,7 +245,7 @@ def convergence(
     if not problem.size_name:
         raise ValueError(f"{type(problem).__name__} has no size to converge in: it is exact at its own.")
     times = checks.times(times)
-    listed = [checks.integer("sizes", size, minimum=1) for size in np.atleast_1d(np.asarray(sizes))]
+    listed = checks.integers("sizes", sizes, minimum=1)
     if not listed:
         raise ValueError("Argument `sizes` must hold at least one size, but is empty.")
     if len(set(listed)) < len(listed):

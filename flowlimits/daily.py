@@ -77,6 +77,8 @@ def wrap(
     if len(set(runs.values())) > 1:
         listed = ", ".join(f"`{name}` has {count}" for name, count in runs.items())
         raise ValueError(f"All variables must have the same number of runs, but {listed}.")
+    if errors is not None and not isinstance(errors, Mapping):
+        raise TypeError(f"Argument `errors` must be a mapping from variables to arrays, but is {checks.show(errors)}.")
     for name, values in (errors or {}).items():
         checks.choice("errors", name, list(variables))
         if data[name][0][0] == "run":
@@ -115,7 +117,9 @@ def _wrapped(
 
 def _clock(clock: str | None, like: Problem | xr.Dataset | None) -> str:
     if clock is not None:
-        return str(clock)
+        if not isinstance(clock, str):
+            raise TypeError(f"Argument `clock` must be the name of a clock, but is {checks.show(clock)}.")
+        return clock
     if like is None:
         return ""
     if isinstance(like, Problem):

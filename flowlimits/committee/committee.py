@@ -176,7 +176,7 @@ class Committee(Problem):
         size = checks.number("scale", scale, positive=True)
         generator = np.random.default_rng(streams.root(rng))
         W, W_star = size * generator.standard_normal((p, d)), generator.standard_normal((k, d))
-        if physics.get("spherical"):
+        if checks.boolean("spherical", physics.get("spherical", False)):
             W *= np.sqrt(d) / np.linalg.norm(W, axis=1, keepdims=True)
             W_star *= np.sqrt(d) / np.linalg.norm(W_star, axis=1, keepdims=True)
         return cls.from_weights(W, W_star, **physics)

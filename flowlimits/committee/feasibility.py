@@ -22,7 +22,7 @@ FOUR_FIELDS = {"erf": 2, "relu": 2400}
 def check(Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the overlaps as symmetric float arrays of fitting shapes, positive semidefinite together."""
     for name, value in (("Q", Q), ("T", T)):
-        shape = np.shape(value)
+        shape = checks.array(name, value).shape
         if len(shape) == 2 and shape[0] < shape[1]:
             letter = "p" if name == "Q" else "k"
             raise ValueError(

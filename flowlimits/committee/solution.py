@@ -89,7 +89,7 @@ class Flow:
         size = families.start(problem).size
         self.options: dict[str, Any] = {
             "rtol": rtol, "atol": atol, "max_steps": max_steps, "progress": progress, "work_size": self.family.work_size,
-            "method": "dop853" if method == "auto" and size > LARGE else method,
+            "method": "dop853" if size > LARGE and isinstance(method, str) and method == "auto" else method,
             "advice": {ode.Status.NOT_FINITE: "The flow diverged.", ode.Status.STEP_TOO_SMALL: "The flow diverged."},
         }  # fmt: skip
         self.reports: list[ode.Report] = []

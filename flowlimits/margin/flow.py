@@ -161,6 +161,7 @@ class MarginFlow(Problem):
         chosen = self._method(method)
         default = 100_000 if chosen == "implicit" else 50_000_000
         budget = default if max_steps is None else checks.integer("max_steps", max_steps, minimum=1)
+        kkt, progress = checks.boolean("kkt", kkt), checks.progress(progress)
         state = engine.State(self)
         state.check_clock(clock)
         began = time.perf_counter()
@@ -170,7 +171,7 @@ class MarginFlow(Problem):
             from .explicit import follow
         trajectory = follow(state, clock, float(rtol), float(atol), budget, progress)
         details = trajectory.report | {"wall_time": time.perf_counter() - began, "method": chosen}
-        call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "kkt": checks.boolean("kkt", kkt)}
+        call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "kkt": kkt}
         return results.build(
             self,
             kind=self.kind,

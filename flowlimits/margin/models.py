@@ -5,6 +5,7 @@ Convention: plain sums, f(x) = sum_j a_j s(w_j.x), no factor 1/width.  A bias is
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -60,7 +61,7 @@ class MarginModel(Description):
     def pack(self, weights: Any, features: int) -> np.ndarray:
         """Return the weight vector from a vector, or from one array per block."""
         shapes = self.blocks(features)
-        if isinstance(weights, list | tuple) and len(weights) == len(shapes) and np.ndim(weights[0]) > 0:
+        if isinstance(weights, list | tuple) and len(weights) == len(shapes) and not checks.is_single(weights[0]):
             return np.concatenate(
                 [checks.array(name, w, shape).ravel() for (name, shape), w in zip(shapes.items(), weights)]
             )
@@ -305,6 +306,10 @@ def _compile(function: Any) -> Any:
     if not callable(function):
         raise TypeError(f"Argument `function` must be a function (theta, x, gradient), but is {checks.show(function)}.")
     plain = getattr(function, "__wrapped__", getattr(function, "py_func", function))
+    if not inspect.isfunction(plain):
+        raise TypeError(
+            f"Argument `function` must be a function written in Python, which Numba compiles, but is {checks.show(function)}."
+        )
     try:
         return callback(equations.MODEL_SIGNATURE)(plain)
     except NumbaError as error:

@@ -38,6 +38,7 @@ def simulate(
     rate = checks.number("learning_rate", learning_rate, positive=True)
     size = 0 if batch is None else checks.integer("batch", batch, minimum=1)
     count, limit = checks.integer("runs", runs, minimum=1), checks.integer("max_steps", max_steps, minimum=1)
+    kkt = checks.boolean("kkt", kkt)
     if problem.geometry != "l2":
         raise ValueError(
             f'Gradient descent belongs to geometry="l2", but the problem has geometry="{problem.geometry}".'
@@ -51,7 +52,7 @@ def simulate(
         lambda run: _train(state, clock, rate, size, limit, generators[run]),
         count, threads=threads, progress=progress, description="training runs",
     )  # fmt: skip
-    observed = [state.observe(clock, trajectory, checks.boolean("kkt", kkt)) for trajectory in pairs]
+    observed = [state.observe(clock, trajectory, kkt) for trajectory in pairs]
     call = {"verb": "simulate", "learning_rate": rate, "batch": batch, "runs": count, "kkt": kkt, "max_steps": limit}
     return results.build(
         problem,

@@ -129,7 +129,7 @@ def integrate(
     """
     rhs = inputs.check_rhs(rhs)
     begin = checks.number("start", start)
-    state = checks.array("y0", np.atleast_1d(np.asarray(y0)), ["n"])
+    state = checks.array("y0", np.atleast_1d(checks.array("y0", y0)), ["n"])
     relative, absolute = inputs.check_tolerances(rtol, atol, state.size)
     parameters = checks.array("params", params, ["m"], allow_empty=True)
     work = checks.integer("work_size", work_size, minimum=0)

@@ -264,6 +264,7 @@ class ExtensiveQuadratic(Problem):
         With the square activation the limit locks the trace at once; at finite dimension it relaxes at the rate
         4 d, so that after 3/d less than 1e-5 of its distance is left.  The centred activation has no such time.
         """
+        dimension = checks.integer("dimension", dimension, minimum=1)
         return 3.0 / dimension if self.activation == "square" else 0.0
 
     def _warn_about_trace(self) -> None:

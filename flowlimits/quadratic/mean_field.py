@@ -87,7 +87,7 @@ class MeanFieldQuadratic(Problem):
         if not values.any():
             raise ValueError("Argument `teacher_eigenvalues` must not be all zero: the overlap with a teacher that vanishes is not defined.")
         self._freeze("teacher_eigenvalues", values)
-        if np.ndim(start) == 0:
+        if checks.is_single(start):
             object.__setattr__(self, "start", checks.number("start", start, nonnegative=True))
         else:
             self._freeze("start", check_moment(start, values.size))

@@ -306,10 +306,9 @@ class GuessAndCheck(Problem):
 
 
 def _widths(value: Any) -> list[int]:
-    listed = np.atleast_1d(np.asarray(value)).tolist()
-    if not listed:
+    sizes = checks.integers("widths", value, minimum=1)
+    if not sizes:
         raise ValueError("Argument `widths` must hold at least one width, but is empty.")
-    sizes = [checks.integer("widths", width, minimum=1) for width in listed]
     if len(set(sizes)) < len(sizes):
         twice = next(size for i, size in enumerate(sizes) if size in sizes[:i])
         raise ValueError(f"Argument `widths` must hold every width once, but holds {twice} twice.")

@@ -117,7 +117,7 @@ class EarlyAlignment(Problem):
             balance = np.where(np.arange(m) % 2 == 0, 1.0, -1.0)
         values = (
             np.broadcast_to(checks.array("balance", balance), (m,))
-            if np.ndim(balance) == 0
+            if checks.is_single(balance)
             else checks.array("balance", balance, (m,))
         )
         if (np.abs(values) > 1).any():
@@ -170,7 +170,7 @@ class EarlyAlignment(Problem):
         from .equations_alignment import align
 
         wanted = checks.times(times)
-        checks.integer("max_kinks", max_kinks, minimum=1)
+        max_kinks = checks.integer("max_kinks", max_kinks, minimum=1)
         m, d = self.directions.shape
         began = time.perf_counter()
         direction, balance, log_norm = (
@@ -229,6 +229,7 @@ class EarlyAlignment(Problem):
         if np.any(self.drift != 0):
             raise ValueError("A problem with `drift` cannot be simulated: the drift has no sample.")
         scale = checks.number("scale", scale, positive=True)
+        rtol = checks.number("rtol", rtol, positive=True)
         m = len(self.directions)
         W = scale / math.sqrt(m) * self.directions
         flow = SampleFlow(self.X, self.y, weights=(W, scale / math.sqrt(m) * self.balance))

@@ -128,18 +128,20 @@ class SampleFlow(Problem):
 
     def inputs(self, X: Any = None) -> np.ndarray:
         """Return the inputs that the units see, shape (n, d) or with `bias` (n, d + 1)."""
-        X = np.array(self.X if X is None else X)
+        X = np.array(self.X) if X is None else checks.array("X", X, ("n", self.X.shape[1]), allow_empty=True)
         return np.hstack([X, np.ones((len(X), 1))]) if self.bias else X
 
     def predict(self, W: Any, a: Any, X: Any) -> np.ndarray:
         """Return the outputs of given weights at inputs X, shape (n,)."""
         from . import equations
 
-        values = np.empty(len(X))
+        inputs = self.inputs(X)
+        W = checks.array("W", W, ("m", inputs.shape[1]))
+        values = np.empty(len(inputs))
         equations.outputs(
-            self.inputs(X),
-            np.ascontiguousarray(np.transpose(W)),
-            np.array(a),
+            inputs,
+            np.ascontiguousarray(W.T),
+            checks.array("a", a, (len(W),)),
             ACTIVATIONS.index(self.activation),
             values,
         )

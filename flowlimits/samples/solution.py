@@ -41,6 +41,7 @@ def solve(
     asked = wanted = checks.times(times)
     shown = _shown(problem, observables)
     listed = check_events(events, ["risk"] + (["test_risk"] if problem.X_test is not None else []))
+    keep_state, progress = checks.boolean("keep_state", keep_state), checks.progress(progress)
     began = time.perf_counter()
     integrator = _Integrator(problem, method, rtol, atol, kink_step, max_steps, progress)
     W, a, at = problem.W, problem.second_layer, 0.0
@@ -200,7 +201,8 @@ def _locate(
 def _shown(problem: SampleFlow, observables: Any) -> list[str]:
     if observables is None:
         return ["risk", *(["test_risk"] if problem.X_test is not None else []), "second_layer"]
-    shown = ["risk", *[checks.choice("observables", name, list(problem.variables)) for name in observables]]
+    named = checks.items("observables", observables, str)
+    shown = ["risk", *[checks.choice("observables", name, list(problem.variables)) for name in named]]
     if "test_risk" in shown and problem.X_test is None:
         raise ValueError("The observable `test_risk` needs test data: give `X_test` and `y_test`.")
     return list(dict.fromkeys(shown))
