@@ -104,8 +104,30 @@ def stiff_integrators():
         (decay, {"dense": True}),
     ):  # fmt: skip
         for method in ("radau", "radau5", "radau9", "radau13"):
-            _, states, _ = fl.ode.integrate(rhs, [1.0, 2.0, 0.3], LATE, params=RATES, method=method, **options)
+            _, states, _ = fl.ode.integrate(rhs, [1.0, 2.0, 0.3], LATE, params=RATES, method=method, rtol=1e-5, **options)
             found.append(states)
+    return found
+
+
+@fl.ode.right_hand_side
+def van_der_pol(t, y, dy, params, work):
+    dy[0] = y[1]
+    dy[1] = params[0] * ((1.0 - y[0] ** 2) * y[1] - y[0])
+
+
+@fl.ode.right_hand_side
+def broken_beyond_one(t, y, dy, params, work):
+    dy[0] = -y[0] if t < 1.0 else np.nan
+
+
+@case
+def stiff_oscillation():
+    found = [fl.ode.integrate(van_der_pol, [2.0, 0.0], [1.0, 2.0], params=[1e3], method=m, rtol=1e-4)[1] for m in ("radau", "auto")]
+    for method in ("dop853", "radau"):
+        try:
+            fl.ode.integrate(broken_beyond_one, [1.0], [0.5, 2.0], method=method)
+        except fl.ode.IntegrationError as error:
+            found.append(error.states)
     return found
 
 
@@ -140,6 +162,15 @@ def quadratic_flow_of_equal_eigenvalues():
 
 
 @case
+def quadratic_flow_with_more_teachers_than_students():
+    found = []
+    for d, p, k in ((8, 2, 4), (7, 4, 3), (6, 3, 3), (9, 5, 2)):
+        problem = fl.QuadraticFlow.gaussian(d, p, k, rng=2)
+        found.append(problem.solve([0.3, 3.0, 40.0], method="reduced", observables=["eigenvalues"], keep_state=True))
+    return found
+
+
+@case
 def mean_field():
     return fl.MeanFieldQuadratic([1.0, 0.5, 0.5, 0.0], 0.3).solve(LATE)
 
@@ -148,6 +179,13 @@ def mean_field():
 def extensive_limit():
     problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum([0.0, 1.0, 3.0], [0.5, 0.25, 0.25]))
     return problem.solve([0.1, 3.0], rtol=1e-4, spectrum=[0.5, 2.0])
+
+
+@case
+def extensive_limit_at_late_times():
+    problem = fl.ExtensiveQuadratic(0.2, fl.Spectrum([0.0, 0.8, 1.2], [0.1, 0.45, 0.45]).normalised())
+    found = fl.ExtensiveQuadratic(1.2, fl.Spectrum.orthonormal(0.25), fl.Spectrum([0.5, 1.5], [0.5, 0.5])).solve([0.1, 1e3], rtol=1e-3)
+    return problem.solve([1.0, 50.0], rtol=1e-3), found
 
 
 @case
@@ -221,6 +259,41 @@ def committee_simulations_on_the_sphere():
     return [problem.simulate([0.05, 0.1], dimension=8, runs=1, rng=0, method=method) for method in ("overlaps", "samples")]
 
 
+@case
+def committee_chain_that_meets_every_direction():
+    unit = [[1.0, 0.1], [0.1, 1.0]]
+    physics = {"learning_rate": 0.2, "activation": "relu", "weight_decay": 0.1}
+    plain = fl.Committee(unit, [[0.1], [0.2]], [[1.0]], **physics)
+    # With teachers that nearly span their space, coordinates beyond them are compressed again and again.
+    return [plain.simulate([0.5, 2.0], dimension=d, rng=0, method="overlaps") for d in (4, 40)]
+
+
+@case
+def committee_descent_on_the_sphere():
+    unit = [[1.0, 0.1], [0.1, 1.0]]
+    flow = fl.Committee(unit, R, T, spherical=True, second_layer_rate=0.5)
+    return flow.simulate([0.05, 0.1], dimension=8, step=0.01)
+
+
+@case
+def bivariate_normal_probabilities():
+    from flowlimits.gaussian.bivariate import bivariate_cdf
+
+    limits = (-np.inf, -9.0, -1.2, 0.0, 0.7, 8.0, np.inf)
+    correlations = (-1.0, -0.999, -0.95, -0.8, -0.2, 0.0, 0.1, 0.5, 0.93, 0.9999, 1.0)
+    return [bivariate_cdf(h, k, r) for h in limits for k in limits for r in correlations]
+
+
+@case
+def orthant_probabilities():
+    from flowlimits.random_networks.equations_orthant import normal_quantile, orthant
+
+    shares = np.array([1e-300, 1e-20, 1e-3, 0.2, 0.5, 0.9, 1.0 - 1e-12])
+    L, A = np.array([[1.0, 0.0], [0.5, 0.8]]), np.array([[0.3, -0.4], [1.0, 2.0]])
+    steps, shift = np.array([0.618033988749895, 0.414213562373095]), np.array([0.1, 0.7])
+    return [normal_quantile(share) for share in shares], orthant(L, A, np.array([0.5, 0.0]), steps, shift, 64)
+
+
 # Finite samples
 
 
@@ -239,6 +312,23 @@ def sample_flow():
 def sample_flow_at_kinks():
     problem = fl.SampleFlow(X, Y, width=4, scale=1e-2, rng=0)
     return problem.solve([1.0, 8.0], rtol=1e-3), problem.solve([1.0, 8.0], rtol=1e-3, method="merged")
+
+
+@case
+def sample_flow_that_slides_along_kinks():
+    angles = np.linspace(0.0, 2.0 * np.pi, 9)[:-1] + 0.1
+    inputs = np.column_stack([np.cos(angles), np.sin(angles)])
+    labels = np.array([1.0, -0.8, 0.9, -1.1, 0.7, -0.9, 1.2, -1.0])
+    early = fl.EarlyAlignment(inputs, labels, width=12, rng=0)
+    flow = fl.SampleFlow(inputs, labels, width=6, scale=0.1, rng=0)
+    return early.solve([1.0, 30.0]), flow.solve([1.0, 10.0], rtol=1e-3)
+
+
+@case
+def early_alignment_in_three_dimensions():
+    generator = np.random.default_rng(1)
+    inputs, labels = generator.standard_normal((12, 3)), generator.standard_normal(12)
+    return fl.EarlyAlignment(inputs, labels, width=10, balance=-0.5, rng=0).solve([1.0, 10.0, 60.0])
 
 
 @case
