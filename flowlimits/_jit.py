@@ -83,7 +83,7 @@ STRUCTURED_SIGNATURE = types.void(FLOAT, A1, A1, A2, A2, A1, A1)
 EVENT_SIGNATURE = FLOAT(FLOAT, A1, A1, A1)
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-_INTERPRETED = bool(numba.config.DISABLE_JIT)
+_INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
 
 def jit(signature=None, **options):
