@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _ABSENT = {
+    "seed": "give the seed as `rng`.",
     "covariance": "the noise within a cluster is isotropic here.",
     "bias": "hidden units without biases only.",
     "activation": "ReLU units only.",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _ABSENT = {
+    "seed": "give the seed as `rng`.",
     "bias": "append a column of ones to `X`.",
     "activation": "the alignment flow is that of ReLU units.",
     "scale": "the flow is the limit of a vanishing scale; `simulate(times, scale=...)` takes a finite one.",

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _ABSENT = {
+    "seed": "give the seed as `rng`.",
     "learning_rate": "this is gradient flow; its time t is steps times step.",
+    "lr": "this is gradient flow; its time t is steps times step.",
     "batch": "the whole sample is used at each time.",
 }
 _NAMES = ("width", "weights", "scale", "start", "activation", "bias", "loss", "X_test", "y_test", "rng")
