@@ -15,11 +15,12 @@ TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
 
 @st.composite
-def weights(draw, widths=st.integers(1, 4)):
+def weights(draw):
     """Weights of student and teacher, and the generator that drew them."""
     generator = np.random.default_rng(draw(SEEDS))
     d = draw(st.integers(2, 6))
-    return generator.standard_normal((draw(widths), d)), generator.standard_normal((draw(widths), d)), generator
+    p, k = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    return generator.standard_normal((p, d)), generator.standard_normal((k, d)), generator
 
 
 def rotation(generator, size):

@@ -1,0 +1,218 @@
+"""Requests that are well formed and cannot be met: each room says why."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import flowlimits as fl
+from flowlimits import grids
+
+X = np.array([[1.0, 0.2], [-0.4, 1.0], [0.3, -1.0], [-1.0, 0.5]])
+Y = np.array([1.0, -1.0, 1.0, -1.0])
+
+
+def mixture(**physics):
+    return fl.XorMixture(2, dimension=10, rng=0, **physics)
+
+
+def log_of(tmp_path, text):
+    path = tmp_path / "run.dat"
+    path.write_text(text)
+    return path
+
+
+def start_files(tmp_path, **changes):
+    files = {"R": "1,0\n0,1\n", "Q": "1,0\n0,1\n", "T": "1,0\n0,1\n", "v": "1\n1\n", "A": "1\n1\n"} | changes
+    for name, text in files.items():
+        (tmp_path / f"net_{name}0.dat").write_text(text)
+    return tmp_path / "net"
+
+
+MIXTURE = [
+    (lambda: mixture(learning_rate=0.1).solve([1.0]), "Argument `learning_rate` must be 0 with noise_scale = 0: the noise of SGD vanishes with the cluster's variance."),
+    (lambda: mixture().solve([1.0], method="closed"), "Argument `method` must be \"auto\" or \"atoms\" with noise_scale = 0, but is 'closed'."),
+    (lambda: mixture(noise_scale=0.5).solve([1.0], method="atoms"), 'Method "atoms" needs noise_scale = 0, but it is 0.5.'),
+    (
+        lambda: mixture(noise_scale=0.5, loss="logistic").solve([1.0], method="closed"),
+        'Method "closed" needs the squared loss and learning_rate = 0, but they are "logistic" and 0.',
+    ),
+    (
+        lambda: mixture().simulate([1.0], dimension=5, method="overlaps"),
+        'Method "overlaps" is one-pass SGD and needs learning_rate > 0; at 0 use "descent" or "fresh" with `samples=`.',
+    ),
+    (
+        lambda: mixture(learning_rate=0.1).simulate([1.0], dimension=5, samples=3),
+        'Arguments `step` and `samples` belong to the methods "descent" and "fresh", not to "overlaps".',
+    ),
+    (
+        lambda: mixture(learning_rate=0.1).simulate([1.0], dimension=5, method="fresh", samples=3),
+        'Method "fresh" simulates gradient flow and needs learning_rate = 0, but it is 0.1.',
+    ),
+    (lambda: mixture().simulate([1.0], dimension=5), 'Argument `samples`, the number of inputs per step, must be given for the method "descent".'),
+    (
+        lambda: mixture(learning_rate=0.1).simulate([1.0], dimension=3, weights=np.ones((2, 3))),
+        'Argument `dimension` must be at least width + 2 = 4 for the method "overlaps", but is 3.',
+    ),
+    (
+        lambda: mixture().simulate([0.1, 0.2], dimension=5, samples=3, step=1.0),
+        "Argument `times` asks for two times within one step of the simulation: take them further apart.",
+    ),
+    (
+        lambda: fl.XorMixture(2),
+        "Argument `dimension` must be given together with `width`: the overlaps of random weights depend on it.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "message"), MIXTURE, ids=range(len(MIXTURE)))
+def test_mixtures_say_which_method_goes_with_which_physics(request_, message):
+    with pytest.raises(ValueError) as caught:
+        request_()
+    assert str(caught.value) == message
+
+
+def test_a_step_too_long_for_the_mixture_is_named():
+    problem = fl.XorMixture(2, second_layer_rate=1.0, scale=5.0, dimension=10, rng=0)
+    with pytest.raises(FloatingPointError, match=r"^The simulation left the finite range within \d+ steps: lower the learning rate or the step\.$"):
+        problem.simulate([1000.0], dimension=6, samples=4, step=5.0, rng=0)
+
+
+TASKS = [
+    ({"labels": [0, 1]}, "Argument `labels` must have shape (4,), but has shape (2,)."),
+    ({"classes": (1, 1)}, "Argument `classes` must hold two different labels, but is (1, 1)."),
+    ({"samples": 6}, "Class 1 has 2 points, but 3 are asked for."),
+    ({"samples": 4}, "No points are left for testing: lower `samples`."),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), TASKS)
+def test_tasks_from_data_need_enough_points_of_each_class(change, message):
+    arguments = {"inputs": X, "labels": [1, 0, 1, 0], "classes": (1, 0), "samples": 2, "rng": 0} | change
+    with pytest.raises(ValueError) as caught:
+        fl.random_networks.binary_task(**arguments)
+    assert str(caught.value) == message
+
+
+def test_a_task_from_data_holds_the_asked_numbers_of_points():
+    inputs, labels = np.arange(24.0).reshape(12, 2), np.repeat([3, 5], 6)
+    train, signs, test, test_signs = fl.random_networks.binary_task(inputs, labels, (3, 5), samples=5, test=4, rng=0)
+    assert train.shape == (5, 2)
+    assert test.shape == (4, 2)
+    assert signs.tolist().count(1.0) == 3
+    assert set(test_signs) <= {1.0, -1.0}
+    np.testing.assert_allclose(inputs[labels == 3].mean(axis=0) - inputs.mean(axis=0), [-6.0, -6.0])
+
+
+def test_files_of_another_program_are_refused_with_their_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        fl.conventions.read_nn2pp_log(tmp_path / "none.dat")
+    assert str(caught.value) == f"There is no file {tmp_path / 'none.dat'}."
+    with pytest.raises(ValueError, match=r"_R0\.dat holds no comma-separated matrix: ") as refused:
+        fl.conventions.read_nn2pp_start(start_files(tmp_path, R="a,b\n"))
+    assert refused.value.__cause__ is None
+    with pytest.raises(ValueError, match=r"_T0\.dat must have shape \(2, 2\) to fit _R0\.dat, but has shape \(1, 2\)\.$"):
+        fl.conventions.read_nn2pp_start(start_files(tmp_path, T="1,0\n"))
+
+
+GRIDS = [
+    ("1:2", "'1:2' must be"),
+    ("a:2:3", "but 'a' is no number."),
+    ("1:2:x", "but the count 'x' is no whole number."),
+    ("0:1:3:log", "A logarithmic grid must start and stop above 0, but goes from 0 to 1."),
+    ("1:2:0", "A grid must have at least one point, but has 0."),
+    (",", "',' must be"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), GRIDS)
+def test_grids_that_cannot_be_read_are_quoted(text, message):
+    with pytest.raises(ValueError) as caught:
+        grids.parse_grid(text)
+    assert message in str(caught.value)
+
+
+def table_of(**variables):
+    data = {name: (dims, np.zeros(tuple({"a": 2, "b": 3}[dim] for dim in dims))) for name, dims in variables.items()}
+    return xr.Dataset(data, coords={"a": [0.0, np.inf], "b": [1.0, np.nan, -np.inf]})
+
+
+TABLES = [
+    ({"words": ()}, None, "The Dataset holds no variable of numbers."),
+    ({"one": ("a", "b"), "other": ("a",)}, ["one", "other"], "Variable `other` does not have the axes (a, b) of the rows."),
+]
+
+
+@pytest.mark.parametrize(("variables", "asked", "message"), TABLES)
+def test_tables_need_variables_of_one_shape(tmp_path, variables, asked, message):
+    dataset = table_of(**variables)
+    if "words" in dataset:
+        dataset["words"] = ("a", ["x", "y"])
+    with pytest.raises(ValueError) as caught:
+        fl.to_table(dataset, tmp_path / "table.csv", variables=asked)
+    assert str(caught.value) == message
+
+
+def test_infinite_and_missing_numbers_are_typeset(tmp_path):
+    path = tmp_path / "table.tex"
+    fl.to_table(table_of(one=("a", "b")), path)
+    text = path.read_text()
+    for word in (r"$\infty$", r"$-\infty$", r"\text{nan}"):
+        assert word in text
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        fl.to_table(table_of(one=("a", "b")), tmp_path / "table.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_logarithms_of_times_need_positive_times():
+    result = fl.wrap([0.0, 1.0, 2.0], risk=[1.0, 0.5, 0.1])
+    with pytest.raises(ValueError) as caught:
+        fl.crossing(result, "risk", 0.3, scale="log")
+    assert str(caught.value) == 'Argument `scale` cannot be "log" for times that start at 0.'
+
+
+def test_only_results_in_time_are_extended():
+    networks = fl.GuessAndCheck(X, Y, X, Y).simulate([2], runs=2, rng=0)
+    with pytest.raises(ValueError) as caught:
+        fl.extend(networks, [1.0])
+    assert str(caught.value) == "Argument `result` must be a result in time: it has no coordinate `time`."
+
+
+def test_citing_a_result_cites_the_papers_of_its_problem():
+    problem = fl.Committee([[0.5]], [[0.1]], [[1.0]])
+    assert fl.cite(problem.solve([1.0])) == fl.cite(problem) == fl.cite(fl.Committee)
+    assert fl.cite(problem).startswith(fl.cite())
+
+
+def test_a_result_that_lost_what_its_call_refers_to_is_not_repeated():
+    from flowlimits.repeat import repeat
+
+    problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25))
+    result = problem.solve([0.5], spectrum=[0.5, 1.0])
+    details = json.loads(result.attrs["provenance"])
+    details["call"]["spectrum"] = {"array": "lost"}
+    result.attrs["provenance"] = json.dumps(details)
+    with pytest.raises(ValueError) as caught:
+        repeat(result)
+    assert str(caught.value) == "The result holds no variable `lost`, to which its call refers."
+
+
+def test_long_spectra_print_their_range():
+    spectrum = fl.Spectrum(np.arange(5.0), np.full(5, 0.2))
+    assert repr(spectrum) == "Spectrum(<5 nodes in [0, 4], mean 2>)"
+    assert repr(fl.Spectrum([0.0, 2.0], [0.5, 0.5])) == "Spectrum([0.0, 2.0], [0.5, 0.5])"
+
+
+def test_committees_of_far_moments_know_their_degree():
+    with pytest.raises(ValueError, match=r"^Argument `activation` has degree 30, but polynomials end at degree 24: "):
+        fl.Committee([[0.5]], [[0.1]], [[1.0]], activation=[0.0] * 30 + [1.0])
+    with pytest.raises(ValueError, match="a number in it is too large"):
+        fl.Committee([[0.5]], [[0.1]], [[1.0]], activation=f"0x{'f' * 280}*x")
