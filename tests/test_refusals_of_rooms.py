@@ -73,10 +73,11 @@ def test_mixtures_say_which_method_goes_with_which_physics(request_, message):
     assert str(caught.value) == message
 
 
-def test_a_step_too_long_for_the_mixture_is_named():
-    problem = fl.XorMixture(2, second_layer_rate=1.0, scale=5.0, dimension=10, rng=0)
+@pytest.mark.parametrize("loss", ["squared", "exponential"])
+def test_a_step_too_long_for_the_mixture_is_named(loss):
+    problem = fl.XorMixture(2, noise_scale=1.0, loss=loss, second_layer_rate=1.0, scale=5.0, dimension=10, rng=1)
     with pytest.raises(FloatingPointError, match=r"^The simulation left the finite range within \d+ steps: lower the learning rate or the step\.$"):
-        problem.simulate([1000.0], dimension=6, samples=4, step=5.0, rng=0)
+        problem.simulate([100.0], dimension=12, samples=20, step=1.0, rng=0)
 
 
 TASKS = [
