@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import flowlimits as fl
 
-some = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+some = settings(max_examples=25)
 SEEDS = st.integers(0, 10**6)
 SIZES = st.floats(1e-3, 1e3)
 RATIOS = st.floats(0.02, 3.0)
@@ -154,7 +154,7 @@ def problems(draw):
     return fl.GuessAndCheck(X, np.sign(y), X[:2], np.sign(y[:2]), depth=draw(st.integers(1, 3)))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40)
 @given(problem=problems())
 def test_problems_survive_files_copies_and_pickles(problem, tmp_path_factory):
     arrays = {}

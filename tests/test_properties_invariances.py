@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import flowlimits as fl
 
-few = settings(max_examples=12, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=12)
 SEEDS = st.integers(0, 10**6)
 FACTORS = st.floats(0.3, 3.0)
 TIMES = np.array([0.05, 0.3, 2.0])
@@ -278,7 +278,7 @@ def _runs(kind, seed, threads):
 
 
 @pytest.mark.parametrize("kind", ["extensive", "committee", "mixture", "mean field", "margin", "random networks"])
-@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@settings(max_examples=3)
 @given(SEEDS, st.integers(2, 4))
 def test_the_number_of_threads_changes_no_bit(kind, seed, threads):
     one, several = _runs(kind, seed, 1), _runs(kind, seed, threads)

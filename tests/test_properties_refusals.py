@@ -90,7 +90,7 @@ def _package():
 def test_misfits_are_refused_by_name(name, argument, kind):
     function, valid, _ = CALLS[name]
 
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=12)
     @given(_fault(kind))
     def refused(value):
         began = time.process_time()

@@ -121,6 +121,40 @@ def broken_beyond_one(t, y, dy, params, work):
 
 
 @case
+def stiffness_that_ends():
+    """After the fast component has died out the explicit method takes over, with each kind of Jacobian."""
+    rates, times = np.array([1.0, 3.0, 60.0]), [0.5, 40.0, 80.0]
+    structured = fl.ode.right_hand_side(decay.function, jacobian=_decay_structured, rank=2)
+    plain = fl.ode.right_hand_side(decay.function, jacobian=_decay_jacobian)
+    return [fl.ode.integrate(rhs, [1.0, 2.0, 0.3], times, params=rates, method="auto", rtol=1e-4)[1] for rhs in (plain, structured)]
+
+
+@case
+def many_events():
+    @fl.ode.event(terminal=False)
+    def swing(t, y, params, work):
+        return np.sin(40.0 * t)
+
+    found = []
+    for method in ("dop853", "radau"):
+        _, states, report = fl.ode.integrate(decay, [1.0, 2.0, 0.3], LATE[:2], params=RATES[[0, 1, 1]], events=[swing], method=method)
+        found += [states, report.crossings[0]]
+    return found
+
+
+@case
+def integrators_that_stop():
+    found = []
+    for method in ("dop853", "tsit5", "radau"):
+        for options in ({"max_steps": 3}, {"max_step": 0.2}):
+            try:
+                found.append(fl.ode.integrate(decay, [1.0, 2.0, 0.3], LATE, params=RATES[[0, 1, 1]], method=method, **options)[1])
+            except fl.ode.IntegrationError as error:
+                found.append(error.states)
+    return found
+
+
+@case
 def stiff_oscillation():
     found = [fl.ode.integrate(van_der_pol, [2.0, 0.0], [1.0, 2.0], params=[1e3], method=m, rtol=1e-4)[1] for m in ("radau", "auto")]
     for method in ("dop853", "radau"):
@@ -164,7 +198,7 @@ def quadratic_flow_of_equal_eigenvalues():
 @case
 def quadratic_flow_with_more_teachers_than_students():
     found = []
-    for d, p, k in ((8, 2, 4), (7, 4, 3), (6, 3, 3), (9, 5, 2)):
+    for d, p, k in ((8, 2, 4), (7, 4, 3), (6, 3, 3), (9, 6, 6)):
         problem = fl.QuadraticFlow.gaussian(d, p, k, rng=2)
         found.append(problem.solve([0.3, 3.0, 40.0], method="reduced", observables=["eigenvalues"], keep_state=True))
     return found
@@ -185,7 +219,7 @@ def extensive_limit():
 def extensive_limit_at_late_times():
     problem = fl.ExtensiveQuadratic(0.2, fl.Spectrum([0.0, 0.8, 1.2], [0.1, 0.45, 0.45]).normalised())
     found = fl.ExtensiveQuadratic(1.2, fl.Spectrum.orthonormal(0.25), fl.Spectrum([0.5, 1.5], [0.5, 0.5])).solve([0.1, 1e3], rtol=1e-3)
-    return problem.solve([1.0, 50.0], rtol=1e-3), found
+    return problem.solve([1.0, 50.0], rtol=1e-3), found, problem.solve([0.0, 1e7], rtol=1e-3)
 
 
 @case
@@ -231,6 +265,15 @@ def committee_on_the_sphere_with_a_schedule():
 @case
 def committee_stopped_by_its_risk():
     return fl.Committee(Q, R, T).solve(LATE, events=[fl.Event("risk", 0.1, stop=True)])
+
+
+@case
+def committee_that_diverges():
+    problem = fl.Committee(Q, R, T, activation="hermite3", learning_rate=0.2, noise=0.1)
+    try:
+        return problem.solve(TIMES)
+    except fl.ode.IntegrationError as error:
+        return error.states
 
 
 @case
@@ -426,6 +469,12 @@ def margin_flow_of_a_users_model():
 
 
 @case
+def margin_flow_in_short_steps():
+    problem = fl.MarginFlow(fl.margin.ReLUModel(4), X, np.sign(X[:, 0]), rng=0)
+    return problem.solve([1.0, 2.0], rtol=1e-6, kkt=False)
+
+
+@case
 def margin_descent():
     problem = fl.MarginFlow(fl.margin.QuadraticModel(3), X, np.sign(X[:, 0]), rng=0)
     return [problem.simulate([1.0, 2.0], learning_rate=0.02, batch=batch, rng=0) for batch in (None, 2)]
@@ -443,6 +492,8 @@ def guess_and_check():
         found.append(problem.simulate([3], runs=3, rng=0))
         found.append(problem.descend([3], runs=2, rng=0, steps=5))
         found.append(problem.descend([3], runs=2, rng=0, steps=5, method="flow", tolerance=0.1))
+    uniform = fl.GuessAndCheck(X[:3], SIGNS[:3], X[3:], SIGNS[3:], law="uniform")
+    found.append(uniform.simulate([3], runs=3, rng=0))
     return found
 
 
