@@ -217,3 +217,78 @@ def test_committees_of_far_moments_know_their_degree():
         fl.Committee([[0.5]], [[0.1]], [[1.0]], activation=[0.0] * 30 + [1.0])
     with pytest.raises(ValueError, match="a number in it is too large"):
         fl.Committee([[0.5]], [[0.1]], [[1.0]], activation=f"0x{'f' * 280}*x")
+
+
+def uncompilable(theta, x, gradient):
+    return undefined_name + theta[0]  # noqa: F821
+
+
+MARGINS = [
+    (
+        lambda m: m.QuadraticModel(2, "trained", signs=[1, -1]), ValueError,
+        'Argument `signs` goes with second_layer="fixed" only; a trained one starts from `weights`.',
+    ),
+    (lambda m: m.NormOnlyModel(np.eye(2), [1, 2]), ValueError, "Argument `signs` must hold 1 and -1, but holds 2."),
+    (lambda m: m.UserModel(np.sin, 3), TypeError, "Argument `function` must be a function written in Python, which Numba compiles, but is <ufunc 'sin'>."),
+    (lambda m: m.rate_constant(3), TypeError, "Argument `flow` must be a result of a MarginFlow, but is 3."),
+    (
+        lambda m: m.rate_constant(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([1.0])), TypeError,
+        "Argument `flow` must be a result of a MarginFlow, but is one of Committee.",
+    ),
+    (
+        lambda m: m.certify(fl.MarginFlow(m.QuadraticModel(2), X, [1, -1, -1, 1], geometry="linf", rng=0).solve([2.0], rtol=1e-2)), ValueError,
+        'The dual of QuadraticModel is known for geometry="l2", but the flow has geometry="linf".',
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "kind", "message"), MARGINS, ids=range(len(MARGINS)))
+def test_margins_say_what_is_known_for_which_model(request_, kind, message):
+    with pytest.raises(kind) as caught:
+        request_(fl.margin)
+    assert str(caught.value) == message
+
+
+def test_a_model_that_cannot_be_compiled_is_told_with_the_reason():
+    with pytest.raises(TypeError, match=r"^The model `uncompilable` cannot be compiled: .*undefined_name.* It must write its gradient, return a number, and use what Numba knows\.$"):
+        fl.margin.UserModel(uncompilable, 3)
+
+
+def test_errors_of_margins_travel_between_processes():
+    import pickle
+
+    for error in (fl.margin.NoMarginError("no", 0.5, 2.0), fl.margin.BudgetError("much", [1.0])):
+        twin = pickle.loads(pickle.dumps(error))
+        assert type(twin) is type(error)
+        assert (str(twin), vars(twin)) == (str(error), vars(error))
+
+
+def test_a_committee_that_diverges_is_told_its_largest_learning_rate():
+    problem = fl.Committee([[0.5]], [[0.1]], [[1.0]], activation="hermite3", learning_rate=2.0)
+    with pytest.raises(fl.ode.IntegrationError, match=r"Lower the learning rate, 2: at this start the risk decreases only for learning rates below \d") as caught:
+        problem.solve([10.0])
+    bound = float(str(caught.value).split("below ")[1].rstrip("."))
+    for factor, falls in ((0.9, True), (1.1, False)):
+        near = fl.Committee([[0.5]], [[0.1]], [[1.0]], activation="hermite3", learning_rate=factor * bound)
+        risk = near.solve([0.0, 1e-6])["risk"].values
+        assert bool(risk[1] < risk[0]) is falls
+
+
+def test_test_data_are_judged_on_request_and_refused_without():
+    problem = fl.SampleFlow(X, Y, width=3, rng=0, X_test=X, y_test=Y)
+    flow = problem.solve([0.5], observables=["test_risk", "directions", "hidden"])
+    np.testing.assert_allclose(flow["test_risk"], flow["risk"], rtol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(flow["directions"].values, axis=2), 1.0)
+    with pytest.raises(ValueError) as caught:
+        fl.SampleFlow(X, Y, width=3, rng=0).solve([0.5], observables=["test_risk"])
+    assert str(caught.value) == "The observable `test_risk` needs test data: give `X_test` and `y_test`."
+
+
+def test_an_event_at_a_requested_time_is_that_time():
+    problem = fl.Committee([[0.5]], [[0.1]], [[1.0]])
+    times = [0.0, 0.3, 1.0]
+    start = float(problem.solve([0.0])["risk"][0])
+    flow = problem.solve(times, events=[fl.Event("risk", start)])
+    assert float(flow["event_time"][0]) == 0.0
+    result = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25)).solve([0.0], events=[fl.Event("overlap", 0.9)])
+    assert np.isnan(result["event_time"].values).all()
