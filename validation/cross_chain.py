@@ -103,7 +103,7 @@ def run(record: Record, full: bool) -> None:
     others = {name: compare(exact, one) for name, one in witnesses.items()}
     others["chain, rate 2 % off"] = compare(variables(steps), witnesses["NumPy"])
     count = exact.shape[1]
-    # Two-sided, level 1e-3 over all columns: a little below 4.3 for 36 of them.
+    # Two-sided, level 1e-3 over all 39 columns, rounded up.
     bound = 4.3
     rng = np.random.default_rng(5)
     for name in witnesses:

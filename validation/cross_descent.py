@@ -4,7 +4,8 @@ The noise of SGD adds (learning_rate/p) times a covariance to dQ/dt: the limit d
 run at finite d makes t p d/g steps whose independent errors add up to a scatter of sqrt(g/(p d)); its mean has the same C up to O(1/d).
 
 Gradient flow is `QuadraticFlow`, the exact flow of a matrix; the limit of SGD is `Committee` (overlaps, Wick's theorem), its runs the chain of
-overlaps.  The first shares no equation with the other two, which share the activations and the clock; the start is written down here.
+overlaps.  The first shares the integrator with the second, and no equation with either; these two share activations and clock.  The start is
+written down here.
 """
 
 from __future__ import annotations

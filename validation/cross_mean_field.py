@@ -117,7 +117,7 @@ def draw(record: Record, limit: np.ndarray, gaussian: np.ndarray, orthonormal: n
     right.plot(RATIOS, gaussian, style.MARKERS[0] + "-", ms=3.5, lw=0.8, color=style.COLOURS[0], label="Gaussian, largest")
     right.plot(RATIOS, early, style.MARKERS[2] + "-", ms=3.5, lw=0.8, color=style.COLOURS[2], label=r"Gaussian, mean, $\tau\leq 0.2$")
     last = [row for row in rows if row[1] == max(row[1] for row in rows)]
-    cross.draw_points(right, [row[0] for row in last], [(row[3], row[4]) for row in last], 1, f"the same, runs, $d = {last[0][1]}$")
+    cross.draw_points(right, [row[0] for row in last], [(row[3], row[4]) for row in last], 1, f"runs, $d = {last[0][1]}$, mean, " + r"$\tau\leq 0.2$")
     cross.draw_slope(right, RATIOS, (float(gaussian[-1]), 0.0), -1.0, r"$1/\alpha$")
     right.plot(RATIOS, off, style.MARKERS[3], ms=3.5, mfc="white", color=style.COLOURS[3], label=r"$\alpha_\star$ 2 % off")
     right.plot(RATIOS, orthonormal, style.MARKERS[4], ms=3.5, color=style.COLOURS[4], label="orthonormal")
@@ -126,5 +126,5 @@ def draw(record: Record, limit: np.ndarray, gaussian: np.ndarray, orthonormal: n
     right.set_xlabel(r"student ratio $\alpha$")
     right.set_ylabel("difference of the overlap")
     right.set_ylim(1e-10, 30.0)
-    style.add_legend(right, loc="center left", fontsize=6.5)
+    style.add_legend(right, loc="lower left", fontsize=6.5, bbox_to_anchor=(0.0, 0.08))
     record.figure(figure, "ratios")
