@@ -236,7 +236,7 @@ def other_calls() -> dict[str, Call]:
     return {
         "ode.integrate": (
             fl.ode.integrate, {"rhs": decay, "y0": [1.0], "times": [1.0]},
-            {"rhs": "function", "y0": "state", "times": "times", "params": "optional array", "rtol": "number", "atol": "nonnegative",
+            {"rhs": "function", "y0": "state", "times": "times", "params": "optional array", "rtol": "number", "atol": "tolerances",
              "method": "choice", "max_steps": "count", "progress": "progress", "start": "number", "dense": "boolean", "work_size": "size"},
         ),
         "Event": (fl.Event, {"variable": "risk", "value": 1.0}, {"variable": "name", "value": "number", "stop": "boolean"}),

@@ -39,10 +39,11 @@ FAULTS = {
     "nonnegative": NO_NUMBER | NOT_FINITE | NEGATIVE,
     "tolerance": NO_NUMBER | NOT_FINITE | NEGATIVE | st.floats(0.2, 1e9),
     "count": NO_WHOLE | st.integers(max_value=0),
+    "tolerances": ALIENS | st.none() | NOT_FINITE | NEGATIVE | HURT_VECTOR,
     "size": NO_WHOLE | st.integers(max_value=-1),
     "matrix": NO_ARRAY | st.none() | st.floats() | HURT_VECTOR,
     "vector": NO_ARRAY | st.none() | st.floats() | HURT_VECTOR | st.just([]),
-    "array": NO_ARRAY.filter(lambda value: np.ndim(value) != 2 if not _ragged(value) else True),
+    "array": NO_ARRAY,
     "state": NO_ARRAY | st.none() | NOT_FINITE | HURT_VECTOR | st.just([]),
     "times": ALIENS | st.none() | UNSORTED | HURT_VECTOR | NEGATIVE | NOT_FINITE | st.sampled_from([[], [[1.0, 2.0]], [-1.0, 1.0]]),
     "choice": WORDS | st.floats() | st.booleans() | st.sampled_from([[], {}, ("auto",), object(), np.array(["auto", "x"])]),
@@ -62,14 +63,6 @@ FAULTS = {
     "like": st.integers() | WORDS | st.sampled_from([[], object(), NAN]),
     "dataset": st.integers() | WORDS | st.sampled_from([[], object(), np.zeros(3), {}]),
 }  # fmt: skip
-
-
-def _ragged(value):
-    try:
-        np.ndim(value)
-    except ValueError:
-        return True
-    return False
 
 
 def _fault(kind):

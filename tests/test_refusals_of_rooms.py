@@ -59,6 +59,7 @@ MIXTURE = [
         lambda: mixture().simulate([0.1, 0.2], dimension=5, samples=3, step=1.0),
         "Argument `times` asks for two times within one step of the simulation: take them further apart.",
     ),
+    (lambda: mixture(noise_scale=1e-160), "Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is 1e-160."),
     (
         lambda: fl.XorMixture(2),
         "Argument `dimension` must be given together with `width`: the overlaps of random weights depend on it.",

@@ -120,6 +120,8 @@ class XorMixture(Problem):
         put = object.__setattr__
         put(self, "separation", checks.number("separation", separation, positive=True))
         put(self, "noise_scale", checks.number("noise_scale", noise_scale, nonnegative=True))
+        if 0 < self.noise_scale < 1e-150:
+            raise ValueError(f"Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is {self.noise_scale:g}.")
         noise = checks.number("label_noise", label_noise)
         if not 0 <= noise < 0.5:
             raise ValueError(f"Argument `label_noise` must lie in [0, 1/2), but is {noise:g}.")

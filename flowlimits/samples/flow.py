@@ -130,7 +130,7 @@ class SampleFlow(Problem):
 
     def inputs(self, X: Any = None) -> np.ndarray:
         """Return the inputs that the units see, shape (n, d) or with `bias` (n, d + 1)."""
-        X = np.array(self.X) if X is None else checks.array("X", X, ("n", self.X.shape[1]), allow_empty=True)
+        X = np.array(self.X) if X is None else checks.array("X", X, ("n", self.X.shape[1]))
         return np.hstack([X, np.ones((len(X), 1))]) if self.bias else X
 
     def predict(self, W: Any, a: Any, X: Any) -> np.ndarray:
