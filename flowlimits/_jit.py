@@ -82,6 +82,9 @@ STRUCTURED_SIGNATURE = types.void(FLOAT, A1, A1, A2, A2, A1, A1)
 #: g(t, y, params, work) returns the value whose sign is watched
 EVENT_SIGNATURE = FLOAT(FLOAT, A1, A1, A1)
 
+#: wide(t, y, dy, inputs) is a right-hand side for all lanes of `ode.lanes` at once
+WIDE_SIGNATURE = types.void(A1, A1, A1, A1)
+
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
@@ -161,7 +164,7 @@ class _DiskCache(FunctionCache):
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except (OSError, EOFError, ImportError, pickle.UnpicklingError):
             return None
 
     def save_overload(self, sig, data):
@@ -288,3 +291,9 @@ def call_structured_jacobian(typingctx, address, t, y, D, U, V, params, work):
 def call_event(typingctx, address, t, y, params, work):
     """Call the event function at `address`: returns its value."""
     return _call_by_address(EVENT_SIGNATURE)
+
+
+@_intrinsic
+def call_wide(typingctx, address, t, y, dy, inputs):
+    """Call the right-hand side of all lanes at `address`: writes dy."""
+    return _call_by_address(WIDE_SIGNATURE)

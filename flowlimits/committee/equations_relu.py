@@ -1,9 +1,9 @@
 """The activation max(lambda, 0) of student and teacher (compiled part)."""
 
 from .._jit import EVENT_SIGNATURE, RHS_SIGNATURE, callback
+from .._views import vector
 from ..gaussian.relu import NODES, quadrant, two_fields, two_indicators
 from .layout import EVENT_VALUE, NOISE, STUDENT_WIDTH, TEACHER_WIDTH, fill_covariance, fill_outputs, has_noise
-from .memory import vector
 from .moments import of_relu
 from .pairs import assemble, views, work_shared
 

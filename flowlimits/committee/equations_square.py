@@ -13,6 +13,7 @@ Wide networks use BLAS (`equations_square_blas`).
 import numpy as np
 
 from .._jit import EVENT_SIGNATURE, RHS_SIGNATURE, callback, jit
+from .._views import matrix, vector
 from .layout import (
     EVENT_VALUE,
     NOISE,
@@ -32,7 +33,6 @@ from .layout import (
     learning_rate_at,
     second_layer_start,
 )
-from .memory import matrix, vector
 
 #: The largest p + k for which plain loops beat BLAS.
 LOOPS = 24

@@ -10,6 +10,7 @@ of matrices; only the noise N_il = E[(e^2 + noise) s_i' s_l'] has four fields (d
 """
 
 from .._jit import jit
+from .._views import matrix, vector
 from .layout import (
     SECOND_LAYER_RATE,
     STUDENT_WIDTH,
@@ -19,7 +20,6 @@ from .layout import (
     learning_rate_at,
     second_layer_start,
 )
-from .memory import matrix, vector
 
 
 def work_shared(p, k):

@@ -1,10 +1,12 @@
 """Integrators of ordinary differential equations, compiled once for all models; they know nothing of networks."""
 
+from .batch import BatchReport, integrate_batch
 from .functions import Event, RightHandSide, event, right_hand_side
 from .integrate import integrate
 from .solution import IntegrationError, IntegrationInterrupted, Report, Status
 
 __all__ = [
+    "BatchReport",
     "Event",
     "IntegrationError",
     "IntegrationInterrupted",
@@ -13,5 +15,6 @@ __all__ = [
     "Status",
     "event",
     "integrate",
+    "integrate_batch",
     "right_hand_side",
 ]

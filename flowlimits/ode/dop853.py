@@ -197,10 +197,11 @@ def error(h, y, K, ynew, rtol, atol):
         scale = atol[i] + rtol * max(abs(y[i]), abs(ynew[i]))
         if not (np.isfinite(five) and np.isfinite(three) and np.isfinite(ynew[i]) and np.isfinite(scale)):
             return np.inf
+        inverse = 1.0 / scale
         if five != 0.0:
-            worst5 = max(worst5, abs(five) / scale)
+            worst5 = max(worst5, abs(five) * inverse)
         if three != 0.0:
-            worst3 = max(worst3, abs(three) / scale)
+            worst3 = max(worst3, abs(three) * inverse)
     if worst5 == 0.0:
         return 0.0
     ratio = worst3 / worst5

@@ -10,7 +10,7 @@ from numba import types
 
 from .._jit import A1, A2, ADDRESS, call_event, call_rhs, jit
 from . import dop853, tsit5
-from .control import all_finite, emit, emit_end, first_step, fit, target, too_small
+from .control import all_finite, eighth_root, emit, emit_end, first_step, fit, target, too_small
 from .dense import hermite
 from .events import evaluate_all, find, forget_later, suspect
 from .layout import (
@@ -106,9 +106,10 @@ def at_limit(h, y, K, ynew, point, last, rtol, atol):
     """
     slopes = distances = product = 0.0
     for i in range(y.size):
-        scale = atol[i] + rtol * abs(y[i])
+        scale = atol[i] + rtol * max(abs(y[i]), abs(ynew[i]))
         if scale > 0.0:
-            slope, distance = (K[last, i] - K[last - 1, i]) / scale, (ynew[i] - point[i]) / scale
+            inverse = 1.0 / scale
+            slope, distance = (K[last, i] - K[last - 1, i]) * inverse, (ynew[i] - point[i]) * inverse
             slopes += slope * slope
             distances += distance * distance
             product += slope * distance
@@ -194,11 +195,8 @@ def advance(
         if status != RUNNING:
             return status
     last = 12 if method == DOP853 else 6
-    order = 8.0 if method == DOP853 else 5.0
-    beta = 0.0 if method == DOP853 else 0.04
     largest = 6.0 if method == DOP853 else 10.0
     smallest = 1.0 / 3.0 if method == DOP853 else 0.2
-    exponent = 1.0 / order - 0.75 * beta
     ynew, point = scratch[0], scratch[1]
     for _ in range(budget):
         if count[NEXT] >= times.size:
@@ -237,14 +235,16 @@ def advance(
             count[REJECTED] += 1
             count[AFTER_REJECTION] = 1
             if np.isfinite(error):
-                real[H] = h * max(smallest, 0.9 / error ** (1.0 / order))
+                root = eighth_root(error) if method == DOP853 else error**0.2
+                real[H] = h * max(smallest, 0.9 / root)
             else:
                 count[NOT_FINITE_RUN] += 1
                 real[H] = 0.1 * h
             continue
         count[STEPS] += 1
         count[NOT_FINITE_RUN] = 0
-        slow_down = error**exponent / real[MEMORY] ** beta / 0.9
+        slow_down = eighth_root(error) if method == DOP853 else error ** (0.2 - 0.75 * 0.04) / real[MEMORY] ** 0.04
+        slow_down /= 0.9
         real[MEMORY] = max(error, 1e-4)
         growth = 1.0 / min(max(slow_down, 1.0 / largest), 1.0 / smallest)
         if count[AFTER_REJECTION] == 1:

@@ -80,5 +80,5 @@ def error(h, y, K, ynew, rtol, atol):
         if not (np.isfinite(defect) and np.isfinite(scale)):
             return np.inf
         if defect != 0.0:
-            worst = max(worst, abs(h * defect) / scale)
+            worst = max(worst, abs(h * defect) * (1.0 / scale))
     return worst

@@ -9,7 +9,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
-from .._jit import A1, A2
+from ._jit import A1, A2
 
 
 def matrix(work, at, rows, columns):

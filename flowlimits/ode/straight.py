@@ -1,0 +1,146 @@
+"""Compile a straight line of operations to the right-hand side of all lanes, once per machine.
+
+The text of the function is written to a cache folder, because Numba keeps compiled code of functions that have a file:
+the next process makes the same text, and finds the compiled code.  What is compiled is always the text just made; a file
+is never read except to see whether it is still the same.  Where no folder can be written, code is compiled in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core.ccallback import CFunc
+
+from .._jit import A1, A2, ADDRESS, FLOAT, WIDE_SIGNATURE, call_rhs, call_wide, callback, jit
+from .lanes_layout import LANES
+from .trace import Program
+
+_compiled: dict[str, CFunc] = {}
+
+
+def text_of(program: Program) -> str:
+    """Return the function as text."""
+    lines = ["def straight(t, y, dy, inputs):", f"    for l in range({LANES}):"]
+    for place, (name, *arguments) in enumerate(program.operations):
+        lines.append(f"        v{place} = {_expression(name, arguments)}")
+    for index, end in enumerate(program.velocities):
+        lines.append(f"        dy[{index * LANES} + l] = {_name(end)}")
+    return "\n".join(lines) + "\n"
+
+
+def _expression(name: str, arguments: list[Any]) -> str:
+    if name == "y":
+        return f"y[{arguments[0] * LANES} + l]"
+    if name == "input":
+        return f"inputs[{arguments[0] * LANES} + l]"
+    if name == "t":
+        return "t[l]"
+    if name == "neg":
+        return f"-{_name(arguments[0])}"
+    if name in ("+", "-", "*", "/"):
+        return f"{_name(arguments[0])} {name} {_name(arguments[1])}"
+    if name == "pow":
+        return f"{_name(arguments[0])} ** {_name(arguments[1])}"
+    if name == "call":
+        return f"{arguments[0]}({', '.join(map(_name, arguments[1:]))})"
+    if name in ("max", "min", "abs"):
+        return f"{name}({', '.join(map(_name, arguments))})"
+    module = "math" if name in ("erf", "erfc") else "np"
+    return f"{module}.{name}({', '.join(map(_name, arguments))})"
+
+
+def _name(argument: Any) -> str:
+    if isinstance(argument, int):
+        return f"v{argument}"
+    # Negative numbers in brackets: -2.0 ** x is -(2.0 ** x).
+    return f"({argument!r})" if np.isfinite(argument) else f"(np.{'nan' if np.isnan(argument) else 'inf'})" if not argument < 0 else "(-np.inf)"
+
+
+def compile_straight(program: Program) -> CFunc:
+    """Return the compiled right-hand side of all lanes."""
+    text = text_of(program)
+    if text not in _compiled:
+        _compiled[text] = _compile(text, program.functions)
+    return _compiled[text]
+
+
+def _compile(text: str, functions: dict[str, Any]) -> CFunc:
+    name = "straight_" + hashlib.sha256(text.encode()).hexdigest()[:24]
+    folder = cache_folder()
+    path = "<straight line>" if folder is None else _file(folder / f"{name}.py", text)
+    # Compiled code from the disk asks for the module of its function by name.
+    module = ModuleType(f"{__package__}.{name}")
+    vars(module).update(functions, np=np, math=math)
+    sys.modules[module.__name__] = module
+    exec(compile(text, path, "exec"), vars(module))  # our own text, made above
+    return callback(WIDE_SIGNATURE)(vars(module)["straight"])
+
+
+def _file(path: Path, text: str) -> str:
+    """Write the text where it is not there yet; return the path, or a name that is none where it cannot be written."""
+    try:
+        if path.exists() and path.read_bytes() == text.encode():
+            return str(path)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        return "<straight line>"
+    return str(path)
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of generated functions: below NUMBA_CACHE_DIR, or the user's cache; None if none can be made."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given:
+        candidates = [Path(given) / "flowlimits"]
+    else:
+        home = os.environ.get("XDG_CACHE_HOME")
+        candidates = [Path(home) / "flowlimits"] if home else []
+        candidates += [Path(os.path.expanduser("~")) / ".cache" / "flowlimits"]
+    for folder in candidates:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return None
+
+
+@jit(types.boolean(ADDRESS, ADDRESS, FLOAT, A2, A2, A2, A1))
+def _same(wide, rhs, t, y0s, params, inputs, work):
+    """Whether both right-hand sides give the same bits; NaN equals NaN."""
+    problems, n = y0s.shape
+    states, velocities = np.zeros(n * LANES), np.zeros(n * LANES)
+    shared, times, dy = np.zeros(inputs.shape[1] * LANES), np.full(LANES, t), np.zeros(n)
+    for l in range(LANES):
+        problem = min(l, problems - 1)
+        for i in range(n):
+            states[i * LANES + l] = y0s[problem, i]
+        for i in range(inputs.shape[1]):
+            shared[i * LANES + l] = inputs[problem, i]
+    call_wide(wide, times, states, velocities, shared)
+    for l in range(problems):
+        work[:] = 0.0
+        call_rhs(rhs, t, y0s[l], dy, params[min(l, params.shape[0] - 1)], work)
+        for i in range(n):
+            value = velocities[i * LANES + l]
+            if value != dy[i] and not (np.isnan(value) and np.isnan(dy[i])):
+                return False
+    return True
+
+
+def check_straight(wide: int, rhs: int, t: float, y0s: np.ndarray, params: np.ndarray, inputs: np.ndarray, work_size: int) -> bool:
+    """Whether a straight line gives the bits of the right-hand side it was made of, at up to `LANES` starts."""
+    return bool(_same(wide, rhs, float(t), *map(np.ascontiguousarray, (y0s, params, inputs)), np.zeros(work_size)))
