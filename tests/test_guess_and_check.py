@@ -8,7 +8,9 @@ import pytest
 
 import flowlimits as fl
 from flowlimits import random_networks as rn
-from flowlimits.random_networks import kernel, orthant
+from flowlimits.parallel import Interrupted
+from flowlimits.random_networks import entry, kernel, orthant
+from flowlimits.repeat import differing, repeat
 
 
 def small(samples=4, seed=1, **changes):
@@ -326,3 +328,48 @@ def test_hopeless_accuracy_is_refused_early_and_widths_are_named_once():
         problem.simulate([4, 8, 4], runs=5, rng=0)
     with pytest.raises(ValueError, match=r"Width 2 is not in every result\."):
         rn.paired_difference([problem.solve(rng=0)] * 2, 2, 8)
+
+
+def interrupt_at(monkeypatch, name, count):
+    """Let the `count`-th call of a compiled function of the room be the one in which Ctrl-C is pressed."""
+    original, calls = getattr(entry, name), []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(entry, name, interrupted)
+
+
+def test_an_interrupt_keeps_the_widths_that_were_guessed(monkeypatch):
+    problem = small()
+    whole = problem.simulate([4, 8], runs=10, rng=0)
+    # Eight blocks of guesses are one round, which is enough for a width.
+    interrupt_at(monkeypatch, "guess_block", 11)
+    with pytest.raises(Interrupted, match=r"^Interrupted after 1 of 2 widths\.$") as caught:
+        problem.simulate([4, 8], runs=10, rng=0, threads=1)
+    monkeypatch.undo()
+    kept = caught.value.partial
+    assert kept["width"].values.tolist() == [4]
+    for name in ("test_error", "acceptance", "network_test_error"):
+        np.testing.assert_array_equal(kept[name], whole[name].isel(width=slice(1)))
+    assert differing(kept, repeat(kept)) == []
+
+
+def test_an_interrupt_keeps_the_runs_that_were_trained_at_all_widths(monkeypatch):
+    problem = small()
+    whole = problem.descend([4, 8], runs=5, steps=20, rng=0)
+    interrupt_at(monkeypatch, "train", 8)
+    with pytest.raises(Interrupted, match="after 7 of 10 training runs") as caught:
+        problem.descend([4, 8], runs=5, steps=20, rng=0, threads=1)
+    monkeypatch.undo()
+    kept = caught.value.partial
+    np.testing.assert_array_equal(kept["network_loss"], whole["network_loss"][:3])
+    assert differing(kept, repeat(kept)) == []
+    # One run has no standard error, and is no result.
+    interrupt_at(monkeypatch, "train", 4)
+    with pytest.raises(Interrupted) as caught:
+        problem.descend([4, 8], runs=5, steps=20, rng=0, threads=1)
+    assert caught.value.partial is None

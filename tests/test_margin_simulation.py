@@ -7,6 +7,8 @@ import pytest
 from naive_margin import read
 
 from flowlimits import margin
+from flowlimits.parallel import Interrupted
+from flowlimits.repeat import differing, repeat
 
 
 def relu_problem():
@@ -78,3 +80,25 @@ def test_a_certificate_belongs_to_one_run():
     with pytest.raises(ValueError, match=r"must be a single flow, but has the dimension `run`: take one run with \.isel\(run=0\)\."):
         margin.certify(runs)
     assert margin.certify(runs.isel(run=0)).gap > 0
+
+
+def test_an_interrupt_keeps_the_finished_runs(monkeypatch):
+    from flowlimits.margin import simulation
+
+    problem = relu_problem()
+    whole = problem.simulate([1.0, 2.0], learning_rate=0.05, batch=2, runs=3, rng=3, threads=1)
+    train, calls = simulation._train, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train(*arguments)
+
+    monkeypatch.setattr(simulation, "_train", interrupted)
+    with pytest.raises(Interrupted, match="after 2 of 3 training runs") as caught:
+        problem.simulate([1.0, 2.0], learning_rate=0.05, batch=2, runs=3, rng=3, threads=1)
+    monkeypatch.undo()
+    kept = caught.value.partial
+    np.testing.assert_array_equal(kept["margin"], whole["margin"][:2])
+    assert differing(kept, repeat(kept)) == []

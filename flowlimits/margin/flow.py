@@ -233,6 +233,8 @@ class MarginFlow(Problem):
         ------
         fl.margin.BudgetError
             If a loss is not reached within `max_steps`.
+        flowlimits.parallel.Interrupted
+            On Ctrl-C, with the finished runs in its attribute `partial`.
         """
         from .simulation import simulate
 

@@ -48,27 +48,30 @@ def simulate(
     root = streams.root(rng)
     generators = streams.generators(root, count)
     began = time.perf_counter()
-    pairs = run_threads(
+
+    def assemble(trajectories: list[Trajectory]) -> xr.Dataset:
+        observed = [state.observe(clock, trajectory, kkt) for trajectory in trajectories]
+        call = {"verb": "simulate", "learning_rate": rate, "batch": batch, "runs": len(observed), "kkt": kkt, "max_steps": limit}
+        return results.build(
+            problem,
+            kind="simulation",
+            times=clock,
+            variables={name: np.stack([one[name] for one in observed]) for name in observed[0]},
+            call=call,
+            run=True,
+            dimension=problem.X.shape[1],
+            root=root,
+            provenance={
+                "method": "gd" if size == 0 else "sgd",
+                "steps": [trajectory.report["steps"] for trajectory in trajectories],
+                "wall_time": time.perf_counter() - began,
+            },
+        )
+
+    return run_threads(
         lambda run: _train(state, clock, rate, size, limit, generators[run]),
-        count, threads=threads, progress=progress, description="training runs",
+        count, threads=threads, progress=progress, description="training runs", assemble=assemble,
     )  # fmt: skip
-    observed = [state.observe(clock, trajectory, kkt) for trajectory in pairs]
-    call = {"verb": "simulate", "learning_rate": rate, "batch": batch, "runs": count, "kkt": kkt, "max_steps": limit}
-    return results.build(
-        problem,
-        kind="simulation",
-        times=clock,
-        variables={name: np.stack([one[name] for one in observed]) for name in observed[0]},
-        call=call,
-        run=True,
-        dimension=problem.X.shape[1],
-        root=root,
-        provenance={
-            "method": "gd" if size == 0 else "sgd",
-            "steps": [trajectory.report["steps"] for trajectory in pairs],
-            "wall_time": time.perf_counter() - began,
-        },
-    )
 
 
 def _train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LAWS = {"gaussian": 0, "uniform": 1}
-METHODS = ("guess", "gd", "flow")
+TRAINED = ("gd", "flow")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -203,32 +202,13 @@ class GuessAndCheck(Problem):
         ------
         RuntimeError
             If no guess of some width classifies the training points.
+        flowlimits.parallel.Interrupted
+            On Ctrl-C; its attribute `partial` holds the widths that were finished ("guess"), or the runs that were at all widths.
         """
-        from .sampling import guess_widths, train_widths
+        from .simulation import simulate
 
-        sizes = _widths(widths)
-        count = checks.integer("runs", runs, minimum=2)
-        checks.choice("method", method, METHODS)
-        root = streams.root(rng)
-        began = time.perf_counter()
-        call = {"verb": "simulate", "widths": sizes, "runs": count, "method": method}
-        if method == "guess":
-            limit = checks.integer("max_networks", max_networks, minimum=1)
-            errors, accepted, tried = guess_widths(self, sizes, count, limit, root, threads, progress)
-            losses = None
-            call |= {"max_networks": limit}
-        else:
-            settings = {
-                "learning_rate": checks.number("learning_rate", learning_rate, positive=True),
-                "steps": checks.integer("steps", steps, minimum=1),
-                "loss": checks.number("loss", loss, nonnegative=True),
-                "tolerance": checks.number("tolerance", tolerance, positive=True),
-            }
-            errors, losses = train_widths(self, sizes, count, method, settings, root, threads, progress)
-            accepted, tried = np.isfinite(errors).sum(axis=0).tolist(), [count] * len(sizes)
-            call |= settings
-        details = {"method": method, "networks": tried, "wall_time": time.perf_counter() - began}
-        return self._dataset(sizes, errors, losses, np.array(accepted), np.array(tried), call, root, details)
+        settings = {"learning_rate": learning_rate, "steps": steps, "loss": loss, "tolerance": tolerance}
+        return simulate(self, widths, runs, method, rng, max_networks, settings, threads, progress)
 
     def descend(self, widths: Any, *, method: str = "gd", runs: int = 50, **settings: Any) -> xr.Dataset:
         """Train networks from random starts on the mean logistic loss, all layers, and keep those with zero training error.
@@ -257,59 +237,4 @@ class GuessAndCheck(Problem):
         xarray.Dataset
             As of `simulate`.
         """
-        return self.simulate(widths, method=checks.choice("method", method, METHODS[1:]), runs=runs, **settings)
-
-    def _dataset(
-        self,
-        sizes: list[int],
-        errors: np.ndarray,
-        losses: np.ndarray | None,
-        accepted: np.ndarray,
-        tried: np.ndarray,
-        call: dict[str, Any],
-        root: np.random.SeedSequence,
-        details: dict[str, Any],
-    ) -> xr.Dataset:
-        if call["method"] == "guess" and (accepted == 0).any():
-            i = int(np.argmin(accepted))
-            raise RuntimeError(
-                f"None of {tried[i]} networks of width {sizes[i]} classifies all {len(self.y)} training points: raise `max_networks`, "
-                "or take fewer points."
-            )
-        share = accepted / tried
-        samples = [column[np.isfinite(column)] for column in errors.T]
-        values = {
-            "acceptance": share,
-            "acceptance_standard_error": np.sqrt(share * (1 - share) / tried),
-            "test_error": np.array([s.mean() if s.size else math.nan for s in samples]),
-            "test_error_standard_error": np.array(
-                [s.std(ddof=1) / np.sqrt(s.size) if s.size > 1 else math.nan for s in samples]
-            ),
-        }
-        extra: dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]
-        extra = {name: (("width",), value, self.variables[name].attributes()) for name, value in values.items()}
-        described = self.variables["network_test_error"].attributes()
-        extra["network_test_error"] = (("run", "width"), errors, described)
-        if losses is not None:
-            extra["network_loss"] = (("run", "width"), losses, self.variables["network_loss"].attributes())
-        return results.build(
-            self,
-            kind="simulation",
-            times=None,
-            variables={},
-            call=call,
-            provenance=details,
-            coords={"width": ("width", sizes, {"long_name": "width of the hidden layers", "symbol": "m"})},
-            extra=extra,
-            root=root,
-        )
-
-
-def _widths(value: Any) -> list[int]:
-    sizes = checks.integers("widths", value, minimum=1)
-    if not sizes:
-        raise ValueError("Argument `widths` must hold at least one width, but is empty.")
-    if len(set(sizes)) < len(sizes):
-        twice = next(size for i, size in enumerate(sizes) if size in sizes[:i])
-        raise ValueError(f"Argument `widths` must hold every width once, but holds {twice} twice.")
-    return sizes
+        return self.simulate(widths, method=checks.choice("method", method, TRAINED), runs=runs, **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 #: Guesses per block, and blocks between two looks at how many were accepted; neither depends on the threads.
 BLOCK = 4096
 ROUND = 8
+#: A standard error needs two.
+FEWEST_RUNS = 2
 
 
 def _stream(root: np.random.SeedSequence, *key: int) -> np.random.Generator:
@@ -32,50 +35,67 @@ def guess_widths(
     root: np.random.SeedSequence,
     threads: int | None,
     progress: bool | None,
-) -> tuple[np.ndarray, list[int], list[int]]:
-    """Return the test errors of accepted networks, shape (runs, widths), how many were accepted, and how many guessed.
+    assemble: Callable[[np.ndarray, list[int], list[int]], Any],
+) -> Any:
+    """Return what `assemble` makes of the test errors of accepted networks, shape (runs, widths), how many were accepted, and how
+    many guessed; an interrupt leaves it the widths that were finished.
 
     More are accepted than reported: the last block is counted as a whole.
     """
+
+    def one(column: int) -> tuple[np.ndarray, int, int]:
+        return _guess_width(problem, widths[column], column, runs, max_networks, root, threads, progress)
+
+    def join(outcomes: list[tuple[np.ndarray, int, int]]) -> Any:
+        errors = np.full((runs, len(outcomes)), np.nan)
+        for column, (kept, _, _) in enumerate(outcomes):
+            errors[: kept.size, column] = kept
+        return assemble(errors, [accepted for _, accepted, _ in outcomes], [guesses for _, _, guesses in outcomes])
+
+    # One width after the other: the threads and the bar are those of its blocks.
+    return run_threads(one, len(widths), threads=1, progress=False, description="widths", assemble=join)
+
+
+def _guess_width(
+    problem: GuessAndCheck,
+    width: int,
+    column: int,
+    runs: int,
+    max_networks: int,
+    root: np.random.SeedSequence,
+    threads: int | None,
+    progress: bool | None,
+) -> tuple[np.ndarray, int, int]:
     from .entry import guess_block
     from .guess_and_check import LAWS
 
     data, law = _data(problem), LAWS[problem.law]
-    errors = np.full((runs, len(widths)), np.nan)
-    totals: list[int] = []
-    tried: list[int] = []
-    for column, width in enumerate(widths):
-        found: list[np.ndarray] = []
-        guesses, accepted, block = 0, 0, 0
-        while accepted < runs and guesses < max_networks:
-            sizes = [min(BLOCK, max_networks - guesses - i * BLOCK) for i in range(ROUND)]
-            sizes = [size for size in sizes if size > 0]
+    found: list[np.ndarray] = []
+    guesses, accepted, block = 0, 0, 0
+    while accepted < runs and guesses < max_networks:
+        sizes = [min(BLOCK, max_networks - guesses - i * BLOCK) for i in range(ROUND)]
+        sizes = [size for size in sizes if size > 0]
 
-            def one(
-                i: int, width: int = width, first: int = block, sizes: list[int] = sizes, column: int = column
-            ) -> np.ndarray:
-                space = np.empty(sizes[i])
-                number = guess_block(
-                    _stream(root, column, first + i), law, width, problem.depth, *data, sizes[i], space
-                )
-                return space[:number]
+        def one(i: int, first: int = block, sizes: list[int] = sizes) -> np.ndarray:
+            space = np.empty(sizes[i])
+            number = guess_block(_stream(root, column, first + i), law, width, problem.depth, *data, sizes[i], space)
+            return space[:number]
 
-            blocks = run_threads(
-                one, len(sizes), threads=threads, progress=progress, description=f"guesses of width {width}"
-            )
-            for size, values in zip(sizes, blocks):
-                # Blocks beyond the one that completes the runs exist for the threads' sake only.
-                if accepted >= runs:
-                    break
-                guesses += size
-                accepted += values.size
-                found.append(values)
-            block += len(sizes)
-        kept = np.concatenate(found)[:runs]
-        errors[: kept.size, column] = kept
-        totals.append(accepted)
-        tried.append(guesses)
-    return errors, totals, tried
+        blocks = run_threads(one, len(sizes), threads=threads, progress=progress, description=f"guesses of width {width}")
+        for size, values in zip(sizes, blocks):
+            # Blocks beyond the one that completes the runs exist for the threads' sake only.
+            if accepted >= runs:
+                break
+            guesses += size
+            accepted += values.size
+            found.append(values)
+        block += len(sizes)
+    if accepted == 0:
+        raise RuntimeError(
+            f"None of {guesses} networks of width {width} classifies all {len(problem.y)} training points: raise `max_networks`, "
+            "or take fewer points."
+        )
+    return np.concatenate(found)[:runs], accepted, guesses
 
 
 def train_widths(
@@ -87,8 +107,10 @@ def train_widths(
     root: np.random.SeedSequence,
     threads: int | None,
     progress: bool | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return test errors (NaN for networks that misclassify a training point) and losses, shapes (runs, widths)."""
+    assemble: Callable[[np.ndarray, np.ndarray], Any],
+) -> Any:
+    """Return what `assemble` makes of test errors (NaN for networks that misclassify a training point) and losses, shapes
+    (runs, widths); an interrupt leaves it the runs that were finished at all widths."""
     from .entry import train
     from .guess_and_check import LAWS
 
@@ -102,13 +124,15 @@ def train_widths(
             _stream(root, column, run), law, widths[column], problem.depth, *data, int(method == "flow"), rate, settings["steps"],
             settings["loss"], outcome,
         )  # fmt: skip
+        if not np.isfinite(outcome[0]):
+            raise RuntimeError(f"Training diverged at width {widths[column]}: lower `learning_rate`.")
         return outcome
 
-    table = np.array(
-        run_threads(one, runs * len(widths), threads=threads, progress=progress, description="training runs")
-    ).reshape(runs, len(widths), 4)
-    if not np.isfinite(table[..., 0]).all():
-        raise RuntimeError(
-            f"Training diverged at width {widths[int(np.argwhere(~np.isfinite(table[..., 0]))[0][1])]}: lower `learning_rate`."
-        )
-    return np.where(table[..., 1] == 0, table[..., 3], np.nan), table[..., 0]
+    def join(outcomes: list[np.ndarray]) -> Any:
+        whole = len(outcomes) // len(widths)
+        if whole < FEWEST_RUNS:
+            return None
+        table = np.array(outcomes[: whole * len(widths)]).reshape(whole, len(widths), 4)
+        return assemble(np.where(table[..., 1] == 0, table[..., 3], np.nan), table[..., 0])
+
+    return run_threads(one, runs * len(widths), threads=threads, progress=progress, description="training runs", assemble=join)
