@@ -19,10 +19,10 @@ import xarray as xr
 
 from . import streams
 from .problem import Description, Problem
-from .storage import check_target, load, save
+from .storage import load, save
 
 __all__ = [
-    "SCHEMA", "Variable", "build", "check_target", "clock_symbol", "load", "provenance", "save", "size_of", "time_variables", "versions",
+    "SCHEMA", "Variable", "build", "clock_symbol", "load", "provenance", "save", "size_of", "time_variables", "versions",
 ]  # fmt: skip
 
 SCHEMA = 1

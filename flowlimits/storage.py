@@ -4,41 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from .checks import show
-
-
-def check_target(path: str | os.PathLike[str]) -> Path:
-    """Return `path`, symbolic links followed, after making sure that a file can be written there.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or cannot be written, or the path is a folder.
-    """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"Cannot write {path}: it is a folder.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {path}: the folder {target.parent} does not exist.")
-    descriptor, probe = _open_beside(target)
-    os.close(descriptor)
-    probe.unlink()
-    return target
-
-
-def _open_beside(target: Path) -> tuple[int, Path]:
-    """Create a new empty file in the folder of `target`, with the permissions that any new file gets."""
-    probe = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
-    try:
-        return os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), probe
-    except OSError as error:
-        raise type(error)(f"Cannot write {target}: {error.strerror or error}.") from None
+from .paths import replacing
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -49,7 +21,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     dataset : xarray.Dataset
         A result, or any Dataset.
     path : path
-        The file; its folder must exist.  A file that is there is replaced.
+        The file.  Missing folders are made, and a file that is there is replaced.
 
     Returns
     -------
@@ -59,7 +31,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError
-        If the folder does not exist or cannot be written, or the disk is full.
+        If the file cannot be written, or the disk is full.
     TypeError, ValueError
         If `dataset` is no Dataset, or the path is that of a table.
     """
@@ -67,23 +39,13 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         raise TypeError(f"Argument `dataset` must be an xarray.Dataset, but is {show(dataset)}.")
     if Path(path).suffix in (".csv", ".tex"):
         raise ValueError(f"Results are saved as netCDF, in a file such as result.nc, but the path is {show(str(path))}; fl.to_table writes tables.")
-    target = check_target(path)
-    descriptor, temporary = _open_beside(target)
-    os.close(descriptor)
-    try:
+    with replacing(path) as temporary:
         clean = dataset.drop_encoding()
         clean.to_netcdf(temporary, engine="h5netcdf", encoding={str(n): _encoding(v) for n, v in clean.variables.items()})
-        with temporary.open("rb+") as written:
-            written.seek(0, os.SEEK_END)
-            written.write(_seal(temporary))
-            written.flush()
-            os.fsync(written.fileno())
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return target
+        seal = _seal(temporary)
+        with temporary.open("ab") as written:
+            written.write(seal)
+    return Path(os.path.realpath(path))
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
@@ -120,17 +82,6 @@ def _check_seal(path: Path) -> None:
         stated = file.read(length)
     if stated.startswith(SEAL) and stated != _seal(path, size):
         raise ValueError(f"{path} is damaged, or was changed by another program: its checksum does not fit.")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; Windows cannot open folders and needs no such step."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:

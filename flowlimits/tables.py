@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import checks, results
+from . import checks
+from .paths import replacing
 
 Column = tuple[str, str, np.ndarray, np.ndarray | None]
 
@@ -26,7 +27,7 @@ def to_table(dataset: xr.Dataset, path: str | os.PathLike[str], *, variables: Se
         A result, or any Dataset whose variables share their axes.  Rows are the times, or, without times, all
         combinations of the axes; entries of matrices are columns of their own.
     path : path
-        A file that ends in ``.csv`` or ``.tex``.
+        A file that ends in ``.csv`` or ``.tex``; missing folders are made.
     variables : str or sequence of str, optional
         The columns; all variables that have the axes of the rows by default.
 
@@ -61,7 +62,8 @@ def to_table(dataset: xr.Dataset, path: str | os.PathLike[str], *, variables: Se
         columns.append((axis, str(symbol), values.reshape(-1), None))
     for name in names:
         columns += _columns(dataset, name, axes, int(np.prod(shape)))
-    _write(target, _csv(columns) if target.suffix == ".csv" else _latex(columns))
+    with replacing(target) as temporary:
+        temporary.write_text(_csv(columns) if target.suffix == ".csv" else _latex(columns), encoding="utf-8")
     return target
 
 
@@ -184,17 +186,3 @@ def with_error(value: float, error: float) -> str:
     count = round(error / 10.0**last)
     shown = f"{value / scale:.{places}f}({count})"
     return rf"${shown}\times 10^{{{power}}}$" if power else f"${shown}$"
-
-
-def _write(target: Path, text: str) -> None:
-    path = results.check_target(target)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -163,7 +163,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_computed
     status, out, err = run(f"{verb} decay --rate 1 --times 1 {option} {target} {' '.join(rest)}")
     assert (status, out) == (2, "")
     assert f"Cannot write {target}" in err
-    assert "cannot be made (File exists)" in err
+    assert "cannot be made, because" in err
 
 
 def test_an_interrupt_saves_the_finished_runs(run, monkeypatch):

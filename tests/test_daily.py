@@ -205,11 +205,13 @@ def test_tables_of_matrices_and_of_grids(tmp_path):
 
 
 def test_tables_that_cannot_be_written_are_refused(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
     data = toy.make().solve(TIMES)
     with pytest.raises(ValueError, match=r"^Argument `path` must end in \.csv or \.tex, but is "):
         fl.to_table(data, tmp_path / "x.xlsx")
-    with pytest.raises(FileNotFoundError, match=r"^Cannot write "):
-        fl.to_table(data, tmp_path / "missing" / "x.csv")
+    with pytest.raises(IsADirectoryError, match=r"^Cannot write .*: it is a folder\.$"):
+        fl.to_table(data, tmp_path / "folder.csv")
+    (tmp_path / "folder.csv").rmdir()
     with pytest.raises(ValueError, match=r"did you mean `risk`"):
         fl.to_table(data, tmp_path / "x.csv", variables=["risks"])
     (tmp_path / "old.csv").write_text("old")

@@ -134,9 +134,12 @@ def test_a_link_stays_a_link(tmp_path, limit):
 
 
 def test_paths_that_cannot_be_written_are_refused(tmp_path, limit):
-    with pytest.raises(FileNotFoundError) as caught:
-        fl.save(limit, tmp_path / "nowhere" / "result.nc")
-    assert str(caught.value) == f"Cannot write {tmp_path}/nowhere/result.nc: the folder {tmp_path}/nowhere does not exist."
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as refused:
+        fl.save(limit, tmp_path / "file" / "below" / "result.nc")
+    assert str(refused.value) == (
+        f"Cannot write {tmp_path}/file/below/result.nc: the folder {tmp_path}/file/below cannot be made, because {tmp_path}/file is a file."
+    )
     with pytest.raises(IsADirectoryError) as caught:
         fl.save(limit, tmp_path)
     assert str(caught.value) == f"Cannot write {tmp_path}: it is a folder."

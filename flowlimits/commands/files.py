@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
+from ..paths import replacing
 from . import text
 from .compute import NETCDF
 from .problems import FLAGS, from_file
@@ -99,20 +101,12 @@ def _axes(results: list[Any], variable: str | None, spectrum: bool, time: float 
 
 def save_figure(figure: Any, path: str) -> None:
     """Write a figure, with text as text in vector formats; the file is there whole or not at all."""
-    import os
-
     import matplotlib
 
-    stem, suffix = os.path.splitext(path)
-    temporary = f"{stem}.{os.getpid()}.part{suffix}"
+    suffix = os.path.splitext(path)[1]
     # rc_context is the only way to reach the font type of a file, and it ends with the file.
-    with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}):
-        try:
-            figure.savefig(temporary, dpi=300, metadata=_metadata(suffix))
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
+    with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}), replacing(path) as temporary:
+        figure.savefig(temporary, dpi=300, format=suffix[1:], metadata=_metadata(suffix))
 
 
 def _metadata(suffix: str) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from ..paths import check_writable
 from .compute import NETCDF, announced, arguments, runs_options, take_times, times_option
 from .files import FILE, save_figure
 from .problems import Flags, ProblemGroup, Stated
-from .types import SIZES, Output, check_writable
+from .types import SIZES, Output
 
 STATUS = {True: 0, False: 1, None: 3}
 DEFAULTS: Flags = {"sizes": [60, 120, 240], "runs": 24}

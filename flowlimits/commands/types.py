@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .. import grids
+from ..paths import check_writable
 
 
 class _Parsed(click.ParamType):
@@ -31,7 +32,7 @@ SIZES = _Parsed("sizes", grids.parse_sizes)
 
 
 class Output(click.ParamType):
-    """A file to be written: missing folders are made, and what cannot be written is refused before anything is computed."""
+    """A file to be written: what cannot be written is refused before anything is computed."""
 
     name = "file"
 
@@ -48,20 +49,3 @@ class Output(click.ParamType):
         except OSError as error:
             self.fail(str(error), param, ctx)
         return path
-
-
-def check_writable(path: str) -> None:
-    """Make the folder of `path` and check that a file can be created in it, or raise OSError with a sentence."""
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise type(error)(f"Cannot write {path}: the folder {folder} cannot be made ({error.strerror}).") from None
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"Cannot write {path}: it is a folder.")
-    probe = os.path.join(folder, f".{os.path.basename(path)[:100]}.{os.getpid()}.part")
-    try:
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    except OSError as error:
-        raise type(error)(f"Cannot write {path}: {error.strerror}.") from None
-    os.unlink(probe)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..paths import replacing
 from .collect import Collected, collect
 from .table import FAILED, FINISHED, MISSING
 
@@ -35,7 +36,7 @@ def write_report(folder: str | os.PathLike[str], output: str | os.PathLike[str] 
     folder : path
         The folder of a study, finished or not.
     output : path, optional
-        The page; by default ``report.html`` in the folder.
+        The page; by default ``report.html`` in the folder.  Missing folders are made.
 
     Returns
     -------
@@ -49,12 +50,8 @@ def write_report(folder: str | os.PathLike[str], output: str | os.PathLike[str] 
     """
     target = Path(output) if output is not None else Path(folder) / "report.html"
     page = render(collect(folder), Path(folder))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with replacing(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target
 
 
