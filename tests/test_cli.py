@@ -15,8 +15,9 @@ import toy
 import flowlimits as fl
 from flowlimits import cli, schema
 from flowlimits.commands import problems
-from flowlimits.load import DESCRIPTIONS
+from flowlimits.load import DESCRIPTIONS, description_class
 from flowlimits.parallel import Interrupted
+from flowlimits.problem import Problem
 from flowlimits.repeat import differing
 
 
@@ -327,6 +328,17 @@ def test_cite_prints_the_papers_of_problems_files_and_results(run):
         assert status == 0
         assert re.findall(r"^@\w+\{(\w+),$", out, re.MULTILINE) == ["flowlimits", "martin2024"]
     assert re.findall(r"^@\w+\{(\w+),$", run("cite")[1], re.MULTILINE) == ["flowlimits"]
+
+
+def test_cite_takes_the_name_of_every_class_of_problems(run):
+    classes = [name for name in DESCRIPTIONS if issubclass(description_class(name), Problem)]
+    assert len(classes) >= 8
+    for name in classes:
+        status, out, _ = run(f"cite {name}")
+        assert (status, out) == (0, fl.cite(description_class(name)) + "\n")
+    status, _, err = run("cite GuessAndChek")
+    assert status == 2
+    assert "There is no problem, class or file 'GuessAndChek'; did you mean 'GuessAndCheck'?" in err
 
 
 def test_help_lists_the_problems_and_their_flags(run):

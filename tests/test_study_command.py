@@ -242,3 +242,28 @@ def test_the_command_writes_the_page(file, capsys):
     assert run(["report", str(file.parent / "width"), "-o", str(file.parent / "page.html")]) == 0
     assert re.search(r"Saved to .*page.html\.\n$", capsys.readouterr().out)
     assert read_page(file.parent / "page.html").references == []
+
+
+def test_the_table_of_a_study_is_drawn_by_plot(file, capsys, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert run(["study", str(file), "--quiet"]) == 0
+    drawn = []
+    original = fl.plot.study
+
+    def remembered(*arguments, **options):
+        drawn.append((arguments[1:], options))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr("flowlimits.plot.study", remembered)
+    assert run(["plot", "width/study.nc", "-o", "lines.png"]) == 0
+    assert run(["plot", "width/study.nc", "--x", "student_ratio", "--y", "teacher_ratio", "--variable", "risk", "-o", "map.png"]) == 0
+    assert drawn == [((None, None), {"variable": None}), (("student_ratio", "teacher_ratio"), {"variable": "risk"})]
+    assert os.path.getsize("lines.png") > 1000 < os.path.getsize("map.png")
+    for line, sentence in (
+        ("width/study.nc width/study.nc", "A study is drawn alone."),
+        ("width/study.nc --spectrum", "--spectrum does not belong to a study."),
+        ("width/study.nc --x depth", "Argument `x` must be one of student_ratio, teacher_ratio, but is 'depth'."),
+    ):
+        capsys.readouterr()
+        assert run(["plot", *line.split(), "-o", "x.png"]) == 2
+        assert sentence in capsys.readouterr().err

@@ -114,3 +114,10 @@ def test_bad_input_is_told_in_a_sentence(table, options, message):
 def test_what_is_no_table_is_refused():
     with pytest.raises(TypeError, match=r"Argument `table` must be the Dataset of a study, but is 3\."):
         fl.plot.study(3)
+
+
+def test_points_of_two_axes_are_a_map_by_default():
+    pytest.importorskip("adaptive")
+    table = fl.refine(lambda a, b: a + b, {"a": (0.0, 1.0), "b": (0.0, 1.0)}, points=12, progress=False)
+    axes = fl.plot.study(table)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("a", "b")

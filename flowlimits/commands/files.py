@@ -10,7 +10,7 @@ import click
 from ..paths import replacing
 from . import text
 from .compute import NETCDF
-from .problems import FLAGS, from_file
+from .problems import FLAGS, from_file, near
 from .types import Output
 
 FIGURES = (".pdf", ".png", ".svg", ".eps")
@@ -67,11 +67,13 @@ def rerun(file: str, output: str | None) -> int:
 @click.option("--yscale", type=click.Choice(["linear", "log"]), help="[default: log where the values span decades]")
 @click.option("--spectrum", is_flag=True, help="Draw the spectral density of the first file, and the eigenvalues of the second.")
 @click.option("--time", type=float, help="Time of the spectrum.  [default: the last]")
+@click.option("--x", help="Axis of a study along the figure.  [default: the first]")
+@click.option("--y", help="Axis of a study across the figure, which makes it a map.")
 @click.option("-o", "--output", type=Output(FIGURES), required=True, help="The figure: pdf, png, svg or eps.")
 def plot(files: tuple[str, ...], variable: str | None, spectrum: bool, time: float | None, output: str, **options: Any) -> int:
     """Draw results: theories as lines, simulations as points or bands with standard errors.
 
-    A file that `converge` wrote is drawn as its deviation against the size.
+    A file that `converge` wrote is drawn as its deviation against the size, the table of a study as lines or a map.
     """
     from ..results import load
 
@@ -85,13 +87,23 @@ def plot(files: tuple[str, ...], variable: str | None, spectrum: bool, time: flo
 def _axes(results: list[Any], variable: str | None, spectrum: bool, time: float | None, options: dict[str, Any]) -> Any:
     from .. import plot as draw
 
+    x, y = options.pop("x"), options.pop("y")
+    kinds = [result.attrs.get("kind") for result in results]
+    if "study" in kinds:
+        if len(results) > 1:
+            raise click.UsageError("A study is drawn alone.")
+        if spectrum:
+            raise click.UsageError("--spectrum does not belong to a study.")
+        return draw.study(results[0], x, y, variable=variable)
+    if x or y:
+        raise click.UsageError("--x and --y belong to the table of a study.")
     if spectrum:
         if len(results) > 2:
             raise click.UsageError(f"--spectrum takes a limit and at most one simulation, but {len(results)} files are given.")
         return draw.spectrum(*results, time=time)
     if time is not None:
         raise click.UsageError("--time belongs to --spectrum.")
-    if any(result.attrs.get("kind") == "comparison" for result in results):
+    if "comparison" in kinds:
         if len(results) > 1:
             raise click.UsageError("A comparison is drawn alone: its deviations against the size.")
         return draw.convergence(results[0], variable)
@@ -115,16 +127,20 @@ def _metadata(suffix: str) -> dict[str, Any]:
 
 
 @click.command(short_help="Print BibTeX entries.")
-@click.argument("problem", required=False, metavar="[PROBLEM|FILE]")
+@click.argument("problem", required=False, metavar="[PROBLEM|CLASS|FILE]")
 def cite(problem: str | None) -> int:
-    """Print BibTeX entries: the package, and the papers behind a problem or a result."""
+    """Print BibTeX entries: the package, and the papers behind a problem, a class such as XorMixture, or a result."""
     from ..citations import cite as entries
-    from ..load import description_class
+    from ..load import DESCRIPTIONS, description_class
 
     if problem is None:
         click.echo(entries())
     elif problem in FLAGS:
         click.echo(entries(description_class(FLAGS[problem].class_name)))
+    elif problem in DESCRIPTIONS:
+        click.echo(entries(description_class(problem)))
+    elif problem.isidentifier() and not os.path.exists(problem):
+        raise click.UsageError(f"There is no problem, class or file '{problem}'{near(problem, [*FLAGS, *DESCRIPTIONS])}")
     elif problem.endswith(".toml"):
         click.echo(entries(from_file(problem).problem))
     else:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .types import GRID, NUMBERS
+from .types import NUMBERS
 
 Flags = dict[str, Any]
 
@@ -206,16 +206,13 @@ class ProblemGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and self.get_command(ctx, args[0]) is None:
-            near = _near(args[0], list(FLAGS))
-            raise click.UsageError(f"There is no problem '{args[0]}'{near} Known are {', '.join(FLAGS)}, and TOML files.", ctx)
+            raise click.UsageError(f"There is no problem '{args[0]}'{near(args[0], list(FLAGS))} Known are {', '.join(FLAGS)}, and TOML files.", ctx)
         return super().resolve_command(ctx, args)
 
 
-def _near(word: str, known: list[str]) -> str:
+def near(word: str, known: list[str]) -> str:
+    """Return the end of a sentence about an unknown word: the nearest known one, if there is one."""
     import difflib
 
     found = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean '{found[0]}'?" if found else "."
-
-
-__all__ = ["FLAGS", "GRID", "ProblemGroup", "Stated"]

@@ -36,7 +36,8 @@ def study(
     table : xarray.Dataset
         The result of `flowlimits.study` or `flowlimits.refine`.
     x, y : str, optional
-        Dimensions; `x` alone draws lines, both draw a map.  By default `x` is the first one.
+        Dimensions; `x` alone draws lines, both draw a map.  By default `x` is the first one, and `y` the second one of the
+        points of `flowlimits.refine`.
     variable : str, optional
         What to draw; by default the first variable.  A map of words is a phase diagram with one colour per word.
     hue : str, optional
@@ -72,7 +73,11 @@ def study(
         raise ValueError(f"Each dimension can have one role, but they are {', '.join(f'{r}={n!r}' for r, n in roles.items() if n is not None)}.")
     left = [name for name in names if name not in used]
     if left and y is None and hue is None:
-        hue = left.pop(0)
+        # Points that do not form a grid have no lines over one of two axes.
+        if "point" in values.dims:
+            y = left.pop(0)
+        else:
+            hue = left.pop(0)
     if left:
         raise ValueError(f"Dimension `{left[0]}` has no place in this plot: choose a value with at=dict({left[0]}=...), or facet={left[0]!r}.")
     if y is not None and hue is not None:
