@@ -39,6 +39,7 @@ _NAMES = {
     "load_problem": "load",
     "refine": "studies.adaptive",
     "save": "results",
+    "solve_many": "many",
     "study": "studies.grid",
     "StudyError": "studies.errors",
     "StudyInterrupted": "studies.errors",

@@ -93,9 +93,8 @@ def sum_over_units(C, P, S, G, n, student, gamma):
             factor = 1.0
             for m in range(gamma):
                 factor *= C[u, v] / (m + 1.0)
-            if factor != 0.0:
-                for e in range(size):
-                    S[e] += factor * P[v * size + e]
+            for e in range(size):
+                S[e] += factor * P[v * size + e]
         total += quadratic_form(P, u * size, S, 0, G, student)
     return total
 

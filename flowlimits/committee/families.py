@@ -84,12 +84,25 @@ def parameters(problem: Committee, rate: float, slope: float = 0.0, start: float
             form = activations.quadratic_form(activation)
             assert form is not None
             head[centred], head[offset] = form
-        w = b / problem.teacher_width
-        head[layout.TEACHER_CONSTANT] = w @ (problem.T**2) @ w
+        head[layout.TEACHER_CONSTANT] = teacher_constant(problem.T, b)
     elif name == "polynomial":
         head[layout.STUDENT_DEGREE], head[layout.TEACHER_DEGREE] = activations.degree(student), activations.degree(teacher)
         parts += [activations.table(student).ravel(), activations.table(teacher).ravel()]
     return np.concatenate(parts)
+
+
+def teacher_constant(T: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return tr(A T A T) of teachers T (..., k, k) with second layers b (..., k), A = diag(b) / k.
+
+    Term by term: the sums of a library may be taken in another order where there are more teachers.
+    """
+    k = b.shape[-1]
+    w = b / k
+    total = np.zeros(b.shape[:-1])
+    for r in range(k):
+        for s in range(k):
+            total = total + w[..., r] * T[..., r, s] ** 2 * w[..., s]
+    return total
 
 
 def pack(Q: np.ndarray, R: np.ndarray, a: np.ndarray | None) -> np.ndarray:

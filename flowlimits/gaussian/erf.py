@@ -20,30 +20,35 @@ TWO_OVER_PI = 2.0 / math.pi
 
 
 @jit
-def arcsines(values, count):
-    """Replace the first `count` values by their arcsines; round-off beyond one gives plus or minus pi/2.
+def arcsine(x):
+    """Return the arcsine of one number; round-off beyond one gives plus or minus pi/2.
 
-    Without branches, so that it compiles to vector instructions.  The rational function is that of the FreeBSD library (fdlibm, 1993).
+    Without branches, so that loops over it compile to vector instructions.  The rational function is that of the FreeBSD library (fdlibm, 1993).
     """
-    for j in range(count):
-        x = values[j]
-        size = abs(x)
-        large = size >= 0.5
-        half = max(0.5 - 0.5 * size, 0.0)
-        z = half if large else x * x
-        root = math.sqrt(half) if large else size
-        above = z * (
-            1.66666666666666657415e-01
-            + z
-            * (
-                -3.25565818622400915405e-01
-                + z * (2.01212532134862925881e-01 + z * (-4.00555345006794114027e-02 + z * (7.91534994289814532176e-04 + z * 3.47933107596021167570e-05)))
-            )
+    size = abs(x)
+    large = size >= 0.5
+    half = max(0.5 - 0.5 * size, 0.0)
+    z = half if large else x * x
+    root = math.sqrt(half) if large else size
+    above = z * (
+        1.66666666666666657415e-01
+        + z
+        * (
+            -3.25565818622400915405e-01
+            + z * (2.01212532134862925881e-01 + z * (-4.00555345006794114027e-02 + z * (7.91534994289814532176e-04 + z * 3.47933107596021167570e-05)))
         )
-        below = 1.0 + z * (-2.40339491173441421878e00 + z * (2.02094576023350569471e00 + z * (-6.88283971605453293030e-01 + z * 7.70381505559019352791e-02)))
-        near = root + root * (above / below)
-        value = HALF_PI - 2.0 * near if large else near
-        values[j] = -value if x < 0.0 else value
+    )
+    below = 1.0 + z * (-2.40339491173441421878e00 + z * (2.02094576023350569471e00 + z * (-6.88283971605453293030e-01 + z * 7.70381505559019352791e-02)))
+    near = root + root * (above / below)
+    value = HALF_PI - 2.0 * near if large else near
+    return -value if x < 0.0 else value
+
+
+@jit
+def arcsines(values, count):
+    """Replace the first `count` values by their arcsines."""
+    for j in range(count):
+        values[j] = arcsine(values[j])
 
 
 @jit

@@ -49,6 +49,7 @@ class Batch:
         max_step: float,
         threads: int,
         progress: bool | None,
+        bar: parallel.Progress | None = None,
         equations: Any = (),
         instead: Any = None,
     ) -> None:
@@ -65,7 +66,8 @@ class Batch:
         self.operations = 0
         self.stop = threading.Event()
         self.lock = threading.Lock()
-        self.bar = parallel.Progress(number, "problems", progress)
+        self.own_bar = bar is None
+        self.bar = parallel.Progress(number, "problems", progress) if bar is None else bar
         self.interrupted = False
 
     def run(self) -> None:
@@ -83,7 +85,8 @@ class Batch:
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
-            self.bar.close()
+            if self.own_bar:
+                self.bar.close()
         status = self.outcome[:, lanes_layout.STATUS]
         status[(status == WAITING) | (status == layout.STIFF)] = layout.INTERRUPTED
 

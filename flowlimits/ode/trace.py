@@ -24,7 +24,9 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 #: Operations beyond which a straight line compiles too slowly.
-LONGEST = 6000
+LONGEST = 4000
+#: What a call of another function counts.
+OF_A_CALL = 30
 #: Operations that may be met on the way, before what is not needed is dropped.
 MOST_MET = 60_000
 
@@ -255,7 +257,8 @@ class Line:
             live.add(place)
             if place not in self.values:
                 pending += [one for one in self.operations[place][1:] if isinstance(one, int) and self.operations[place][0] not in ("y", "t")]
-        if len(live) > LONGEST:
+        calls = sum(self.operations[place][0] == "call" for place in live)
+        if len(live) + OF_A_CALL * calls > LONGEST:
             raise NotStraightError("there are too many operations")
         operations: list[tuple[Any, ...]] = []
         columns: list[np.ndarray] = []

@@ -1,0 +1,335 @@
+"""Many networks of fixed width at once: checks on arrays, and the lanes of `flowlimits.ode`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from .. import checks, ode
+from ..gaussian import hermite
+from ..many import General, Options, Solutions
+from ..ode.batch import solve_batch
+from . import families, layout, scalars
+from . import observables as named
+from .committee import _ABSENT, Committee
+from .feasibility import SLACK
+from .schedule import Schedule
+from .solution import advice
+
+#: Problems integrated before their states become overlaps, so that no second copy of all states is needed.
+BLOCK = 8192
+#: Fields with an entry for each problem, and the axes that they have for one.
+AXES = {"Q": 2, "R": 2, "T": 2, "learning_rate": 0, "noise": 0, "second_layer": 1, "teacher_second_layer": 1, "second_layer_rate": 0, "weight_decay": 0}
+#: Fields that all problems share.
+SHARED = ("activation", "teacher_activation", "spherical")
+
+
+def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
+    """Solve problems given as arrays; see `flowlimits.solve_many`."""
+    known = [field.name for field in dataclasses.fields(Committee)]
+    checks.unknown_arguments("Committee", [name for name in fields if name not in known], known, _ABSENT)
+    if isinstance(fields.get("learning_rate"), Schedule) or any(isinstance(one, Schedule) for one in _list(fields.get("learning_rate"))):
+        raise TypeError("Argument `learning_rate` must hold numbers here; problems with a fl.Schedule are given as a list of problems.")
+    for name in SHARED:
+        value = fields.get(name)
+        if isinstance(value, list | tuple | np.ndarray) and any(isinstance(one, str | bool | np.bool_) for one in value):
+            raise TypeError(f"Argument `{name}` must be the same for all problems; give a list of problems where it differs.")
+    arrays = {name: _array(name, fields[name]) for name in AXES if fields.get(name) is not None}
+    for name in ("Q", "R", "T"):
+        if name not in arrays:
+            raise TypeError(f"Argument `{name}` is missing: the overlaps Q, R and T of the start, with one axis more where they differ.")
+    number, first = 0, ""
+    for name, value in arrays.items():
+        if value.ndim == AXES[name] + 1:
+            if first and len(value) != number:
+                raise ValueError(f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {len(value)}.")
+            number, first = len(value), first or name
+        elif value.ndim != AXES[name]:
+            raise ValueError(
+                f"Argument `{name}` must have {AXES[name]} axes, or one more for the problems, but has shape {value.shape}."
+            )
+    if not first:
+        raise ValueError("Argument `fields` must hold at least one array with one value for each problem; for a single problem use `solve`.")
+    if number == 0:
+        raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
+    Q, R, T = check_overlaps(arrays["Q"], arrays["R"], arrays["T"])
+    example = _example(fields, arrays, 0)
+    many = Many(example, number, Q, R, T, {name: arrays[name] for name in arrays if name not in ("Q", "R", "T")})
+    many.check(fields, arrays)
+    return many.solve(options)
+
+
+def solve_list(problems: list[Committee], options: Options) -> Solutions:
+    """Solve a list of problems, those with the same widths and equations side by side."""
+    for index, problem in enumerate(problems):
+        if problem.R.shape != problems[0].R.shape:
+            raise ValueError(
+                f"Problems must have the same widths, but problem 0 has (p, k) = {problems[0].R.shape} and problem {index} {problem.R.shape}."
+            )
+    if any(isinstance(problem.learning_rate, Schedule) for problem in problems):
+        return General.solve_list(problems, options)
+    groups: dict[Any, list[int]] = {}
+    for index, problem in enumerate(problems):
+        key = (problem.activation, problem.teacher_activation, problem.spherical, problem.second_layer_rate > 0)
+        groups.setdefault(key, []).append(index)
+    parts = []
+    for indices in groups.values():
+        own = [problems[index] for index in indices]
+        arrays = {name: np.array([getattr(problem, name) for problem in own], dtype=float) for name in AXES}
+        rest = {name: arrays[name] for name in arrays if name not in ("Q", "R", "T")}
+        parts.append((np.array(indices), Many(own[0], len(own), arrays["Q"], arrays["R"], arrays["T"], rest).solve(options)))
+    if len(parts) == 1:
+        return parts[0][1]
+    return _together(len(problems), parts)
+
+
+def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutions:
+    """Return the solutions of several groups in the order of the problems; a variable that a group lacks is NaN there."""
+    first = parts[0][1]
+    result = Solutions({}, np.full(number, "", dtype="<U24"), np.zeros(number), {}, first.example, {}, dict(first.provenance))
+    for indices, part in parts:
+        result.statuses[indices], result.reached[indices] = part.statuses, part.reached
+        result.messages |= {int(indices[index]): message for index, message in part.messages.items()}
+        for target, source in ((result.variables, part.variables), (result.coordinates, part.coordinates)):
+            for name, values in source.items():
+                target.setdefault(name, np.full((number, *values.shape[1:]), np.nan))[indices] = values
+    for name in ("steps", "rejected", "evaluations"):
+        result.provenance[name] = sum(part.provenance[name] for _, part in parts)
+    return result
+
+
+def _list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    from ..ode.batch import finite, rectangular
+
+    array = rectangular(name, value)
+    if array.ndim > AXES[name]:
+        finite(name, array)
+        return array
+    return checks.array(name, array)
+
+
+def _example(fields: dict[str, Any], arrays: dict[str, np.ndarray], index: int) -> Committee:
+    """Return one of the problems, checked by its class."""
+    own = {name: value[index] if value.ndim > AXES[name] else value for name, value in arrays.items()}
+    plain: dict[str, Any] = {name: float(value) if value.ndim == 0 else value for name, value in own.items()}
+    try:
+        return Committee(**plain, **{name: fields[name] for name in SHARED if name in fields})
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Problem {index}: {error}") from None
+
+
+def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return symmetric overlaps of fitting shapes, positive semidefinite together; the first problem at fault is named."""
+    p, k = Q.shape[-1], T.shape[-1]
+    for name, value, shape in (("Q", Q, (p, p)), ("R", R, (p, k)), ("T", T, (k, k))):
+        if value.shape[-2:] != shape:
+            raise ValueError(f"Argument `{name}` must have shape {shape}, or (problems, {shape[0]}, {shape[1]}), but has shape {value.shape}.")
+    made = []
+    for name, value in (("Q", Q), ("T", T)):
+        turned = np.swapaxes(value, -1, -2)
+        slack = SLACK * np.maximum(np.abs(value).max(axis=(-1, -2), keepdims=True), 1e-300)
+        wrong = (np.abs(value - turned) > slack).any(axis=(-1, -2))
+        if wrong.any():
+            where = f" of problem {int(np.argmax(wrong))}" if value.ndim == 3 else ""
+            raise ValueError(f"Argument `{name}` must be symmetric, but that{where} is not." if where else f"Argument `{name}` must be symmetric, but is not.")
+        made.append(0.5 * (value + turned))
+    Q, T = made
+    lead = np.broadcast_shapes(Q.shape[:-2], R.shape[:-2], T.shape[:-2])
+    for start in range(0, lead[0] if lead else 1, BLOCK):
+        rows = slice(start, start + BLOCK)
+        parts = [np.broadcast_to(value, (*lead, *value.shape[-2:]))[rows] for value in (Q, R, T)] if lead else [Q[None], R[None], T[None]]
+        C = np.block([[parts[0], parts[1]], [np.swapaxes(parts[1], -1, -2), parts[2]]])
+        scale = np.maximum(np.diagonal(C, axis1=-2, axis2=-1).max(axis=-1), 0.0)
+        try:
+            np.linalg.cholesky(C + (SLACK * scale + 1e-300)[:, None, None] * np.eye(p + k))
+        except np.linalg.LinAlgError:
+            smallest = np.linalg.eigvalsh(C)[:, 0]
+            index = int(np.argmax(smallest < -SLACK * scale))
+            raise ValueError(
+                f"Overlaps of problem {start + index} are not feasible: [[Q, R], [R.T, T]] has the eigenvalue {smallest[index]:.3g}. "
+                "Overlaps of weight matrices are positive semidefinite."
+            ) from None
+    return Q, R, T
+
+
+class Many:
+    """Problems with the same widths, activations and constraints; arrays with one axis more where they differ."""
+
+    def __init__(self, example: Committee, number: int, Q: np.ndarray, R: np.ndarray, T: np.ndarray, rest: dict[str, np.ndarray]):
+        self.example, self.number, self.Q, self.R, self.T, self.rest = example, number, Q, R, T, rest
+        self.family = families.choose(example)
+        self.trained = example.second_layer_rate > 0
+
+    def check(self, fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Check what a `Committee` checks of its numbers, for all problems; the class itself words the refusal."""
+        wrong = np.zeros(self.number, dtype=bool)
+        for name in ("learning_rate", "noise", "second_layer_rate", "weight_decay"):
+            if name in arrays:
+                wrong |= np.broadcast_to(arrays[name] < 0, self.number)
+        norms = np.diagonal(self.Q, axis1=-2, axis2=-1)
+        if self.example.spherical or self.family.name == "relu":
+            wrong |= np.broadcast_to((norms <= 0).any(axis=-1), self.number)
+        if self.family.name == "relu":
+            wrong |= np.broadcast_to((np.diagonal(self.T, axis1=-2, axis2=-1) <= 0).any(axis=-1), self.number)
+        rates = np.broadcast_to(arrays.get("learning_rate", np.zeros(())), self.number)
+        for index in [*np.flatnonzero(wrong)[:1], int(np.argmax(rates))]:
+            _example(fields, arrays, int(index))
+        if "second_layer_rate" in arrays and (np.broadcast_to(arrays["second_layer_rate"] > 0, self.number) != self.trained).any():
+            raise ValueError("Argument `second_layer_rate` must be zero for all problems or positive for all; give a list of problems where it differs.")
+
+    def field(self, name: str, rows: slice) -> np.ndarray:
+        """Return a field of some problems, with the axis of problems."""
+        value = {"Q": self.Q, "R": self.R, "T": self.T}.get(name, self.rest.get(name))
+        if value is None:
+            value = np.asarray(getattr(self.example, name), dtype=float)
+        if value.ndim == AXES[name]:
+            return np.broadcast_to(value, (len(range(*rows.indices(self.number))), *value.shape))
+        return value[rows]
+
+    def parameters(self, rows: slice) -> np.ndarray:
+        """Return the parameters of the compiled equations, one row per problem; see `families.parameters`."""
+        k, p = self.example.teacher_width, self.example.student_width
+        rate = float(np.max(self.field("learning_rate", slice(None))))
+        row = families.parameters(self.example, rate)
+        T, b = self.field("T", rows), self.field("teacher_second_layer", rows)
+        params = np.repeat(row[None], len(T), axis=0)
+        columns = {"learning_rate": layout.LEARNING_RATE, "noise": layout.NOISE, "weight_decay": layout.WEIGHT_DECAY, "second_layer_rate": layout.SECOND_LAYER_RATE}
+        for name, column in columns.items():
+            params[:, column] = self.field(name, rows)
+        at = layout.HEADER
+        params[:, at : at + k] = b
+        params[:, at + k : at + k + p] = self.field("second_layer", rows)
+        params[:, at + k + p : at + k + p + k * k] = T.reshape(len(T), -1)
+        if self.family.name == "square":
+            params[:, layout.TEACHER_CONSTANT] = families.teacher_constant(T, b)
+        return params
+
+    def starts(self, rows: slice) -> np.ndarray:
+        """Return the state vectors; see `families.pack`."""
+        Q, R = self.field("Q", rows), self.field("R", rows)
+        upper = np.triu_indices(self.example.student_width)
+        parts = [Q[:, upper[0], upper[1]], R.reshape(len(R), -1)]
+        if self.trained:
+            parts.append(self.field("second_layer", rows))
+        return np.concatenate(parts, axis=1)
+
+    def equations(self, params: np.ndarray) -> list[int]:
+        """Return the places of parameters that belong to the equations: flags, and the tables of the activations."""
+        flags = [place for place in range(layout.HEADER) if place not in NUMBERS]
+        k, p = self.example.teacher_width, self.example.student_width
+        return [*flags, *range(layout.HEADER + k + p + k * k, params.shape[1])]
+
+    def solve(self, options: Options) -> Solutions:
+        """Solve block by block."""
+        number, times = self.number, options.times
+        names = named.check(options.observables)
+        p, k = self.example.R.shape
+        variables = {"risk": np.full((number, times.size), np.nan)}
+        shapes = {"Q": (p, p), "R": (p, k)} | ({"second_layer": (p,)} if self.trained else {}) | dict.fromkeys(names, ())
+        variables |= {name: np.full((number, times.size, *shape), np.nan) for name, shape in shapes.items()}
+        statuses, reached = np.full(number, "interrupted", dtype="<U24"), np.zeros(number)
+        messages: dict[int, str] = {}
+        rhs = ode.right_hand_side(self.family.rhs)
+        rtol, atol = checks.tolerances(1e-8 if options.rtol is None else options.rtol, 1e-10 if options.atol is None else options.atol)
+        size = self.starts(slice(0, 1)).shape[1]
+        method = checks.choice("method", options.method or "auto", ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13"))
+        keywords: dict[str, Any] = {
+            "start": 0.0, "rtol": rtol, "atol": np.full(size, atol), "method": method, "max_steps": options.max_steps or 1_000_000,
+            "work_size": self.family.work_size, "first_step": 0.0, "max_step": np.inf, "threads": options.threads,
+            "instead": {hermite.quadratic_form: _quadratic_form},
+        }  # fmt: skip
+        counts = dict.fromkeys(("steps", "rejected", "evaluations"), 0)
+        operations, methods = 0, set()
+        from ..parallel import Progress
+
+        bar = Progress(number, "problems", options.progress)
+        for begin in range(0, number, BLOCK):
+            rows = slice(begin, min(begin + BLOCK, number))
+            params, starts = self.parameters(rows), self.starts(rows)
+            states = np.full((len(starts), times.size, size), np.nan)
+            report = solve_batch(
+                rhs, starts, times, params, states, equations=self.equations(params), progress=False, bar=bar, **keywords
+            )
+            self.describe(rows, states, params, variables, names)
+            words = [status.value for status in report.statuses]
+            statuses[rows], reached[rows] = words, report.reached
+            for index in report.failed[:3]:
+                messages[begin + int(index)] = self.message(begin + int(index), report.statuses[index], float(report.reached[index]))
+            for name in counts:
+                counts[name] += int(getattr(report, name).sum())
+            operations = max(operations, report.operations)
+            methods |= set(report.methods)
+            if ode.Status.INTERRUPTED in report.statuses:
+                break
+        bar.close()
+        coordinates = {
+            name: value for name, value in self.rest.items() if value.ndim == 1 and AXES[name] == 0 and np.ptp(value) > 0
+        }  # fmt: skip
+        route = f"lanes, straight line of {operations} operations" if operations else "lanes"
+        details = {"route": route, "rtol": rtol, "atol": atol, "method": ", ".join(sorted(methods)), **counts, "family": self.family.name}
+        kind = "limit" if (self.field("learning_rate", slice(None)) > 0).any() else "exact"
+        return Solutions(variables, statuses, reached, messages, self.example, coordinates, details, kind)
+
+    def message(self, index: int, status: ode.Status, reached: float) -> str:
+        """Return why a problem failed, with what is known of its learning rate."""
+        diverged = dict.fromkeys((ode.Status.NOT_FINITE, ode.Status.STEP_TOO_SMALL), "The flow diverged.")
+        problem = self.problem(index)
+        return f"{ode.solution.message_of(status, reached, diverged)} {advice(problem, self.family, float(problem.learning_rate))}".rstrip()  # type: ignore[arg-type]
+
+    def describe(self, rows: slice, states: np.ndarray, params: np.ndarray, variables: dict[str, np.ndarray], names: Any) -> None:
+        """Write the variables of a block."""
+        Q, R, a = families.unpack(self.example, states)
+        variables["Q"][rows], variables["R"][rows] = Q, R
+        if self.trained:
+            variables["second_layer"][rows] = a
+        risk = np.empty(states.shape[:2])
+        scalars.evaluate_many(self.family.risk.address, states, params, np.zeros(self.family.work_size), risk)
+        # Round-off of the overlaps may leave a risk of -1e-17 at a perfect student; NaN stays.
+        variables["risk"][rows] = np.where(risk < 0.0, 0.0, risk)
+        for name in names:
+            for offset, index in enumerate(range(*rows.indices(self.number))):
+                one = self.problem(index)
+                layer = a[offset] if self.trained else one.second_layer
+                variables[name][index] = named.SCALARS[name](one, Q[offset], R[offset], layer)
+
+    def problem(self, index: int) -> Committee:
+        """Return one of the problems, without checks."""
+        made = object.__new__(Committee)
+        for name, value in self.example._fields().items():
+            object.__setattr__(made, name, value)
+        for name in AXES:
+            value = self.field(name, slice(index, index + 1))[0]
+            object.__setattr__(made, name, float(value) if value.ndim == 0 else np.array(value))
+        return made
+
+
+#: Places of the header that hold numbers; the others say which equations hold.
+NUMBERS = (
+    layout.LEARNING_RATE, layout.LEARNING_RATE_SLOPE, layout.SCHEDULE_START, layout.NOISE, layout.WEIGHT_DECAY, layout.SECOND_LAYER_RATE,
+    layout.TEACHER_CONSTANT, layout.EVENT_VALUE,
+)  # fmt: skip
+
+
+def _quadratic_form(P, p_at, S, s_at, G, degree):
+    """Return what `hermite.quadratic_form` does, without looking for zeros: those of the equations are numbers here."""
+    total = 0.0
+    for alpha in range(degree):
+        for beta in range(degree):
+            left = P[p_at + alpha * degree + beta]
+            if isinstance(left, float) and left == 0.0:
+                continue
+            row = 0.0
+            for alpha_2 in range(degree - alpha):
+                g = (alpha + alpha_2) * degree + beta
+                s = s_at + alpha_2 * degree
+                for beta_2 in range(degree - beta):
+                    row += G[g + beta_2] * S[s + beta_2]
+            total += left * row
+    return total
+

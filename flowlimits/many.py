@@ -1,0 +1,348 @@
+"""Many problems of one class in one call: `solve_many`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import checks, parallel
+from .problem import Problem
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: Rooms that solve many problems faster than one after the other, by class.
+ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.many"}
+#: Word of a problem that was solved, and of one that Ctrl-C kept from it.
+SUCCESS, INTERRUPTED = "success", "interrupted"
+
+
+@dataclass
+class Solutions:
+    """What a room returns: variables with the leading axis `problem`, and how each problem ended."""
+
+    variables: dict[str, np.ndarray]
+    statuses: np.ndarray
+    reached: np.ndarray
+    messages: dict[int, str]
+    example: Problem
+    coordinates: dict[str, np.ndarray] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Arguments of `solve_many` beside the problems; those that are None were not given."""
+
+    times: np.ndarray
+    threads: int
+    progress: bool | None
+    rtol: float | None = None
+    atol: float | None = None
+    method: str | None = None
+    max_steps: int | None = None
+    observables: tuple[str, ...] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, as keywords of `solve`."""
+        names = ("rtol", "atol", "method", "max_steps", "observables")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+def solve_many(
+    problems: Any,
+    fields: Any = None,
+    times: Any = None,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    method: str | None = None,
+    max_steps: int | None = None,
+    observables: Sequence[str] | None = None,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Solve many problems of one class, as ``solve_many(Class, fields, times)`` or ``solve_many(list_of_problems, times)``.
+
+    Parameters
+    ----------
+    problems : class, or sequence of problems of one class
+        What is solved.
+    fields : mapping
+        With a class: its arguments by name.  An array with one axis more than the argument has, or a list, holds one
+        value for each problem; anything else is shared by all.
+    times : array_like, shape (times,)
+        On the problems' clock, the same for all.
+
+    Other Parameters
+    ----------------
+    rtol, atol, method, max_steps, observables
+        As in the class's own `solve`, with its defaults.
+    threads : int, optional
+        Threads; all processors by default.  They change nothing in the numbers.
+    progress : bool or None
+        Whether to show how many problems are finished; None: when it takes more than about two seconds.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of `solve` with the leading dimension `problem`.  Coordinates: `status (problem)` ("success", or
+        why the solver stopped), `reached (problem)`, the time up to which there are numbers (NaN beyond), and every
+        number that differs between the problems under its own name.
+
+    Warns
+    -----
+    RuntimeWarning
+        If problems failed, or Ctrl-C stopped the work: what is finished is returned, with the status of each.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad arguments, with the index of the problem.
+
+    Notes
+    -----
+    `Committee` with constant learning rates runs in lanes, see `flowlimits.ode.integrate_batch`: its steps end on the requested times, so
+    that the numbers may differ from those of `solve` within the tolerance; they depend neither on the number of threads
+    nor on the other problems.  The other classes are solved as `solve` does it, side by side in threads.
+
+    Examples
+    --------
+    >>> import numpy as np, flowlimits as fl
+    >>> rates = np.linspace(0.01, 0.1, 5)
+    >>> many = fl.solve_many(fl.Committee, dict(Q=[[0.5]], R=[[0.1]], T=[[1.0]], learning_rate=rates), [0.0, 50.0])
+    >>> many["risk"].sizes["problem"], bool((many["risk"][:, -1] < 1e-10).all())
+    (5, True)
+    """
+    listed = not isinstance(problems, type)
+    if listed and times is None:
+        fields, times = None, fields
+    if times is None:
+        raise TypeError("Argument `times` is missing: solve_many(Class, fields, times), or solve_many(problems, times).")
+    options = Options(
+        times=check_times(times),
+        threads=parallel.check_threads(threads),
+        progress=checks.progress(progress),
+        rtol=None if rtol is None else checks.tolerances(rtol, 0.0)[0],
+        atol=None if atol is None else checks.tolerances(1e-8, atol)[1],
+        method=method,
+        max_steps=None if max_steps is None else checks.integer("max_steps", max_steps, minimum=1),
+        observables=None if observables is None else checks.items("observables", observables, str),
+    )
+    began = time.perf_counter()
+    if listed:
+        own = check_list(problems)
+        solutions = _room(type(own[0])).solve_list(own, options)
+    else:
+        check_class(problems)
+        if not isinstance(fields, Mapping):
+            raise TypeError(
+                f"Argument `fields` must be a mapping of the arguments of {problems.__name__} to arrays, but is {checks.show(fields)}."
+            )
+        solutions = _room(problems).solve_fields(problems, dict(fields), options)
+    solutions.provenance["wall_time"] = time.perf_counter() - began
+    dataset = build(solutions, options)
+    tell(solutions)
+    return dataset
+
+
+def _room(owner: type) -> Any:
+    name = ROOMS.get(owner.__name__)
+    return General if name is None else importlib.import_module(f"{__package__}.{name}")
+
+
+def check_times(times: Any) -> np.ndarray:
+    """Return the requested times, which all problems share."""
+    try:
+        dimensions = np.ndim(times)
+    except ValueError:
+        dimensions = 2
+    if dimensions > 1:
+        raise ValueError(
+            "Argument `times` must be one-dimensional: all problems share the requested times.  For other times, ask for "
+            "all of them and select, or make one call per set of times."
+        )
+    wanted = checks.times(times)
+    if not wanted.size:
+        raise ValueError("Argument `times` must hold at least one time, but is empty.")
+    return wanted
+
+
+def check_class(owner: Any) -> None:
+    """Refuse what is no problem class with a `solve` over times."""
+    if not (isinstance(owner, type) and issubclass(owner, Problem)) or "times" not in inspect.signature(owner.solve).parameters:  # type: ignore[attr-defined]
+        raise TypeError(f"Argument `problems` must be a problem class that is solved over times, or a list of problems, but is {checks.show(owner)}.")
+
+
+def check_list(problems: Any) -> list[Any]:
+    """Return the problems as a list: at least one, all of one class."""
+    if isinstance(problems, Problem):
+        raise TypeError("Argument `problems` must be a class or a list of problems, but is one problem; use its `solve`.")
+    own = list(checks.items("problems", problems, Problem))
+    if not own:
+        raise ValueError("Argument `problems` must hold at least one problem, but is empty.")
+    check_class(type(own[0]))
+    for index, problem in enumerate(own):
+        if type(problem) is not type(own[0]):
+            raise TypeError(f"Argument `problems` must hold problems of one class, but problem 0 is a {type(own[0]).__name__} and problem {index} is {checks.show(problem)}.")
+    return own
+
+
+class General:
+    """Classes without a faster way: every problem by its own `solve`, side by side in threads."""
+
+    @staticmethod
+    def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
+        return General.solve_list(one_by_one(owner, fields), options)
+
+    @staticmethod
+    def solve_list(problems: list[Any], options: Options) -> Solutions:
+        keywords = options.given()
+        takes = inspect.signature(problems[0].solve).parameters
+        for name in keywords:
+            if name not in takes:
+                raise TypeError(f"{type(problems[0]).__name__}.solve has no argument `{name}`.")
+
+        def one(problem: Any) -> dict[str, np.ndarray]:
+            result = problem.solve(options.times, **keywords)
+            lead = ("time",)
+            return {str(name): value.values for name, value in result.data_vars.items() if tuple(map(str, value.dims[:1])) == lead}
+
+        return solve_each(one, problems, options)
+
+
+def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
+    """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem."""
+    from .ode.batch_run import for_each
+    from .ode.solution import IntegrationError
+
+    number, times = len(problems), options.times
+    arrays: dict[str, np.ndarray] = {}
+    statuses = np.full(number, INTERRUPTED, dtype="<U24")
+    reached = np.full(number, np.nan)
+    messages: dict[int, str] = {}
+    lock, stop = threading.Lock(), threading.Event()
+    bar = parallel.Progress(number, "problems", options.progress)
+
+    def store(index: int, values: Mapping[str, np.ndarray]) -> None:
+        for name, value in values.items():
+            if name not in arrays:
+                arrays[name] = np.full((number, times.size, *value.shape[1:]), np.nan)
+            if arrays[name].shape[2:] != value.shape[1:]:
+                raise ValueError(
+                    f"Problems must have variables of the same shape, but `{name}` of problem {index} has {value.shape[1:]} at "
+                    f"each time and that of another {arrays[name].shape[2:]}."
+                )
+            arrays[name][index, : len(value)] = value
+
+    def run(index: int) -> None:
+        try:
+            with warnings.catch_warnings():
+                values = one(problems[index])
+            status, last = SUCCESS, times[-1]
+        except IntegrationError as error:
+            partial = getattr(error, "partial", None)
+            values = {} if partial is None else {str(name): value.values for name, value in partial.data_vars.items() if value.dims[:1] == ("time",)}
+            status, last = error.report.status.value, error.report.reached
+            messages[index] = str(error)
+        with lock:
+            store(index, values)
+            statuses[index], reached[index] = status, last
+            bar.update()
+
+    try:
+        for_each(run, np.arange(number), options.threads, stop)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        bar.close()
+    example = problems[0]
+    varying = differing(problems)
+    return Solutions(arrays, statuses, reached, messages, example, varying, {"route": "one by one"} | options.given())
+
+
+def differing(problems: list[Any]) -> dict[str, np.ndarray]:
+    """Return the numbers and words that differ between problems."""
+    found = {}
+    for name, value in problems[0]._fields().items():
+        if isinstance(value, bool | int | float | str):
+            values = [getattr(problem, name) for problem in problems]
+            if all(isinstance(one, bool | int | float | str) for one in values) and any(one != value for one in values):
+                found[name] = np.array(values)
+    return found
+
+
+def one_by_one(owner: type, fields: dict[str, Any]) -> list[Any]:
+    """Return problems from arguments of which lists and arrays hold one value for each."""
+    lengths = {name: len(value) for name, value in fields.items() if _per_problem(value)}
+    if not lengths:
+        raise ValueError("Argument `fields` must hold at least one list or array with one value for each problem.")
+    first, number = next(iter(lengths.items()))
+    for name, length in lengths.items():
+        if length != number:
+            raise ValueError(f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {length}.")
+    if number == 0:
+        raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
+    made = []
+    for index in range(number):
+        own = {name: value[index] if name in lengths else value for name, value in fields.items()}
+        try:
+            made.append(owner(**{name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Problem {index}: {error}") from None
+    return made
+
+
+def _per_problem(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def build(solutions: Solutions, options: Options) -> xr.Dataset:
+    """Return the Dataset: variables with the leading dimension `problem`, status and reached time, and what differs."""
+    import xarray as xr
+
+    from .results import SCHEMA, clock_symbol, versions
+
+    problem = solutions.example
+    number = len(solutions.statuses)
+    data = {}
+    for name, values in solutions.variables.items():
+        known = problem.variables.get(name)
+        dims = known.dims if known is not None and len(known.dims) == values.ndim - 2 else tuple(f"{name}_{axis}" for axis in range(values.ndim - 2))
+        data[name] = (("problem", "time", *dims), values, {} if known is None else known.attributes())
+    coords: dict[str, Any] = {
+        "problem": np.arange(number),
+        "time": ("time", options.times, {"long_name": problem.clock, "symbol": clock_symbol(problem.clock)}),
+        "status": ("problem", solutions.statuses, {"long_name": "how the solution ended"}),
+        "reached": ("problem", solutions.reached, {"long_name": "time up to which there are numbers"}),
+    }
+    for name, values in solutions.coordinates.items():
+        coords.setdefault(name, ("problem", values))
+    details = {"call": {"verb": "solve_many", "class": type(problem).__name__}, "threads": options.threads, **solutions.provenance, "versions": versions()}
+    attrs = {"kind": solutions.kind or problem.kind, "clock": problem.clock, "provenance": json.dumps(details, default=str), "schema": SCHEMA}
+    return xr.Dataset(data, coords=coords, attrs=attrs)
+
+
+def tell(solutions: Solutions) -> None:
+    """Warn of problems that did not reach the last time."""
+    failed = np.flatnonzero(solutions.statuses != SUCCESS)
+    if not failed.size:
+        return
+    number, cut = len(solutions.statuses), np.flatnonzero(solutions.statuses == INTERRUPTED)
+    if cut.size:
+        sentence = f"Interrupted: {number - failed.size} of {number} problems are finished."
+    else:
+        first = int(failed[0])
+        reason = solutions.messages.get(first) or f"it stopped at t={solutions.reached[first]:.3g} ({solutions.statuses[first]})."
+        sentence = f"{failed.size} of {number} problems failed; the first is problem {first}: {reason}"
+    warnings.warn(f"{sentence} What was not reached is NaN; see the coordinate `status`.", RuntimeWarning, stacklevel=3)
