@@ -26,6 +26,10 @@ ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.many"}
 SUCCESS, INTERRUPTED = "success", "interrupted"
 
 
+class UnsolvedError(RuntimeError):
+    """A problem among many was not solved; the text says where it stopped, and why."""
+
+
 @dataclass
 class Solutions:
     """What a room returns: variables with the leading axis `problem`, and how each problem ended."""
@@ -129,15 +133,8 @@ def solve_many(
         fields, times = None, fields
     if times is None:
         raise TypeError("Argument `times` is missing: solve_many(Class, fields, times), or solve_many(problems, times).")
-    options = Options(
-        times=check_times(times),
-        threads=parallel.check_threads(threads),
-        progress=checks.progress(progress),
-        rtol=None if rtol is None else checks.tolerances(rtol, 0.0)[0],
-        atol=None if atol is None else checks.tolerances(1e-8, atol)[1],
-        method=method,
-        max_steps=None if max_steps is None else checks.integer("max_steps", max_steps, minimum=1),
-        observables=None if observables is None else checks.items("observables", observables, str),
+    options = check_options(
+        times, rtol=rtol, atol=atol, method=method, max_steps=max_steps, observables=observables, threads=threads, progress=progress
     )
     began = time.perf_counter()
     if listed:
@@ -154,6 +151,38 @@ def solve_many(
     dataset = build(solutions, options)
     tell(solutions)
     return dataset
+
+
+def solve_list(problems: list[Any], times: Any, **options: Any) -> tuple[xr.Dataset, dict[int, str]]:
+    """Return what `solve_many` does for a list, without warnings, and why problems failed."""
+    checked = check_options(times, **options)
+    solutions = _room(type(problems[0])).solve_list(problems, checked)
+    messages = {int(index): reason(solutions, int(index)) for index in np.flatnonzero(solutions.statuses != SUCCESS)}
+    return build(solutions, checked), messages
+
+
+def check_options(
+    times: Any,
+    *,
+    rtol: Any = None,
+    atol: Any = None,
+    method: Any = None,
+    max_steps: Any = None,
+    observables: Any = None,
+    threads: Any = None,
+    progress: Any = None,
+) -> Options:
+    """Return the checked arguments beside the problems."""
+    return Options(
+        times=check_times(times),
+        threads=parallel.check_threads(threads),
+        progress=checks.progress(progress),
+        rtol=None if rtol is None else checks.tolerances(rtol, 0.0)[0],
+        atol=None if atol is None else checks.tolerances(1e-8, atol)[1],
+        method=method,
+        max_steps=None if max_steps is None else checks.integer("max_steps", max_steps, minimum=1),
+        observables=None if observables is None else checks.items("observables", observables, str),
+    )
 
 
 def _room(owner: type) -> Any:
@@ -333,6 +362,11 @@ def build(solutions: Solutions, options: Options) -> xr.Dataset:
     return xr.Dataset(data, coords=coords, attrs=attrs)
 
 
+def reason(solutions: Solutions, index: int) -> str:
+    """Return why a problem was not solved."""
+    return solutions.messages.get(index) or f"Integration stopped at t={solutions.reached[index]:.3g} ({solutions.statuses[index]})."
+
+
 def tell(solutions: Solutions) -> None:
     """Warn of problems that did not reach the last time."""
     failed = np.flatnonzero(solutions.statuses != SUCCESS)
@@ -343,6 +377,5 @@ def tell(solutions: Solutions) -> None:
         sentence = f"Interrupted: {number - failed.size} of {number} problems are finished."
     else:
         first = int(failed[0])
-        reason = solutions.messages.get(first) or f"it stopped at t={solutions.reached[first]:.3g} ({solutions.statuses[first]})."
-        sentence = f"{failed.size} of {number} problems failed; the first is problem {first}: {reason}"
+        sentence = f"{failed.size} of {number} problems failed; the first is problem {first}: {reason(solutions, first)}"
     warnings.warn(f"{sentence} What was not reached is NaN; see the coordinate `status`.", RuntimeWarning, stacklevel=3)

@@ -20,6 +20,8 @@ from .solution import advice
 
 #: Problems integrated before their states become overlaps, so that no second copy of all states is needed.
 BLOCK = 8192
+#: Failures of a block whose reasons are worded.
+MESSAGES = 1000
 #: Fields with an entry for each problem, and the axes that they have for one.
 AXES = {"Q": 2, "R": 2, "T": 2, "learning_rate": 0, "noise": 0, "second_layer": 1, "teacher_second_layer": 1, "second_layer_rate": 0, "weight_decay": 0}
 #: Fields that all problems share.
@@ -259,7 +261,7 @@ class Many:
             self.describe(rows, states, params, variables, names)
             words = [status.value for status in report.statuses]
             statuses[rows], reached[rows] = words, report.reached
-            for index in report.failed[:3]:
+            for index in report.failed[:MESSAGES]:
                 messages[begin + int(index)] = self.message(begin + int(index), report.statuses[index], float(report.reached[index]))
             for name in counts:
                 counts[name] += int(getattr(report, name).sum())

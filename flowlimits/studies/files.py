@@ -22,7 +22,7 @@ An axis is a key of the section [problem], with a dot for a key of a table in it
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -31,7 +31,11 @@ from pydantic import AfterValidator
 
 from ..checks import did_you_mean
 from ..config import SECTIONS, ConfigError, Grid, Table, check_grid, check_table, problem_from_table, read_toml
+from ..load import description_class
 from .grid import check_axes
+
+#: Options of `solve` that many problems can share.
+BATCH_OPTIONS = {"rtol", "atol", "method", "max_steps", "observables"}
 
 
 class EventTable(Table):
@@ -195,12 +199,77 @@ def _options(options: Mapping[str, Any], paths: Mapping[str, str], values: Mappi
 def solve_point(*, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, event: Any = None, **values: Any) -> Any:
     """Return the quantity of the solution at one point of a study."""
     built, arguments = _build(problem, paths, values), _options(options, paths, values)
+    if in_batches(type(built), arguments, event):
+        batch = _of_batch([built], times, arguments, quantity, 1)
+        if batch.failures:
+            raise batch.failures[0]
+        return batch.example
     if event is not None:
         from ..events import Event
 
         solution = built.solve(times, events=[Event(*event)], **arguments)
         return {"event_time": float(solution["event_time"].values[0])}
     return _chosen(built.solve(times, **arguments), quantity)
+
+
+def in_batches(owner: type, options: Mapping[str, Any], event: Any) -> bool:
+    """Whether points are solved by `flowlimits.solve_many`, alone or side by side with the same bits."""
+    from ..many import ROOMS
+
+    return owner.__name__ in ROOMS and event is None and set(options) <= BATCH_OPTIONS
+
+
+def class_of(table: Mapping[str, Any]) -> type:
+    """Return the class that a [problem] table names."""
+    return description_class(table["class"])
+
+
+class Batch(NamedTuple):
+    """Results of problems of one shape: those that were solved, their values by name, one of them, and the failures."""
+
+    solved: np.ndarray
+    values: dict[str, np.ndarray]
+    example: Any
+    failures: dict[int, Exception]
+
+
+def solve_points(points: Sequence[Mapping[str, Any]], *, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, threads: int) -> list[Batch]:
+    """Return what `solve_point` returns at many points, solved side by side; `solved` and `failures` count the points."""
+    groups: dict[Any, tuple[list[int], list[Any]]] = {}
+    failures: dict[int, Exception] = {}
+    for place, values in enumerate(points):
+        try:
+            built = _build(problem, paths, values)
+        except (TypeError, ValueError) as error:
+            failures[place] = error
+            continue
+        shapes = tuple(value.shape for value in built._fields().values() if isinstance(value, np.ndarray))
+        places, problems = groups.setdefault(shapes, ([], []))
+        places.append(place)
+        problems.append(built)
+    batches = [Batch(np.zeros(0, dtype=int), {}, None, failures)] if failures else []
+    for places, problems in groups.values():
+        batch = _of_batch(problems, times, options, quantity, threads)
+        index = np.array(places)
+        batches.append(batch._replace(solved=index[batch.solved], failures={places[k]: error for k, error in batch.failures.items()}))
+    return batches
+
+
+def _of_batch(built: list[Any], times: Any, options: Mapping[str, Any], quantity: Any, threads: int) -> Batch:
+    from ..many import INTERRUPTED, SUCCESS, UnsolvedError, solve_list
+
+    dataset, messages = solve_list(built, times, threads=threads, progress=False, **options)
+    words = dataset["status"].values
+    if INTERRUPTED in words:
+        raise KeyboardInterrupt
+    solved = np.flatnonzero(words == SUCCESS)
+    failures: dict[int, Exception] = {index: UnsolvedError(message) for index, message in messages.items()}
+    if not solved.size:
+        return Batch(solved, {}, None, failures)
+    plain = dataset.drop_vars([str(name) for name in dataset.coords if name != "time"])
+    chosen = _chosen(plain, quantity)
+    values = {name: value.values[solved] for name, value in chosen.items()}
+    return Batch(solved, values, {name: value.isel(problem=solved[0]) for name, value in chosen.items()}, failures)
 
 
 def simulate_point(*, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, rng: np.random.Generator, **values: Any) -> Any:

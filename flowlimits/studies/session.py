@@ -14,7 +14,8 @@ import numpy as np
 
 from .. import streams
 from ..checks import did_you_mean, show
-from ..parallel import Progress
+from ..parallel import Progress, check_threads
+from . import batches
 from .driver import Driver
 from .executors import Pool, check_workers, one_thread_each, warm_up
 from .keys import Definition, canonical, code_of, function_name, unwrap
@@ -97,6 +98,7 @@ class Session:
         self.plain = plain
         self.executor, self.workers, self.progress = executor, check_workers(workers), progress
         self.pool: Pool | None = None
+        self.batched = False
         self.buffer: tuple[list[Block], list[Failure]] = ([], [])
         self.started = time.perf_counter()
 
@@ -161,12 +163,17 @@ class Session:
             return Point(index, points.values(index), points.keys[index])
 
         try:
-            if self.pool is None:
+            if self.executor is None and self.pool is None and indices and batches.suits(self.task):
+                self.batched = True
+                batches.run(self.task, point, indices, record, commit, self.workers)
+                indices = []
+            if self.pool is None and (len(indices) or alone):
                 warm_up(self.plain)
                 self.pool = Pool(self.executor, self.workers, self.task)
-            driver = Driver(self.pool, point, record, commit, journal, lambda index: bool(table.status[index] == FINISHED))
-            with one_thread_each(self.pool.local):
-                driver.run(indices, alone)
+            if self.pool is not None:
+                driver = Driver(self.pool, point, record, commit, journal, lambda index: bool(table.status[index] == FINISHED))
+                with one_thread_each(self.pool.local):
+                    driver.run(indices, alone)
         finally:
             if own:
                 shown.close()
@@ -218,8 +225,8 @@ class Session:
             "code": self.definition.code,
             "parameters": {name: show(value) for name, value in self.task.parameters.items()},
             "root_seed": self.definition.root,
-            "executor": "none: all points were stored" if pool is None else pool.name,
-            "workers": 0 if pool is None else pool.capacity(),
+            "executor": self.executors(),
+            "workers": pool.capacity() if pool is not None else check_threads(self.workers) if self.batched else 0,
             "points": len(table.status),
             "finished": int((table.status == FINISHED).sum()),
             "failed": int((table.status == FAILED).sum()),
@@ -227,6 +234,11 @@ class Session:
             "wall_time": time.perf_counter() - self.started,
             "versions": versions(),
         }
+
+    def executors(self) -> str:
+        """Return what computed the points."""
+        used = (["solve_many (points side by side)"] if self.batched else []) + ([self.pool.name] if self.pool is not None else [])
+        return ", then ".join(used) or "none: all points were stored"
 
     def tell_failures(self, points: Points, table: Table) -> None:
         """Warn of failed points, with the first of them."""
