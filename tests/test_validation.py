@@ -243,3 +243,24 @@ def test_the_chain_case_integrates_its_own_steps(programme):
     square = square + square.T - np.diag(np.diag(square))
     again = type(problem)(square, R, np.eye(chain.K)).solve([0.0])["risk"]
     assert float(again[0]) == pytest.approx(columns[0, -1, 0], rel=1e-9)
+
+
+def test_what_is_skipped_is_named_and_neither_passes_nor_fails(programme, monkeypatch, tmp_path):
+    def run(record, full):
+        record.below("paper", "small", 0.5, 1.0)
+        record.skip("paper", "boundary", "needs another package")
+
+    result, page = run_toy(programme, monkeypatch, tmp_path, run)
+    assert result.exit_code == 0
+    assert "toy: 1 of 1 claims passed" in result.output
+    assert "SKIPPED paper: boundary: needs another package" in result.output
+    assert "1 claims, 0 failed, 1 skipped" in page
+
+
+def test_the_phase_diagram_does_without_adaptive(programme, record, monkeypatch):
+    case = importlib.import_module("validation.study_recovery")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    case.run(record, False)
+    assert [claim.text for claim in record.claims if claim.skipped] == [case.SIDES, case.NEAR]
+    assert all(outcomes(record))
+    assert len(record.claims) == 8

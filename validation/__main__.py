@@ -67,11 +67,12 @@ def page(outcomes: list[dict[str, Any]], versions: dict[str, str], *, full: bool
     """Return the report; everything shown is escaped."""
     claims = [claim for outcome in outcomes for claim in outcome["claims"]]
     failed, wrong = sum(map(failures, outcomes)), sum(claim["wrong"] for claim in claims)
+    skipped = sum(claim["skipped"] for claim in claims)
     seconds = sum(outcome["seconds"] for outcome in outcomes)
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}"
     parts = [
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>flowlimits: validation</title><style>{STYLE}</style><h1>Validation</h1>",
-        f"<p><b>{len(claims)} claims, {failed} failed.</b> {wrong} of the claims are theories that are wrong on purpose: they count as passed if they "
+        f"<p><b>{len(claims) - skipped} claims, {failed} failed{f', {skipped} skipped' if skipped else ''}.</b> {wrong} of the claims are theories that are wrong on purpose: they count as passed if they "
         f"fail. {'Full' if full else 'Quick'} sizes, {seconds:.0f} s of cases.</p>",
         f"<p>{html.escape(', '.join(f'{name} {version}' for name, version in versions.items()))}. {html.escape(machine)}.</p>",
         "<table><tr><th>Case<th class='right'>Claims<th class='right'>Failed<th class='right'>Wrong on purpose<th class='right'>Seconds</tr>",
@@ -97,7 +98,9 @@ def _section(outcome: dict[str, Any]) -> list[str]:
     for plain in outcome["claims"]:
         claim = Claim(**plain)
         cells = "".join(f"<td>{html.escape(text)}" for text in (claim.source, claim.text, claim.expected, claim.seen))
-        if claim.passed:
+        if claim.skipped:
+            kind, word = "wrong", "skipped"
+        elif claim.passed:
             kind, word = ("wrong", "fails, as it must") if claim.wrong else ("pass", "pass")
         else:
             kind, word = "fail", "NOT DETECTED" if claim.wrong else "FAIL"
@@ -151,9 +154,12 @@ def main(list_only: bool, only: tuple[str, ...], full: bool, jobs: int, folder: 
             runs = (run_case(name, folder, full) for name in names)
         for outcome in runs:
             outcomes.append(outcome)
-            passed = sum(claim["passed"] for claim in outcome["claims"])
-            click.echo(f"{outcome['name']}: {passed} of {len(outcome['claims'])} claims passed in {outcome['seconds']:.1f} s")
+            computed = [claim for claim in outcome["claims"] if not claim["skipped"]]
+            passed = sum(claim["passed"] for claim in computed)
+            click.echo(f"{outcome['name']}: {passed} of {len(computed)} claims passed in {outcome['seconds']:.1f} s")
             for claim in outcome["claims"]:
+                if claim["skipped"]:
+                    click.echo(f"  SKIPPED {claim['source']}: {claim['text']}: {claim['seen']}")
                 if not claim["passed"]:
                     click.echo(f"  {'NOT DETECTED' if claim['wrong'] else 'FAILED'} {claim['source']}: {claim['text']}: expected {claim['expected']}, seen {claim['seen']}")
             if outcome["error"]:

@@ -13,8 +13,9 @@ import flowlimits as fl
 from flowlimits import random_networks as rn
 from flowlimits.plot import style
 
-from .margin_common import keep, seconds_of
+from .margin_common import keep
 from .record import Record
+from .timing import seconds_of
 
 PAPER = "Peleg & Hein 2407.03848"
 DEPTHS = (1, 2, 4, 8)

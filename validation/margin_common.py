@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,20 +18,6 @@ DECADE = float(np.log(10.0))
 def keep(record: Record, figure: Figure, name: str) -> None:
     """Save a figure for the page, for papers, and as pixels."""
     figure.savefig(record.figure(figure, name).with_suffix(".png"), dpi=220)
-
-
-def seconds_of(function: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the least processor time of three calls after one that compiles, and the result.
-
-    Summed over threads, and not the time of the wall, which other programs on the machine lengthen.
-    """
-    result = function()
-    times = []
-    for _ in range(3):
-        began = time.process_time()
-        result = function()
-        times.append(time.process_time() - began)
-    return min(times), result
 
 
 def read(name: str) -> tuple[np.ndarray, np.ndarray]:

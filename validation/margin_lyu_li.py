@@ -13,8 +13,9 @@ from flowlimits import margin
 from flowlimits.margin import explicit
 from flowlimits.plot import style
 
-from .margin_common import DECADE, keep, read, seconds_of
+from .margin_common import DECADE, keep, read
 from .record import Record
+from .timing import seconds_of
 
 LYU = "Lyu & Li 1906.05890"
 JI = "Ji & Telgarsky 2006.06657"

@@ -24,7 +24,8 @@ class Claim:
     """One line of the report.
 
     `source` names paper, figure or equation; `text` what was computed; `passed` is the outcome.  `wrong` marks a
-    deliberately wrong theory, whose failure is the expected outcome of the programme.
+    deliberately wrong theory, whose failure is the expected outcome of the programme; `skipped` what was not computed, and why is in
+    `seen`.
     """
 
     source: str
@@ -33,6 +34,7 @@ class Claim:
     seen: str
     passed: bool
     wrong: bool = False
+    skipped: bool = False
 
 
 @dataclass
@@ -81,6 +83,10 @@ class Record:
     def wrong_theory(self, source: str, text: str, *, seen: Any, failed: bool) -> None:
         """Note a deliberately wrong theory: the programme must report it as failing."""
         self._add(source, text, "fails (a wrong theory on purpose)", _show(seen), failed, wrong=True)
+
+    def skip(self, source: str, text: str, reason: str) -> None:
+        """Note a claim that is not computed here: it neither passes nor fails."""
+        self.claims.append(Claim(source, text, "", reason, True, skipped=True))
 
     def figure(self, figure: Figure, name: str) -> Path:
         """Save a figure as PDF for papers and SVG for the page."""

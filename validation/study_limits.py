@@ -21,6 +21,8 @@ from .record import HERE, Record
 from .study_functions import spin, tiny, wait, work
 
 SOURCE = "docs/studies.md"
+#: Waiting and sharing cannot be measured in processor time: of several repeats the best is the one that others disturbed least.
+REPEATS = 3
 
 
 def run(record: Record, full: bool) -> None:
@@ -83,13 +85,15 @@ def overhead(record: Record) -> None:
     count = 50_000
     fl.study(tiny, {"a": [1.0], "b": [1.0]}, progress=False)
     for name, options in (("in memory", {}), ("stored", {"folder": True})):
-        with tempfile.TemporaryDirectory() as folder:
-            if options:
-                options["folder"] = folder
-            start = time.perf_counter()
-            fl.study(tiny, axes, progress=False, **options)
-            per_point = (time.perf_counter() - start) / count
-        record.below(SOURCE, f"threads, microseconds per empty point, {name}", per_point * 1e6, 50.0)
+        took = []
+        for _ in range(REPEATS):
+            with tempfile.TemporaryDirectory() as folder:
+                if options:
+                    options["folder"] = folder
+                start = time.perf_counter()
+                fl.study(tiny, axes, progress=False, **options)
+                took.append(time.perf_counter() - start)
+        record.below(SOURCE, f"threads, microseconds per empty point, {name}, the best of {REPEATS}", min(took) / count * 1e6, 50.0)
 
 
 def two_workers(record: Record, full: bool) -> None:
@@ -100,12 +104,12 @@ def two_workers(record: Record, full: bool) -> None:
 
 
 def _ratio(record: Record, text: str, function, executor: str) -> None:
-    took = []
-    for workers in (1, 2):
+    took: dict[int, list[float]] = {1: [], 2: []}
+    for workers in (1, 2) * REPEATS:
         start = time.perf_counter()
-        fl.study(function, {"point": np.arange(200.0)}, progress=False, parameters={"seconds": 0.02}, executor=executor, workers=workers)
-        took.append(time.perf_counter() - start)
-    record.above(SOURCE, text, took[0] / took[1], 1.8)
+        fl.study(function, {"point": np.arange(100.0)}, progress=False, parameters={"seconds": 0.02}, executor=executor, workers=workers)
+        took[workers].append(time.perf_counter() - start)
+    record.above(SOURCE, f"{text}, the best of {REPEATS}", min(took[1]) / min(took[2]), 1.8)
 
 
 def many_points(record: Record, count: int) -> None:
@@ -129,16 +133,20 @@ def many_points(record: Record, count: int) -> None:
 
 def dask(record: Record) -> None:
     """Compare points of 20 ms on a local dask cluster of two workers with the work in them."""
+    text = f"dask, two workers, 20 ms points: time beyond the points themselves, in per cent, the best of {REPEATS}"
     try:
         from distributed import Client, LocalCluster
     except ImportError:
+        record.skip(SOURCE, text, 'needs pip install "flowlimits[distributed]"')
         return
-    count, seconds = 400, 0.02
+    count, seconds, beyond = 400, 0.02, []
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster, Client(cluster) as client:
         fl.study(wait, {"point": np.arange(20.0)}, progress=False, parameters={"seconds": 0.001}, executor=client)
-        start = time.perf_counter()
-        table = fl.study(wait, {"point": np.arange(float(count))}, progress=False, parameters={"seconds": seconds}, executor=client)
-        took = time.perf_counter() - start
-    # The points themselves are measured in the workers: a sleep of 20 ms takes a little longer than 20 ms.
-    ideal = json.loads(table.attrs["provenance"])["computing_time"] / 2
-    record.below(SOURCE, "dask, two workers, 20 ms points: time beyond the points themselves, in per cent", 100 * (took / ideal - 1), 5.0)
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            table = fl.study(wait, {"point": np.arange(float(count))}, progress=False, parameters={"seconds": seconds}, executor=client)
+            took = time.perf_counter() - start
+            # The points themselves are measured in the workers: a sleep of 20 ms takes a little longer than 20 ms.
+            ideal = json.loads(table.attrs["provenance"])["computing_time"] / 2
+            beyond.append(100 * (took / ideal - 1))
+    record.below(SOURCE, text, min(beyond), 5.0)
