@@ -7,13 +7,21 @@ be forgotten where its result is used.  `TypeError` is for values of the wrong k
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import math
-from collections.abc import Iterable, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+#: What every verb with an argument `rng` says to `seed`.
+SEED = {"seed": "give the seed as `rng`."}
 
 
 def show(value: Any, limit: int = 60) -> str:
@@ -187,6 +195,14 @@ def tolerances(rtol: Any, atol: Any) -> tuple[float, float]:
     return checked, number("atol", atol, nonnegative=True)
 
 
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line outside this package that led here, however many functions lie between."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "flowlimits":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level + 1)
+
+
 def unknown_arguments(owner: str, given: Iterable[str], known: Sequence[str], absent: dict[str, str]) -> None:
     """Refuse keywords that `owner` does not take; `absent` explains features that are not here.
 
@@ -196,3 +212,35 @@ def unknown_arguments(owner: str, given: Iterable[str], known: Sequence[str], ab
         if key in absent:
             raise TypeError(f"{owner} has no argument `{key}`: {absent[key]}")
         raise TypeError(f"{owner} has no argument `{key}`{did_you_mean(key, known) or '.'}")
+
+
+def named_arguments(**absent: str) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Let a verb answer arguments that it does not take, or that are missing, with a sentence.
+
+    Parameters
+    ----------
+    **absent
+        Explains arguments that are not here; the others are answered with the nearest name.
+    """
+
+    def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        parameters = inspect.signature(function).parameters
+        known = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD]
+        needed = [(place, name) for place, name in enumerate(known) if parameters[name].default is inspect.Parameter.empty]
+        closed = len(known) == len(parameters)
+        known = [name for name in known if name not in ("self", "cls")]
+        said = (SEED if "rng" in known else {}) | absent
+
+        @functools.wraps(function)
+        def checked(*values: Arguments.args, **given: Arguments.kwargs) -> Result:
+            unknown = [name for name in given if name not in parameters and (closed or name in said)]
+            if unknown:
+                unknown_arguments(function.__qualname__, unknown, known, said)
+            for place, name in needed:
+                if place >= len(values) and name not in given:
+                    raise TypeError(f"Argument `{name}` is missing: {function.__qualname__} needs it.")
+            return function(*values, **given)
+
+        return checked
+
+    return decorate

@@ -194,6 +194,7 @@ def _curves(theory: xr.Dataset, chosen: Points, values: np.ndarray, errors: np.n
     return xr.Dataset(data, coords={"time": chosen.times}, attrs={"kind": "extrapolation", "clock": theory.attrs.get("clock", "")})
 
 
+@checks.named_arguments()
 def convergence(
     problem: Problem,
     times: Any,

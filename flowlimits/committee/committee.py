@@ -17,7 +17,7 @@ from .schedule import Schedule
 if TYPE_CHECKING:
     import xarray as xr
 
-_ABSENT = {
+_ABSENT = checks.SEED | {
     "covariance": "inputs are standard normal here; for structured inputs see fl.XorMixture.",
     "bias": "hidden units have no biases.",
     "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
@@ -26,7 +26,6 @@ _ABSENT = {
     "eta": "the learning rate is `learning_rate`.",
     "sigma": "give the variance of the label noise as `noise`.",
     "noise_std": "give the variance of the label noise as `noise`.",
-    "seed": "give the seed as `rng`.",
     "W": "the problem is stated by its overlaps; Committee.from_weights(W, W_star) takes weights.",
     "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
 }
@@ -145,6 +144,7 @@ class Committee(Problem):
         feasibility.check_physics(self)
 
     @classmethod
+    @checks.named_arguments()
     def from_weights(cls, W: Any, W_star: Any, **physics: Any) -> Committee:
         """Return the problem that starts from the weights W, shape (p, d), with the teacher W_star, shape (k, d).
 
@@ -162,6 +162,7 @@ class Committee(Problem):
         return cls(first @ first.T / d, first @ second.T / d, second @ second.T / d, **physics)
 
     @classmethod
+    @checks.named_arguments()
     def random(
         cls, student_width: int, teacher_width: int, *, dimension: int, rng: Any = None, scale: float = 1.0, **physics: Any
     ) -> Committee:
@@ -196,6 +197,7 @@ class Committee(Problem):
         """ "exact" for gradient flow, "limit" for SGD."""
         return "limit" if isinstance(self.learning_rate, Schedule) or self.learning_rate > 0 else "exact"
 
+    @checks.named_arguments()
     def weights(self, dimension: int, rng: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return weights (W, W_star), shapes (p, d) and (k, d), with exactly the problem's overlaps, in random directions.
 
@@ -208,6 +210,7 @@ class Committee(Problem):
 
         return weights(self, dimension, np.random.default_rng(streams.root(rng)))
 
+    @checks.named_arguments()
     def solve(
         self,
         times: Any,
@@ -255,6 +258,7 @@ class Committee(Problem):
             keep_state=keep_state, progress=progress,
         )  # fmt: skip
 
+    @checks.named_arguments()
     def simulate(
         self,
         times: Any,

@@ -112,6 +112,7 @@ class MarginFlow(Problem):
             self._freeze(name, values)
         engine.State(self).check_start()
 
+    @checks.named_arguments()
     def solve(
         self,
         log_losses: Any,
@@ -191,6 +192,7 @@ class MarginFlow(Problem):
             raise ValueError(f'Argument `method` must not be "implicit" for {type(self.model).__name__}: {reason}.')
         return method if method != "auto" else ("implicit" if implicit else "explicit")
 
+    @checks.named_arguments()
     def simulate(
         self,
         log_losses: Any,

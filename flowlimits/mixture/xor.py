@@ -16,8 +16,7 @@ from .losses import LOSSES
 if TYPE_CHECKING:
     import xarray as xr
 
-_ABSENT = {
-    "seed": "give the seed as `rng`.",
+_ABSENT = checks.SEED | {
     "covariance": "the noise within a cluster is isotropic here.",
     "bias": "hidden units without biases only.",
     "activation": "ReLU units only.",
@@ -163,6 +162,7 @@ class XorMixture(Problem):
         """The number of hidden units."""
         return int(self.second_layer.size)
 
+    @checks.named_arguments()
     def solve(
         self,
         times: Any,
@@ -217,6 +217,7 @@ class XorMixture(Problem):
             events=events, max_steps=max_steps, keep_state=keep_state, progress=progress,
         )  # fmt: skip
 
+    @checks.named_arguments()
     def simulate(
         self,
         times: Any,

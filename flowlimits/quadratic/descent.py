@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +76,8 @@ def check_step(method: str, step: Any, times: np.ndarray) -> float | None:
 def warn_diverged(times: np.ndarray, finite: np.ndarray) -> None:
     """Warn if gradient descent has diverged before the last time."""
     if not finite.all():
-        warnings.warn(
-            f"Gradient descent diverged before t={times[np.argmin(finite)]:g}: its values are NaN from there on. Lower `step`.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+        at = times[np.argmin(finite)]
+        checks.warn(f"Gradient descent diverged before t={at:g}: its values are NaN from there on. Lower `step`.", RuntimeWarning)
 
 
 def simulate_flow(problem: QuadraticFlow, times: Any, *, method: str, step: Any, progress: bool | None) -> xr.Dataset:

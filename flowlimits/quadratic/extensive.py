@@ -2,16 +2,13 @@ r"""Quadratic networks of extensive width: the limit :math:`d\to\infty` with :ma
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from .. import checks, results
-from ..events import Event, check_events, locate
+from .. import checks
 from ..problem import Problem
+from ..results import Variable
 from .spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
 
 STARTS = ("orthonormal", "gaussian")
 ACTIVATIONS = ("square", "centred")
-METHODS = ("auto", "collocation")
 FIELDS = ("student_ratio", "teacher", "start", "activation", "weight_decay")
 _ISOTROPIC = "the limit is known here for isotropic Gaussian inputs only."
 ABSENT = {
@@ -34,8 +30,6 @@ ABSENT = {
     "second_layer": "the second layer is fixed to 1/p here.",
     "dimension": "it is the limit of infinite dimension; simulate(times, dimension=...) takes one.",
 }
-#: Points of the grid on which events are first looked for.
-EVENT_GRID = 400
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -85,12 +79,12 @@ class ExtensiveQuadratic(Problem):
     size_name: ClassVar[str] = "dimension"
     papers: ClassVar[tuple[str, ...]] = ("martin2024", "martin2026")
     variables: ClassVar[dict[str, Any]] = {
-        "risk": results.Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk"),
-        "overlap": results.Variable("overlap", r"\chi"),
-        "misalignment": results.Variable("misalignment, 1 - overlap", r"1 - \chi"),
-        "trace": results.Variable("trace of Z", r"\mathrm{tr}\,Z"),
-        "multiplier": results.Variable("multiplier of the trace", r"\varphi"),
-        "eigenvalues": results.Variable("eigenvalues of d Z", r"d\,Z", dims=("eigenvalue",)),
+        "risk": Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk"),
+        "overlap": Variable("overlap", r"\chi"),
+        "misalignment": Variable("misalignment, 1 - overlap", r"1 - \chi"),
+        "trace": Variable("trace of Z", r"\mathrm{tr}\,Z"),
+        "multiplier": Variable("multiplier of the trace", r"\varphi"),
+        "eigenvalues": Variable("eigenvalues of d Z", r"d\,Z", dims=("eigenvalue",)),
     }
 
     student_ratio: float
@@ -133,6 +127,7 @@ class ExtensiveQuadratic(Problem):
         if isinstance(start, Spectrum):
             _check_start(start, fields["student_ratio"])
 
+    @checks.named_arguments()
     def solve(
         self,
         times: Any,
@@ -190,73 +185,82 @@ class ExtensiveQuadratic(Problem):
         UserWarning
             If the start has another trace than the teacher (square activation): the flow rescales it at once.
         """
-        from . import extensive_result, extensive_solve
+        from .extensive_limit import solve
 
-        times = checks.times(times)
-        rtol, atol = checks.tolerances(rtol, atol)
-        checks.choice("method", method, METHODS)
-        checks.progress(progress)
-        names = _observables(observables)
-        energies = None if spectrum is None else _energies(spectrum)
-        listed = check_events(events, [name for name in self.variables if name != "eigenvalues"])
-        steps = checks.integer("max_steps", max_steps, minimum=1)
-        keep = checks.boolean("keep_state", keep_state)
-        self._warn_about_trace()
+        return solve(
+            self, times, rtol=rtol, atol=atol, method=method, observables=observables, spectrum=spectrum, events=events,
+            max_steps=max_steps, keep_state=keep_state, progress=progress,
+        )  # fmt: skip
 
-        asked = times
-        happened = None
-        if listed:
-            happened, times = self._events(listed, times, rtol, steps)
-        positive = 2 * times[times > 0]
-        solution = extensive_solve.integrate(self, positive, rtol, steps, keep or energies is not None)
-        columns = extensive_result.columns(self, times, solution)
-        coords, extra = extensive_result.extras(self, times, solution, energies, keep, listed, happened)
-        call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "max_steps": steps}
-        if observables is not None:
-            call["observables"] = names
-        if energies is not None:
-            call["spectrum"] = {"array": "energy"}
-        if listed:
-            call |= {"events": list(listed), "times": asked.tolist()}
-        if keep:
-            call["keep_state"] = True
-        attrs = {"note": "values at time 0 are those just after the start"} if times.size and times[0] == 0 else {}
-        status = solution.provenance.pop("status", 0)
-        dataset = results.build(
-            self,
-            kind=self.kind,
-            times=times,
-            variables={name: columns[name] for name in names},
-            call=call,
-            provenance=solution.provenance,
-            coords=coords,
-            extra=extra,
-            attrs=attrs,
-        )
-        if status != 0:
-            raise extensive_solve.failure(status, dataset, solution)
-        return dataset
+    @checks.named_arguments(
+        student_width="it follows from student_ratio and dimension.",
+        teacher_width="it follows from the ratio of the teacher and dimension.",
+    )
+    def simulate(
+        self,
+        times: Any,
+        *,
+        dimension: int,
+        weights: Any = None,
+        runs: int = 1,
+        rng: Any = None,
+        method: str = "flow",
+        step: float | None = None,
+        observables: Any = None,
+        rtol: float = 1e-8,
+        atol: float = 1e-10,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> xr.Dataset:
+        r"""Return runs of the flow at finite dimension, each with its own draw of teacher and start.
 
-    def simulate(self, times: Any, *, dimension: int, **options: Any) -> xr.Dataset:
-        """Simulate the flow at finite dimension on the same clock; see `flowlimits.quadratic.simulation`.
+        Exact at every dimension, in the sense of `QuadraticFlow`; on the clock tau = t/d and in the scaling of the limit, so that
+        the difference from ``solve(times)`` is :math:`O(1/d)`.
 
         Parameters
         ----------
         times : array_like, shape (n,)
-            Increasing times tau = t/d.
+            Times tau, increasing.
         dimension : int
-            The dimension; widths are rounded, and the realised ratios stored.
-        **options
-            weights, runs, rng, method, threads, progress, observables and step, as documented there.
+            d.  Widths are rounded to whole units; the realised ratios are stored, and comparisons are made at them.
+        weights : array_like, shape (p, d) or (runs, p, d), optional
+            Own starting weights instead of draws; the teacher is drawn, with Haar eigenvectors.
+        runs : int, optional
+            Number of independent runs.
+        rng : None, int, SeedSequence or Generator, optional
+            Every run has its own stream, spawned from this root: the number of threads changes no bit.
+        method : {"flow", "gd"}, optional
+            The exact flow, or gradient descent with a finite step.
+        step : float, optional
+            For "gd": W <- W - step (p d grad risk + ...), time per step on the clock t = d tau.
+        observables : sequence of str, optional
+            As in `solve`; "eigenvalues" adds all d eigenvalues of d Z.
+        rtol, atol : float, optional
+            Tolerances of each flow.
+        threads : int, optional
+            By default all processors.
+        progress : bool, optional
+            Show a bar; by default when it will take more than about two seconds.
 
         Returns
         -------
         xarray.Dataset
-            The variables of `solve` with the leading dimension `run`.
-        """
-        from .simulation import simulate_extensive
+            With the leading dimension `run`; attributes `dimension`, `student_width`, `teacher_width`, `realised_student_ratio` and
+            `realised_teacher_ratio`.
 
-        return simulate_extensive(self, times, dimension=dimension, **options)
+        Raises
+        ------
+        ValueError
+            If `dimension` is too small for the ratios, or an argument is not valid.
+        flowlimits.parallel.Interrupted
+            On Ctrl-C, with the finished runs in its attribute `partial`.
+        """
+        from .simulation import simulate
+
+        return simulate(
+            self, times, dimension=dimension, weights=weights, runs=runs, rng=rng, method=method, step=step, observables=observables,
+            rtol=rtol, atol=atol, threads=threads, progress=progress,
+        )  # fmt: skip
 
     def relaxation_time(self, dimension: int) -> float:
         """Return the time tau after which a simulation of that dimension follows the limit.
@@ -266,37 +270,6 @@ class ExtensiveQuadratic(Problem):
         """
         dimension = checks.integer("dimension", dimension, minimum=1)
         return 3.0 / dimension if self.activation == "square" else 0.0
-
-    def _warn_about_trace(self) -> None:
-        if self.activation == "square" and isinstance(self.start, Spectrum) and abs(self.start.mean - 1) > 1e-9:
-            warnings.warn(
-                f"The start has the trace {self.start.mean:.6g} and the teacher 1: the limiting flow rescales the start "
-                "at once (at finite dimension in a time O(1/d)), and values at time 0 are those just after.",
-                UserWarning,
-                stacklevel=3,
-            )
-
-    def _events(
-        self, events: tuple[Event, ...], times: np.ndarray, rtol: float, steps: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the times of the events, and those requested times that no stopping event cuts off."""
-        from . import extensive_result, extensive_solve
-
-        last = float(times[-1])
-        if last == 0:
-            return np.full(len(events), np.nan), times
-        grid = np.unique(np.concatenate([[0.0], times, np.geomspace(1e-4 * min(last, 1.0), last, EVENT_GRID)]))
-        solution = extensive_solve.integrate(self, 2 * grid[1:], rtol, steps, False)
-        columns = extensive_result.columns(self, grid, solution)
-
-        def evaluate(index: int, time: float) -> Mapping[str, float]:
-            at = np.array([time])
-            again = extensive_solve.integrate(self, 2 * at[at > 0], rtol, steps, False, solution.teacher)
-            return {name: float(values[0]) for name, values in extensive_result.columns(self, at, again).items()}
-
-        happened = locate(events, grid, columns, evaluate)
-        stops = [time for event, time in zip(events, happened) if event.stop and np.isfinite(time)]
-        return happened, times[times <= min(stops)] if stops else times
 
 
 def _check_start(start: Spectrum, student_ratio: float) -> None:
@@ -308,18 +281,3 @@ def _check_start(start: Spectrum, student_ratio: float) -> None:
             f"Argument `start` must have a weight of at least {missing:g} at the node 0, since a student of "
             f"student_ratio = {student_ratio:g} has at most that rank per dimension, but the weight is {start.zero_weight:g}."
         )
-
-
-def _observables(observables: Sequence[str] | None) -> list[str]:
-    known = ["risk", "overlap", "misalignment", "trace", "multiplier"]
-    if observables is None:
-        return known
-    named = checks.items("observables", observables, str)
-    return list(dict.fromkeys(["risk", *(checks.choice("observables", name, known) for name in named)]))
-
-
-def _energies(energies: Any) -> np.ndarray:
-    values = checks.array("spectrum", energies, ("m",))
-    if (values <= 0).any() or (np.diff(values) <= 0).any():
-        raise ValueError("Argument `spectrum` must hold positive, increasing eigenvalues: start at a small one; the atom at 0 is given apart.")
-    return values

@@ -12,10 +12,9 @@ intersect: an eigenvalue :math:`\ell_k` of weight :math:`\nu_k` and one :math:`z
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
+from .. import checks
 from . import marchenko_pastur
 from .extensive_resolvent import densities
 from .extensive_solve import Solution, Start, Teacher
@@ -104,10 +103,7 @@ def density(
         start.gaussian, start.rank, start.ell, start.nu, offset, complex(first), result,
     )  # fmt: skip
     if lost:
-        warnings.warn(
-            f"At {lost} of {energies.size} energies the density is smoothed: its root was not followed to the real axis.",
-            stacklevel=5,
-        )
+        checks.warn(f"At {lost} of {energies.size} energies the density is smoothed: its root was not followed to the real axis.")
     return result
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import checks
 from . import extensive_steps, marchenko_pastur, subordination
 from .extensive_nodes import Panels, critical_angle, refined_panels
 from .extensive_tables import radau_tables
@@ -148,10 +148,7 @@ def integrate(
             error, solution = _difference(solution.rows, finer.rows), finer
         solution.provenance["quadrature_error"] = error
         if error > 10 * rtol:
-            warnings.warn(
-                f"The nodes of the teacher resolve risk and misalignment to {error:.1e}, and rtol={rtol:g} was asked.",
-                stacklevel=4,
-            )
+            checks.warn(f"The nodes of the teacher resolve risk and misalignment to {error:.1e}, and rtol={rtol:g} was asked.")
     solution.provenance["wall_time"] = time.perf_counter() - began
     return solution
 

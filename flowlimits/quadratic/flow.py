@@ -29,7 +29,6 @@ ABSENT = {
     "second_layer": "the second layer is fixed to 1/p here.",
 }
 _GIVEN = "the flow is that of the given weights; QuadraticFlow.orthonormal and .gaussian draw others."
-FIXED = {"dimension": _GIVEN, "student_width": _GIVEN, "runs": _GIVEN, "rng": _GIVEN}
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -92,6 +91,7 @@ class QuadraticFlow(Problem):
         object.__setattr__(self, "weight_decay", checks.number("weight_decay", weight_decay, nonnegative=True))
 
     @classmethod
+    @checks.named_arguments()
     def orthonormal(
         cls, dimension: int, student_width: int, teacher_width: int, *, rng: Any = None, **physics: Any
     ) -> QuadraticFlow:
@@ -109,6 +109,7 @@ class QuadraticFlow(Problem):
         return cls._drawn(orthonormal_rows, dimension, student_width, teacher_width, rng, physics)
 
     @classmethod
+    @checks.named_arguments()
     def gaussian(
         cls, dimension: int, student_width: int, teacher_width: int, *, rng: Any = None, **physics: Any
     ) -> QuadraticFlow:
@@ -133,6 +134,7 @@ class QuadraticFlow(Problem):
         teacher = teacher_of(self.W_star.T / np.sqrt(self.W_star.size))
         return Flow(self.W.T / np.sqrt(p * d), teacher, self.activation == "square", self.weight_decay)
 
+    @checks.named_arguments()
     def solve(
         self,
         times: Any,
@@ -195,7 +197,8 @@ class QuadraticFlow(Problem):
         )  # fmt: skip
         return solve_problem(self, self._flow(), times, options, kind="exact", dimension=self.dimension)
 
-    def simulate(self, times: Any, *, method: str = "gd", step: float, progress: bool | None = None, **other: Any) -> xr.Dataset:
+    @checks.named_arguments(dimension=_GIVEN, student_width=_GIVEN, runs=_GIVEN, rng=_GIVEN)
+    def simulate(self, times: Any, *, method: str = "gd", step: float, progress: bool | None = None) -> xr.Dataset:
         """Return plain gradient descent with a finite step on the population risk, which `solve` is the limit of.
 
         Parameters
@@ -214,7 +217,6 @@ class QuadraticFlow(Problem):
         xarray.Dataset
             With the dimension `run` of length one.
         """
-        checks.unknown_arguments("QuadraticFlow.simulate", other, ("method", "step", "progress"), FIXED)
         from .descent import simulate_flow
 
         return simulate_flow(self, times, method=method, step=step, progress=progress)

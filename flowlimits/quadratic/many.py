@@ -8,7 +8,7 @@ import numpy as np
 
 from ..many import Options, Solutions, one_by_one, solve_each
 from . import extensive_result, extensive_solve
-from .extensive import METHODS, _observables
+from .extensive_limit import METHODS, _observables
 
 if TYPE_CHECKING:
     from .extensive import ExtensiveQuadratic

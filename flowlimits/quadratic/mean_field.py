@@ -11,23 +11,19 @@ import numpy as np
 from .. import checks, results, streams
 from ..parallel import run_threads
 from ..problem import Problem
-from .descent import check_step, descend, warn_diverged
+from .descent import check_step, descend
 from .flow import ABSENT, ACTIVATIONS
 from .flow_paths import Outcome, Request, Tolerances
 from .flow_reduced import OBSERVABLES
 from .flow_solve import VARIABLES, Flow, Options, check_observables, make_path, solve_problem
 from .flow_start import Teacher, check_size
+from .runs import call_of, gather
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FIELDS = ("teacher_eigenvalues", "start", "activation", "weight_decay")
 ALL = (*OBSERVABLES, "eigenvalues")
-KEYWORDS = ("student_width", "weights", "runs", "rng", "method", "step", "observables", "rtol", "atol", "threads", "progress")
-ABSENT_IN_RUNS = {
-    "dimension": "it is the number of teacher_eigenvalues; the size of a simulation is student_width.",
-    "seed": "give the seed as rng.",
-}
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -113,6 +109,7 @@ class MeanFieldQuadratic(Problem):
         teacher = Teacher(values[order], np.eye(self.dimension)[:, order], self.dimension)
         return Flow(V0, teacher, self.activation == "square", self.weight_decay)
 
+    @checks.named_arguments()
     def solve(
         self,
         times: Any,
@@ -151,6 +148,7 @@ class MeanFieldQuadratic(Problem):
         )  # fmt: skip
         return solve_problem(self, self._flow(self._root()), times, options, kind="limit", dimension=None)
 
+    @checks.named_arguments(dimension="it is the number of teacher_eigenvalues; the size of a simulation is student_width.")
     def simulate(
         self,
         times: Any,
@@ -166,7 +164,6 @@ class MeanFieldQuadratic(Problem):
         atol: float = 1e-10,
         threads: int | None = None,
         progress: bool | None = None,
-        **other: Any,
     ) -> xr.Dataset:
         """Return runs of finite width: weights drawn from the Gaussian law of that second moment, and their exact flow.
 
@@ -205,7 +202,6 @@ class MeanFieldQuadratic(Problem):
         flowlimits.parallel.Interrupted
             On Ctrl-C, with the finished runs in its attribute `partial`.
         """
-        checks.unknown_arguments("MeanFieldQuadratic.simulate", other, KEYWORDS, ABSENT_IN_RUNS)
         times = checks.times(times)
         p = checks.integer("student_width", student_width, minimum=1)
         count = checks.integer("runs", runs, minimum=1)
@@ -229,19 +225,11 @@ class MeanFieldQuadratic(Problem):
             return make_path(flow, "auto", float(times[-1]), tolerances).run(2 * times, request)
 
         def assemble(outcomes: list[Outcome]) -> xr.Dataset:
-            stacked = np.stack([outcome.observables for outcome in outcomes])
-            if length is not None:
-                warn_diverged(times, np.isfinite(stacked[:, :, 0]).all(axis=0))
-            variables = {name: stacked[:, :, i] for i, name in enumerate(OBSERVABLES) if name in names}
-            if request.eigenvalues:
-                variables["eigenvalues"] = np.stack([np.asarray(outcome.eigenvalues) for outcome in outcomes])
-            call = {"verb": "simulate", "student_width": p, "runs": len(outcomes), "method": method}
-            call |= {"rtol": tolerances.rtol, "atol": tolerances.atol}
-            call |= {"step": length} if length is not None else {}
-            call |= {"weights": own.tolist()} if own is not None else {}
-            call |= {"observables": list(names)} if names != ALL else {}
+            call = call_of(
+                {"student_width": p}, len(outcomes), method, tolerances, length, own, names if names != ALL else None
+            )
             return results.build(
-                self, kind="simulation", times=times, variables=variables, call=call, run=True, root=root,
+                self, kind="simulation", times=times, variables=gather(outcomes, names, times, length), call=call, run=True, root=root,
                 provenance={"method": "exact flow" if length is None else "gradient descent"}, attrs={"student_width": p},
             )  # fmt: skip
 

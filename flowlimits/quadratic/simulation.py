@@ -14,13 +14,14 @@ import numpy as np
 
 from .. import checks, results, streams
 from ..parallel import run_threads
-from .descent import check_step, descend, warn_diverged
+from .descent import check_step, descend
 from .flow import orthonormal_rows
 from .flow_blocks import diagonal_scalars
 from .flow_paths import Outcome, ReducedPath, Request, Tolerances
 from .flow_reduced import OBSERVABLES
 from .flow_solve import Flow, check_observables, make_path
 from .flow_start import Teacher, check_size
+from .runs import call_of, gather
 from .spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -29,80 +30,29 @@ if TYPE_CHECKING:
     from .extensive import ExtensiveQuadratic
 
 METHODS = ("flow", "gd")
-KEYWORDS = ("dimension", "weights", "runs", "rng", "method", "step", "observables", "rtol", "atol", "threads", "progress")
-ABSENT = {
-    "student_width": "it follows from student_ratio and dimension.",
-    "teacher_width": "it follows from the ratio of the teacher and dimension.",
-    "seed": "give the seed as rng.",
-}
 
 
-def simulate_extensive(
+def simulate(
     problem: ExtensiveQuadratic,
     times: Any,
     *,
     dimension: int,
-    weights: Any = None,
-    runs: int = 1,
-    rng: Any = None,
-    method: str = "flow",
-    step: float | None = None,
-    observables: Any = None,
-    rtol: float = 1e-8,
-    atol: float = 1e-10,
-    threads: int | None = None,
-    progress: bool | None = None,
-    **other: Any,
+    weights: Any,
+    runs: int,
+    rng: Any,
+    method: str,
+    step: float | None,
+    observables: Any,
+    rtol: float,
+    atol: float,
+    threads: int | None,
+    progress: bool | None,
 ) -> xr.Dataset:
-    r"""Return runs of the flow at finite dimension, each with its own draw of teacher and start.
-
-    Exact at every dimension, in the sense of `QuadraticFlow`; on the clock tau = t/d and in the scaling of the limit, so that
-    the difference from ``problem.solve(times)`` is :math:`O(1/d)`.
-
-    Parameters
-    ----------
-    problem : ExtensiveQuadratic
-    times : array_like, shape (n,)
-        Times tau, increasing.
-    dimension : int
-        d.  Widths are rounded to whole units; the realised ratios are stored, and comparisons are made at them.
-    weights : array_like, shape (p, d) or (runs, p, d), optional
-        Own starting weights instead of draws; the teacher is drawn, with Haar eigenvectors.
-    runs : int, optional
-        Number of independent runs.
-    rng : None, int, SeedSequence or Generator, optional
-        Every run has its own stream, spawned from this root: the number of threads changes no bit.
-    method : {"flow", "gd"}, optional
-        The exact flow, or gradient descent with a finite step.
-    step : float, optional
-        For "gd": W <- W - step (p d grad risk + ...), time per step on the clock t = d tau.
-    observables : sequence of str, optional
-        As in `solve`; "eigenvalues" adds all d eigenvalues of d Z.
-    rtol, atol : float, optional
-        Tolerances of each flow.
-    threads : int, optional
-        By default all processors.
-    progress : bool, optional
-        Show a bar; by default when it will take more than about two seconds.
-
-    Returns
-    -------
-    xarray.Dataset
-        With the leading dimension `run`; attributes `dimension`, `student_width`, `teacher_width`, `realised_student_ratio` and
-        `realised_teacher_ratio`.
-
-    Raises
-    ------
-    ValueError
-        If `dimension` is too small for the ratios, or an argument is not valid.
-    flowlimits.parallel.Interrupted
-        On Ctrl-C, with the finished runs in its attribute `partial`.
-    """
-    checks.unknown_arguments("ExtensiveQuadratic.simulate", other, KEYWORDS, ABSENT)
+    """Return runs of the flow at finite dimension; see `ExtensiveQuadratic.simulate`."""
     times = checks.times(times)
     d = checks.integer("dimension", dimension, minimum=1)
     count = checks.integer("runs", runs, minimum=1)
-    rtol, atol = checks.tolerances(rtol, atol)
+    limits = Tolerances(*checks.tolerances(rtol, atol))
     length = check_step(checks.choice("method", method, METHODS), step, d * times)
     names = check_observables(observables)
     own = check_weights(weights, problem, d, count)
@@ -111,7 +61,6 @@ def simulate_extensive(
     generators = streams.generators(root, count)
     request = Request(eigenvalues="eigenvalues" in names)
     draw = drawer(problem, d, p, k, own)
-    limits = Tolerances(rtol, atol)
 
     def run(index: int) -> Outcome:
         drawn = draw(generators[index], index, length is not None)
@@ -123,20 +72,10 @@ def simulate_extensive(
         return drawn(limits).run(2 * d * times, request)
 
     def assemble(outcomes: list[Outcome]) -> xr.Dataset:
-        stacked = np.stack([outcome.observables for outcome in outcomes])
-        if length is not None:
-            warn_diverged(d * times, np.isfinite(stacked[:, :, 0]).all(axis=0))
-        variables = {name: np.ascontiguousarray(stacked[:, :, i]) for i, name in enumerate(OBSERVABLES) if name in names}
-        variables["risk"] = d * variables["risk"]
-        if request.eigenvalues:
-            variables["eigenvalues"] = d * np.stack([np.asarray(outcome.eigenvalues) for outcome in outcomes])
-        call = {"verb": "simulate", "dimension": d, "runs": len(outcomes), "method": method, "rtol": rtol, "atol": atol}
-        call |= {"step": length} if length is not None else {}
-        call |= {"weights": own.tolist()} if own is not None else {}
-        call |= {"observables": list(names)} if names != OBSERVABLES else {}
+        call = call_of({"dimension": d}, len(outcomes), method, limits, length, own, names if names != OBSERVABLES else None)
         ratios = {"realised_student_ratio": p / d, "realised_teacher_ratio": k / d}
         return results.build(
-            problem, kind="simulation", times=times, variables=variables, call=call, provenance=cost(outcomes, length),
+            problem, kind="simulation", times=times, variables=gather(outcomes, names, d * times, length, d), call=call, provenance=cost(outcomes, length),
             run=True, dimension=d, root=root, attrs={"student_width": p, "teacher_width": k} | ratios,
         )  # fmt: skip
 

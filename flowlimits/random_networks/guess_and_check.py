@@ -101,6 +101,7 @@ class GuessAndCheck(Problem):
 
         distinct(self.X, self.y)
 
+    @checks.named_arguments()
     def solve(
         self,
         *,
@@ -157,6 +158,7 @@ class GuessAndCheck(Problem):
             root=root,
         )
 
+    @checks.named_arguments()
     def simulate(
         self,
         widths: Any,
@@ -210,6 +212,7 @@ class GuessAndCheck(Problem):
         settings = {"learning_rate": learning_rate, "steps": steps, "loss": loss, "tolerance": tolerance}
         return simulate(self, widths, runs, method, rng, max_networks, settings, threads, progress)
 
+    @checks.named_arguments()
     def descend(self, widths: Any, *, method: str = "gd", runs: int = 50, **settings: Any) -> xr.Dataset:
         """Train networks from random starts on the mean logistic loss, all layers, and keep those with zero training error.
 

@@ -17,8 +17,7 @@ from .kinks import check_sample, distinct_kinks, residual_at
 if TYPE_CHECKING:
     import xarray as xr
 
-_ABSENT = {
-    "seed": "give the seed as `rng`.",
+_ABSENT = checks.SEED | {
     "bias": "append a column of ones to `X`.",
     "activation": "the alignment flow is that of ReLU units.",
     "scale": "the flow is the limit of a vanishing scale; `simulate(times, scale=...)` takes a finite one.",
@@ -142,6 +141,7 @@ class EarlyAlignment(Problem):
             np.zeros((0, drift.size)), np.zeros(0), directions, width=width, balance=balance, drift=drift, rng=rng
         )
 
+    @checks.named_arguments()
     def solve(
         self, times: Any, *, max_kinks: int = 1_000_000, threads: int | None = None, progress: bool | None = None
     ) -> xr.Dataset:
@@ -205,6 +205,7 @@ class EarlyAlignment(Problem):
         call = {"verb": "solve", "max_kinks": max_kinks}
         return results.build(self, kind="limit", times=wanted, variables=variables, call=call, provenance=provenance)
 
+    @checks.named_arguments()
     def simulate(
         self, times: Any, *, scale: float, rtol: float = 1e-8, kink_step: float | None = None, max_steps: int = 10_000_000, progress: bool | None = False
     ) -> xr.Dataset:  # fmt: skip
@@ -245,13 +246,10 @@ class EarlyAlignment(Problem):
         norms = np.linalg.norm(hidden, axis=2)
         largest = float(np.abs(run["output"].values).max())
         if largest > 0.1 * np.abs(self.y).max():
-            import warnings
-
-            warnings.warn(
+            checks.warn(
                 f"At scale {scale:g} the norm of the network, sqrt(sum_j |w_j|^2), reaches {float(np.sqrt((norms**2).sum(axis=1)).max()):.3g} and its "
                 f"output {largest:.3g} by t = {float(run.time[-1]):g}, above a tenth of the largest label: the alignment limit needs a smaller scale or "
-                "an earlier time.",
-                stacklevel=2,
+                "an earlier time."
             )
         direction = hidden / norms[:, :, None]
         X, y, drift = distinct_kinks(np.array(self.X), np.array(self.y), np.array(self.drift))

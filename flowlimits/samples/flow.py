@@ -17,8 +17,7 @@ from .kinks import check_sample
 if TYPE_CHECKING:
     import xarray as xr
 
-_ABSENT = {
-    "seed": "give the seed as `rng`.",
+_ABSENT = checks.SEED | {
     "learning_rate": "this is gradient flow; its time t is steps times step.",
     "lr": "this is gradient flow; its time t is steps times step.",
     "batch": "the whole sample is used at each time.",
@@ -149,6 +148,7 @@ class SampleFlow(Problem):
         )
         return values
 
+    @checks.named_arguments()
     def solve(
         self, times: Any, *, rtol: float | None = None, atol: float | None = None, method: str = "auto", kink_step: float | None = None,
         observables: Any = None, events: Any = (), max_steps: int = 10_000_000, keep_state: bool = False, progress: bool | None = False,
@@ -203,6 +203,7 @@ class SampleFlow(Problem):
             max_steps=max_steps, keep_state=keep_state, progress=progress,
         )  # fmt: skip
 
+    @checks.named_arguments()
     def simulate(self, times: Any, *, step: float = 0.01, observables: Any = None) -> xr.Dataset:
         """Return plain gradient descent ``w <- w - step grad`` from the same start, on the same clock."""
         from .solution import descend

@@ -70,10 +70,5 @@ def check_sample(
         )
     repeated = len(X) - len(np.unique(X, axis=0))
     if repeated:
-        import warnings
-
-        warnings.warn(
-            f"Argument `X` holds {repeated} inputs more than once: they act as one with the sum of their labels.",
-            stacklevel=4,
-        )
+        checks.warn(f"Argument `X` holds {repeated} inputs more than once: they act as one with the sum of their labels.")
     return X, y
