@@ -277,3 +277,52 @@ def test_problems_come_from_toml_files(tmp_path):
             read_config(path)
     path.write_text('[problem]\nclass = "Committee"\nstudent_width = 2\nteacher_width = 1\ndimension = 50\nrng = 3\n')
     assert read_config(path).problem == fl.Committee.random(2, 1, dimension=50, rng=3)
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_overlaps_of_large_dimensions_have_the_law_of_those_of_weights(spherical):
+    from scipy import stats
+
+    from flowlimits.committee.starts import gaussian_weights, wishart_overlaps
+
+    p, k, d, count, scale = 2, 1, 5, 4000, 0.7
+    generator = np.random.default_rng(0)
+    drawn = [wishart_overlaps(p, k, d, scale, spherical, generator) for _ in range(count)]
+    plain = []
+    for _ in range(count):
+        W, W_star = gaussian_weights(p, k, d, scale, spherical, generator)
+        plain.append((W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d))
+
+    def features(overlaps):
+        Q, R, T = overlaps
+        C = np.block([[Q, R], [R.T, T]])
+        # Of a nonlinear function too: the law of the entries together, and not only one by one.
+        return [Q[0, 0], Q[1, 1], Q[0, 1], R[0, 0], R[1, 0], T[0, 0], np.linalg.det(C), Q[0, 1] * R[0, 0] * R[1, 0]]
+
+    ours, theirs = (np.array([features(one) for one in many]) for many in (drawn, plain))
+    for one, other in zip(ours.T, theirs.T):
+        if spherical and np.ptp(other) < 1e-12:
+            np.testing.assert_allclose(one, 1.0, atol=1e-12)
+        else:
+            assert stats.ks_2samp(one, other).pvalue > 1e-4
+
+
+def test_random_starts_of_any_dimension_cost_nothing():
+    d = 10**10
+    problem = fl.Committee.random(4, 4, dimension=d, rng=0, learning_rate=0.1)
+    assert np.abs(problem.Q - np.eye(4)).max() < 6 / np.sqrt(d)
+    assert 0.1 / np.sqrt(d) < np.abs(problem.R).max() < 6 / np.sqrt(d)
+    sphere = fl.Committee.random(4, 4, dimension=d, rng=0, spherical=True, scale=3.0)
+    np.testing.assert_allclose(np.diag(sphere.Q), 1.0, rtol=1e-12)
+    assert fl.Committee.random(4, 4, dimension=d, rng=0, learning_rate=0.1) == problem
+    # Weights are drawn up to a million, where the numbers of a seed are those of earlier versions.
+    W = np.random.default_rng(np.random.SeedSequence(0)).standard_normal((2, 10**6))
+    np.testing.assert_array_equal(fl.Committee.random(2, 1, dimension=10**6, rng=0).Q, W @ W.T / 10**6)
+
+
+@pytest.mark.parametrize(("make", "word"), [(lambda s, x: s.erf, "erf"), (lambda s, x: s.erf(x), "erf"), (lambda s, x: s.Max(0, x), "relu")])
+def test_activations_of_sympy_that_have_a_name_here_are_named(make, word):
+    import sympy
+
+    with pytest.raises(ValueError, match=rf'^Argument `activation` must be written "{word}", which is '):
+        fl.Committee([[1.0]], [[0.1]], [[1.0]], activation=make(sympy, sympy.Symbol("x")))

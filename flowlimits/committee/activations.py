@@ -31,6 +31,9 @@ _KNOWN = (
     + ', the coefficients of a polynomial in ascending powers, or a polynomial in one symbol such as "x**3 - 3*x"'
 )
 
+#: What SymPy calls the activations that are no polynomials.
+_WORDS = {"erf": ("erf", "erf(lambda/sqrt 2)"), "Max": ("relu", "max(0, lambda)")}
+
 Activation = str | tuple[float, ...]
 
 
@@ -190,6 +193,11 @@ def _multiply(first: list[float], second: list[float]) -> list[float]:
 def _read_sympy(name: str, expression: Any) -> list[float]:
     import sympy
 
+    # sympy.erf itself is a class, erf(x) an expression of that class.
+    kind = expression if isinstance(expression, type) else getattr(expression, "func", type(expression))
+    if kind.__name__ in _WORDS:
+        word, meaning = _WORDS[kind.__name__]
+        raise ValueError(f'Argument `{name}` must be written "{word}", which is {meaning}, but is {checks.show(expression)}.')
     symbols: set[Any] = getattr(expression, "free_symbols", set())
     if len(symbols) != 1:
         raise ValueError(f"Argument `{name}` must have one symbol, but {checks.show(expression)} has {len(symbols)}.")

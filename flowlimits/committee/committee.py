@@ -169,18 +169,20 @@ class Committee(Problem):
         """Return the problem of weights drawn at a dimension: student N(0, scale^2), teacher N(0, 1) entries.
 
         Their overlaps R are of order dimension^(-1/2), which sets the time at which a plateau is left.  With
-        spherical=True all rows are rescaled to the norm sqrt(dimension).
+        spherical=True all rows are rescaled to the norm sqrt(dimension).  Beyond dimension 10^6 no weights are drawn but
+        their overlaps, from the law that they have, at no cost in the dimension.
         """
         p = checks.integer("student_width", student_width, minimum=1)
         k = checks.integer("teacher_width", teacher_width, minimum=1)
         d = checks.integer("dimension", dimension, minimum=1)
         size = checks.number("scale", scale, positive=True)
+        spherical = checks.boolean("spherical", physics.get("spherical", False))
+        from .starts import LARGEST_DRAWN, gaussian_weights, wishart_overlaps
+
         generator = np.random.default_rng(streams.root(rng))
-        W, W_star = size * generator.standard_normal((p, d)), generator.standard_normal((k, d))
-        if checks.boolean("spherical", physics.get("spherical", False)):
-            W *= np.sqrt(d) / np.linalg.norm(W, axis=1, keepdims=True)
-            W_star *= np.sqrt(d) / np.linalg.norm(W_star, axis=1, keepdims=True)
-        return cls.from_weights(W, W_star, **physics)
+        if d <= LARGEST_DRAWN:
+            return cls.from_weights(*gaussian_weights(p, k, d, size, spherical, generator), **physics)
+        return cls(*wishart_overlaps(p, k, d, size, spherical, generator), **physics)
 
     @property
     def student_width(self) -> int:

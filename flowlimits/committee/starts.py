@@ -1,4 +1,4 @@
-"""Weights with exactly given overlaps."""
+"""Weights with exactly given overlaps, and the overlaps of weights drawn at random."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from .feasibility import SLACK
 
 if TYPE_CHECKING:
     from .committee import Committee
+
+
+#: Beyond this dimension random weights are not drawn themselves: four units each would take gigabytes at 10^8.
+LARGEST_DRAWN = 10**6
 
 
 def check_dimension(problem: Committee, dimension: int) -> int:
@@ -58,3 +62,31 @@ def weights(problem: Committee, dimension: int, generator: np.random.Generator) 
     frame *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
     frame = np.sqrt(dimension) * frame.T
     return student @ frame, teacher @ frame
+
+
+def gaussian_weights(
+    p: int, k: int, dimension: int, scale: float, spherical: bool, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (W, W_star), shapes (p, d), (k, d), with entries N(0, scale^2) and N(0, 1); of norm sqrt(d) if spherical."""
+    W, W_star = scale * generator.standard_normal((p, dimension)), generator.standard_normal((k, dimension))
+    if spherical:
+        W *= np.sqrt(dimension) / np.linalg.norm(W, axis=1, keepdims=True)
+        W_star *= np.sqrt(dimension) / np.linalg.norm(W_star, axis=1, keepdims=True)
+    return W, W_star
+
+
+def wishart_overlaps(
+    p: int, k: int, dimension: int, scale: float, spherical: bool, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return overlaps (Q, R, T) with the law of those of `gaussian_weights`, in a dimension of at least p + k.
+
+    The Gram matrix of p + k Gaussian rows has Wishart's law with d degrees of freedom.  By Bartlett's decomposition it is A A^T with A
+    lower triangular, standard normal entries below the diagonal, and squares of chi2(d), chi2(d - 1), ... on it.
+    """
+    n = p + k
+    A = np.tril(generator.standard_normal((n, n)), -1)
+    A[np.diag_indices(n)] = np.sqrt(generator.chisquare(dimension - np.arange(n)))
+    lengths = np.concatenate([np.full(p, scale), np.ones(k)])
+    rows = A / np.linalg.norm(A, axis=1, keepdims=True) if spherical else lengths[:, None] * A / np.sqrt(dimension)
+    C = rows @ rows.T
+    return C[:p, :p], C[:p, p:], C[p:, p:]
