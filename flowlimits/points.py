@@ -75,6 +75,8 @@ def kind_of(dataset: Any, position: str) -> str:
     kind = dataset.attrs.get("kind")
     if kind is None or "time" not in dataset.coords:
         raise ValueError(f"{position} is no result in time: wrap your own numbers with fl.wrap(times, overlap=..., dimension=...).")
+    if "problem" in dataset.dims:
+        raise ValueError(f"{position} holds {dataset.sizes['problem']} problems: pass one of them, such as result.isel(problem=0).")
     if kind in ("comparison", "extrapolation"):
         raise ValueError(f"{position} is the outcome of a comparison: pass the theory and the runs themselves.")
     return str(kind)

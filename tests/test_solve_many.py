@@ -240,3 +240,13 @@ def test_things_of_the_wrong_kind_are_refused(call, words):
     with pytest.raises(TypeError) as caught:
         call()
     assert words in str(caught.value)
+
+
+def test_a_table_of_many_problems_is_told_from_a_result_of_one():
+    problems = networks(3)
+    result = fl.solve_many(problems, TIMES)
+    with pytest.raises(ValueError, match=r"holds 3 problems: pass one of them, such as result.isel\(problem=0\)\."):
+        fl.compare(result, problems[0].solve(TIMES))
+    assert fl.compare(result.isel(problem=1), problems[1].solve(TIMES)).passed
+    with pytest.raises(ValueError, match="holds the numbers of many problems, and not the problems"):
+        fl.extend(result, [9.0])
