@@ -1,0 +1,238 @@
+"""From the numbers to the section of docs/performance.md, and its figure of error against time."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import math
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- many problems: written by python -m validation.benchmarks.peers --page -->", "<!-- end of many problems -->"
+PACKAGES = ("flowlimits", "numpy", "scipy", "numba", "numbalsoda", "CyRK", "jax", "diffrax", "torch", "torchdiffeq")
+#: What the package set itself, as ratios of `solve_many` to others: equal tolerance, equal error.
+GOALS = {"numbalsoda lsoda": ("matched", 6.0), "numbalsoda dop853": ("equal", 3.0), "diffrax": ("matched", 25.0), "SciPy": ("matched", 800.0)}
+FIGURE = "performance_precision"
+MANY = "flowlimits solve_many"
+
+
+def conditions(quick: bool) -> dict[str, Any]:
+    """Return date, machine and versions of a measurement."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "date": datetime.date.today().isoformat(), "python": platform.python_version(), "machine": platform.machine(),
+        "processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan,
+        "versions": versions, "quick": quick,
+    }  # fmt: skip
+
+
+def processor() -> str:
+    """Return the model of the processor, as far as the system tells."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"
+
+
+def number(value: float) -> str:
+    """Return two or three digits, thousands separated."""
+    if not math.isfinite(value):
+        return "–"
+    if value >= 1000:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    return f"{value:.3g}" if value >= 1 else f"{value:.2g}"
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table."""
+    return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def told(found: dict[str, Any]) -> list[str]:
+    """Return one line that says what was left out and why, and one on how the numbers came about."""
+    lines = []
+    if found["skipped"]:
+        lines += ["Left out: " + "; ".join(f"{name} ({reason.rstrip('.')})" for name, reason in found["skipped"].items()) + ".", ""]
+    about = found["conditions"]
+    hint = " **Quick run: few problems and repeats.**" if about["quick"] else ""
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version != "not installed")
+    lines += [
+        f"*{about['date']}, {about['processor']} ({about['machine']}, {about['cores']} cores, load {about['load']:.1f}), Python {about['python']}, {versions}.*{hint}",
+        "",
+    ]
+    return lines
+
+
+def contest(found: dict[str, Any]) -> list[str]:
+    """Return the table of both comparisons on many problems."""
+    equal, matched = found["equal"], found["matched"]
+    rows = []
+    for name in equal:
+        cells = [name]
+        for rows_of in (equal, matched):
+            one = rows_of.get(name)
+            if one is None:
+                cells += ["does not reach it", "", ""]
+                continue
+            ratio = one["processor"] / rows_of[MANY]["processor"] if MANY in rows_of else math.nan
+            cells += [f"{number(one['processor'])} µs", f"{ratio:.2g}" if ratio < 10 else number(ratio)]
+            cells.append(f"{one['median']:.0e} ({one['worst']:.0e})" if rows_of is equal else f"{one['rtol']:.0e}")
+        rows.append((*cells, f"{equal[name]['problems']:,}"))
+    header = ("integrator", "rtol 1e-8", "ratio", "error (worst)", "error 2e-9", "ratio", "its rtol", "problems")
+    return table(header, rows)
+
+
+def goals(found: dict[str, Any]) -> list[str]:
+    """Return the goals, with what was measured: the fastest of a package's methods counts."""
+    rows = []
+    for name, (kind, goal) in GOALS.items():
+        peers = {one: row["processor"] for one, row in found[kind].items() if one.startswith(name)}
+        if not peers or MANY not in found[kind]:
+            rows.append((name, kind, "not measured", f"{goal:g}"))
+            continue
+        best = min(peers, key=peers.__getitem__)
+        ratio = peers[best] / found[kind][MANY]["processor"]
+        verdict = "" if ratio >= goal else ", missed"
+        rows.append((best, {"equal": "equal tolerance", "matched": "equal error"}[kind], f"{number(ratio)} times{verdict}", f"{goal:g} times"))
+    for name, gain in found["threads"].items():
+        missed = "" if gain["best"] >= 1.6 else ", missed"
+        rows.append((f"{name}, two threads", "on the wall", f"{gain['median']:.2f} times (best round {gain['best']:.2f}){missed}", "1.6 times"))
+    return table(("against", "at", "measured", "goal"), rows)
+
+
+def throughput(found: dict[str, Any]) -> list[str]:
+    checks = ", ".join(f"{value:.0e} from {name}" for name, value in found["reference"].items())
+    compiled = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["first_call"].items() if seconds > 0.5)
+    return [
+        "### Throughput",
+        "",
+        f"{found['problems']:,} gradient flows of square committees, p = k = 4 ({found['components']} equations), random weights at d = 100, to t = 100, "
+        "11 outputs, one thread. Time of the processor per problem; ratios are to `fl.solve_many`, whose checks and labelled result count. "
+        "Left: everybody at rtol = 1e-8, atol = 1e-10, with the error that results. Right: everybody at the tolerance that gives an error of 2e-9. "
+        "The error of a problem is the largest absolute one over times and components; the median over problems counts, the worst is in brackets.",
+        "",
+        *contest(found),
+        "Others integrate compiled straight-line code too, the one that is generated here (numbalsoda, CyRK, torch.compile), or matrices where "
+        "those are faster (diffrax in blocks of 128, torchdiffeq). Where fewer problems are named, "
+        "more would have taken too long. torchdiffeq controls one error for its whole block: its median is small and its worst is not.",
+        "",
+        f"Reference: the implicit method at rtol = 1e-13, {found['sample']:,} problems; largest differences {checks}. "
+        f"First calls, compilation included, not counted above: {compiled or 'below 0.5 s'}.",
+        "",
+        *goals(found),
+        f"![Error against time per problem](figures/{FIGURE}.svg)",
+        "",
+        *told(found),
+    ]  # fmt: skip
+
+
+def single(found: dict[str, Any]) -> list[str]:
+    rows = [(name, f"{number(row['wall'])} µs") for name, row in found["rows"].items()]
+    return ["### One problem in one call", "", "One of the same problems at rtol = 1e-8, everything warm, on the wall.", "", *table(("integrator", "one call"), rows), *told(found)]
+
+
+def matrix(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for row in found["rows"]:
+        ours, theirs = row["processor"]
+        rows.append(
+            (f"d = {row['d']}, p = {row['p']}, rank {row['rank']}, t = {row['end']:g}", f"{number(1e3 * ours)} ms", f"{number(1e3 * theirs)} ms",
+             f"{number(theirs / ours)}", f"{row['errors'][0]:.0e}, {row['errors'][1]:.0e}")
+        )  # fmt: skip
+    return [
+        "### Matrix flow", "", "`QuadraticFlow` against SciPy's RK45 on the weights with NumPy, both at rtol = 1e-6; relative errors of the last risk.", "",
+        *table(("case", "flowlimits", "SciPy", "ratio", "errors"), rows), *told(found),
+    ]  # fmt: skip
+
+
+def simulation(found: dict[str, Any]) -> list[str]:
+    rows = [(name, number(row["processor"])) for name, row in found["rows"].items()]
+    return ["### One-pass SGD", "", "Square activations, p = k = 4, one thread.", "", *table(("simulation", "steps per second"), rows), *told(found)]
+
+
+def start(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, row in found["rows"].items():
+        rows.append((f"{name}, {row['problems']} problems" if row["problems"] else f"`{name}`", "" if row["cold"] is None else f"{number(row['cold'])} s", f"{number(row['warm'])} s"))
+    return [
+        "### Fresh processes", "",
+        "From the start of Python to the end of the process, on the wall, with empty caches of compiled code and with filled ones. Numba does not keep "
+        "the code that numbalsoda and CyRK are handed.", "",
+        *table(("process", "cold", "warm"), rows), *told(found),
+    ]  # fmt: skip
+
+
+def large(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for row in found["rows"]:
+        rows.append(
+            (f"{row['problems']:,}", f"{row['wall']:.1f} s", f"{number(1e6 * row['processor'] / row['problems'])} µs", f"{row['returned'] / 1e6:.0f} MB",
+             f"{row['peak'] / 1e6:.0f} MB", f"{row['peak'] / row['returned']:.1f}", f"{row['finished']:,}")
+        )  # fmt: skip
+    header = ("problems", "one call", "each", "returned", "peak above start", "ratio", "finished")
+    return ["### Very many problems", "", "One call of `fl.solve_many`, one thread, in a fresh process.", "", *table(header, rows), *told(found)]
+
+
+PARTS = {"throughput": throughput, "single": single, "matrix": matrix, "simulation": simulation, "start": start, "large": large}
+
+
+def render(results: dict[str, Any]) -> str:
+    """Return the section: one part per subject that has been measured."""
+    lines = ["## Many problems, and other integrators", ""]
+    for name, part in PARTS.items():
+        if name in results:
+            lines += part(results[name])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def replace(text: str, section: str) -> str:
+    """Return a page with the section between its markers replaced."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"The page must hold the lines {BEGIN!r} and {END!r}, in this order.")
+    return f"{before}{BEGIN}\n\n{section}\n{END}{after}"
+
+
+def write(docs: Path, results: dict[str, Any]) -> None:
+    """Write the section into docs/performance.md, and the figure."""
+    path = docs / "performance.md"
+    path.write_text(replace(path.read_text(encoding="utf-8"), render(results)), encoding="utf-8")
+    if "throughput" in results:
+        figure = draw(results["throughput"])
+        figure.savefig(docs / "figures" / f"{FIGURE}.svg", metadata={"Date": None})
+        figure.savefig(docs / "figures" / f"{FIGURE}.png", dpi=180)
+
+
+def draw(found: dict[str, Any]) -> Any:
+    """Draw error against time per problem: one colour per package, one marker per method."""
+    from flowlimits.plot.style import COLOURS, MARKERS, SMALL, dress, new_figure
+
+    figure = new_figure(6.8, 4.0)
+    axes = figure.subplots()
+    dress(axes)
+    packages: dict[str, int] = {}
+    for name, points in found["points"].items():
+        if not points:
+            continue
+        package = name.split()[0]
+        place = packages.setdefault(package, len(packages))
+        order = sum(one.split()[0] == package for one in list(found["points"])[: list(found["points"]).index(name)])
+        axes.loglog(
+            [point["median"] for point in points], [point["processor"] for point in points], color=COLOURS[place % len(COLOURS)],
+            marker=MARKERS[order % len(MARKERS)], markersize=3.5, linewidth=1.0, label=name,
+        )  # fmt: skip
+    axes.invert_xaxis()
+    axes.set_xlabel("error: largest over times and components, median over problems")
+    axes.set_ylabel("processor time per problem [µs]")
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=SMALL - 1.5, frameon=False, loc="outside right center")
+    return figure

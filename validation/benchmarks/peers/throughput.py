@@ -1,0 +1,130 @@
+"""Many problems: time per problem at equal tolerance and at equal achieved error, and error against time for each integrator."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from . import integrators
+from .clock import at_error, error_of, in_turn, on_one_processor
+from .integrators import MANY, OURS, Prepare
+from .subject import COMPONENTS, TIMES, WIDTH, Subject, make
+
+EQUAL, WANTED = 1e-8, 2e-9
+TOLERANCES = tuple(10.0**-k for k in range(4, 13))
+#: Problems with a reference solution.
+SAMPLE = 1024
+#: Problems for integrators that take milliseconds for one.
+FEW = 16
+#: Seconds that one run of all problems may take; slower integrators get fewer problems, for a quarter of it.
+LONGEST = 20.0
+
+
+def reference(subject: Subject, sample: int) -> tuple[np.ndarray, dict[str, float]]:
+    """Return the states by the implicit method at the tightest tolerance, and how far tight solutions by others are from them."""
+    import flowlimits as fl
+    from flowlimits.committee import equations_square, families
+
+    rhs = fl.ode.right_hand_side(equations_square.rhs)
+    params = np.array([families.parameters(fl.Committee(*one), 0.0) for one in zip(*(a[:sample] for a in (subject.Q, subject.R, subject.T)))])
+    work = equations_square.work_size(WIDTH, WIDTH)
+    states = fl.ode.integrate_batch(
+        rhs, subject.y0s[:sample], TIMES, params, rtol=1e-13, atol=1e-15, method="radau", work_size=work
+    )[1]  # fmt: skip
+    others = {"SciPy DOP853, NumPy": FEW, "numbalsoda lsoda": sample, OURS: sample}
+    built, _ = integrators.build_all(subject, tuple(others))
+    return states, {name: error_of(prepare(others[name], 1e-13)(), states)["worst"] for name, prepare in built.items()}
+
+
+def counts_of(built: dict[str, Prepare], sample: int) -> tuple[dict[str, int], dict[str, float], dict[str, str]]:
+    """Compile everything; return the problems each integrates in the scan, the seconds of the first call, and what failed."""
+    counts, first, failed = {}, {}, {}
+    for name, prepare in built.items():
+        count = FEW if name.startswith("SciPy") else sample
+        began = time.perf_counter()
+        try:
+            prepare(count, EQUAL)()
+        except Exception as error:  # what a package cannot do here is told by its name
+            failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+            continue
+        counts[name], first[name] = count, time.perf_counter() - began
+    return counts, first, failed
+
+
+def scan(built: dict[str, Prepare], counts: dict[str, int], states: np.ndarray, tolerances: tuple[float, ...], repeats: int) -> dict[str, list[dict[str, float]]]:
+    """Return tolerance, error and time per problem of every integrator, from coarse to fine.
+
+    Points that failed are left out, and those after one that took more than a tenth of `LONGEST`.
+    """
+    runs, errors = {}, {}
+    for name, count in counts.items():
+        for rtol in tolerances:
+            run = built[name](count, rtol)
+            began = time.perf_counter()
+            error = error_of(run(), states)
+            if np.isfinite(error["worst"]):
+                runs[name, rtol], errors[name, rtol] = run, error
+            if time.perf_counter() - began > LONGEST / 10:
+                break
+    taken = in_turn(runs, repeats, patience=LONGEST / 10)
+    points: dict[str, list[dict[str, float]]] = {name: [] for name in counts}
+    for (name, rtol), times in taken.items():
+        each = 1e6 / counts[name]
+        points[name].append({"rtol": rtol, **errors[name, rtol], "processor": each * times.median(), "wall": each * times.median("wall")})
+    return points
+
+
+def contest(built: dict[str, Prepare], tolerances: dict[str, float], points: dict[str, list[dict[str, float]]], states: np.ndarray, problems: int, repeats: int) -> dict[str, Any]:
+    """Return time per problem and error of every integrator at its tolerance, on as many problems as it gets through."""
+    runs, counts, rows = {}, {}, {}
+    for name, rtol in tolerances.items():
+        each = 1e-6 * min(points[name], key=lambda point: abs(np.log(point["rtol"] / rtol)))["wall"]
+        counts[name] = problems if problems * each < LONGEST else max(FEW, min(problems, int(0.25 * LONGEST / each)))
+        runs[name] = built[name](counts[name], rtol)
+        rows[name] = {"rtol": rtol, "problems": counts[name], **error_of(runs[name]()[: len(states)], states)}
+    for name, times in in_turn(runs, repeats, patience=LONGEST).items():
+        each = 1e6 / counts[name]
+        rows[name] |= {"processor": each * times.median(), "wall": each * times.median("wall"), "repeats": len(times.wall)}
+    return rows
+
+
+def two_threads(built: dict[str, Prepare], problems: int, repeats: int) -> dict[str, Any]:
+    """Return the gain of a second thread, per round, on the wall."""
+    rows = {}
+    for name in (MANY, OURS):
+        if name not in built:
+            continue
+        runs = {threads: built[name](problems, EQUAL, threads=threads) for threads in (1, 2)}  # type: ignore[call-arg]
+        same = bool((runs[1]() == runs[2]()).all())
+        taken = in_turn(runs, repeats)
+        gains = np.array(taken[1].wall) / np.array(taken[2].wall)
+        rows[name] = {"median": float(np.median(gains)), "best": float(gains.max()), "same_bits": same, "seconds": taken[2].median("wall")}
+    return rows
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Measure everything; return numbers, and the integrators that were left out with the reason."""
+    sample, problems, repeats = (128, 1000, 2) if quick else (SAMPLE, 10_000, 7)
+    undo = on_one_processor()
+    try:
+        subject = make(problems)
+        states, checks = reference(subject, sample)
+        built, skipped = integrators.build_all(subject)
+        counts, first, failed = counts_of(built, sample)
+        points = scan(built, counts, states, TOLERANCES[::4] if quick else TOLERANCES, repeats)
+        matched = {}
+        for name, found in points.items():
+            rtol = at_error([point["median"] for point in found], [point["rtol"] for point in found], WANTED)
+            if np.isfinite(rtol):
+                matched[name] = rtol
+        equal = contest(built, dict.fromkeys(counts, EQUAL), points, states, problems, repeats)
+        level = contest(built, matched, points, states, problems, repeats)
+    finally:
+        undo()
+    return {
+        "problems": problems, "components": COMPONENTS, "sample": sample, "reference": checks, "first_call": first, "points": points,
+        "equal": equal, "matched": level, "threads": two_threads({name: built[name] for name in counts}, problems, repeats + 2),
+        "skipped": skipped | failed,
+    }  # fmt: skip
