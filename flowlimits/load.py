@@ -39,7 +39,7 @@ DESCRIPTIONS = {
     "ReLUModel": "flowlimits.margin.models",
     "SkipReLUModel": "flowlimits.margin.models",
     "SoftplusModel": "flowlimits.margin.models",
-    "UserModel": "flowlimits.margin.models",
+    "UserModel": "flowlimits.margin.user_model",
 }
 
 

@@ -69,13 +69,13 @@ def test_relu_optimum_in_the_plane_is_that_of_fine_grids(seed, optimum):
 
 
 def test_the_dual_of_the_plane_is_maximised_exactly():
-    from flowlimits.margin.certificates import _candidates
+    from flowlimits.margin.columns import candidates
 
     generator = np.random.default_rng(1)
     X, y = generator.normal(size=(9, 2)), generator.choice([-1.0, 1.0], size=9)
     for _ in range(20):
         p = generator.dirichlet(np.ones(9))
-        units = _candidates(X, y, p)
+        units = candidates(X, y, p)
         best = np.abs(np.maximum(units[:, :2] @ X.T, 0) @ (p * y)).max()
         angles = np.linspace(0, 2 * np.pi, 20001)
         grid = np.abs(np.maximum(np.column_stack([np.cos(angles), np.sin(angles)]) @ X.T, 0) @ (p * y)).max()

@@ -1,6 +1,7 @@
 """Margin flows of homogeneous networks: exact to losses far below the range of floats, with certificates of optimality."""
 
-from .certificates import Certificate, frozen_units, linear_program, parity, relu_plane, support_vectors, trace_norm
+from .certificates import Certificate, frozen_units, linear_program, parity, support_vectors
+from .columns import relu_plane, trace_norm
 from .engine import BudgetError, NoMarginError
 from .flow import MarginFlow
 from .laws import certify, rate_constant
@@ -11,8 +12,8 @@ from .models import (
     ReLUModel,
     SkipReLUModel,
     SoftplusModel,
-    UserModel,
 )
+from .user_model import UserModel
 
 __all__ = [
     "BudgetError",

@@ -52,14 +52,14 @@ class Certificate:
         return self.upper - self.lower
 
 
-def _data(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def check_samples(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     checked = checks.array("X", X, ("n", "d"))
     labels = checks.array("y", y, (checked.shape[0],))
     check_data(checked, labels)
     return checked, labels
 
 
-def _inseparable(best: float) -> ValueError:
+def inseparable(best: float) -> ValueError:
     return ValueError(f"The data have no margin: the best normalised margin is {best:.3g}.")
 
 
@@ -89,7 +89,7 @@ def support_vectors(X: Any, y: Any) -> Certificate:
     """
     from scipy.optimize import nnls
 
-    X, y = _data(X, y)
+    X, y = check_samples(X, y)
     Z = y[:, None] * X
     scale = np.abs(Z).max()
     E = np.vstack([(Z / scale).T, np.ones(len(y))])
@@ -97,7 +97,7 @@ def support_vectors(X: Any, y: Any) -> Certificate:
     f[-1] = 1.0
     u, distance = nnls(E, f, maxiter=100 * E.shape[1])
     if distance <= 1e-10:
-        raise _inseparable(0.0)
+        raise inseparable(0.0)
     residual = E @ u - f
     w = -residual[:-1] / residual[-1]
     w /= np.linalg.norm(w)
@@ -115,7 +115,7 @@ def linear_program(X: Any, y: Any, geometry: str) -> Certificate:
     geometry : {"linf", "l1"}
         The norm N of the weights.
     """
-    X, y = _data(X, y)
+    X, y = check_samples(X, y)
     checks.choice("geometry", geometry, ("linf", "l1"))
     Z = y[:, None] * X
     n, d = Z.shape
@@ -137,7 +137,7 @@ def linear_program(X: Any, y: Any, geometry: str) -> Certificate:
         (np.abs(w).max(), np.abs(Z.T @ p).sum()) if geometry == "linf" else (np.abs(w).sum(), np.abs(Z.T @ p).max())
     )
     if norm == 0 or (Z @ w).min() <= 1e-12 * np.abs(Z).max() * norm:
-        raise _inseparable(0.0)
+        raise inseparable(0.0)
     return Certificate(float((Z @ w).min() / norm), float(dual), w / norm, p)
 
 
@@ -162,7 +162,7 @@ def _maximise(
     return outcome.x, p / p.sum()
 
 
-def _mixture(F: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def mixture(F: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Return the largest min_i (F c)_i over probability vectors c, with c and the dual probabilities."""
     n, m = F.shape
     cost = np.append(np.zeros(m), -1.0)
@@ -180,114 +180,12 @@ def frozen_units(model: NormOnlyModel, X: Any, y: Any) -> Certificate:
     """
     if not isinstance(model, NormOnlyModel):
         raise TypeError(f"Argument `model` must be a NormOnlyModel, but is {checks.show(model)}.")
-    X, y = _data(X, y)
+    X, y = check_samples(X, y)
     F = y[:, None] * model.prepare(X)
-    value, c, p = _mixture(F)
+    value, c, p = mixture(F)
     if value <= 0:
-        raise _inseparable(value)
+        raise inseparable(value)
     return Certificate(value, float((F.T @ p).max()), c, p)
-
-
-def _generate_columns(atoms: np.ndarray, column: Any, search: Any, tolerance: float, rounds: int) -> Certificate:
-    """Solve a program over infinitely many units: add the units that violate the dual most, until none does.
-
-    `column` maps atoms (m, k) to their margins (n, m), `search` maps p to candidate atoms (m, k), among them the best.
-    The `solution` holds the atoms of positive mass, with their mass as last column.
-    """
-    upper, idle = np.inf, 0
-    for _ in range(rounds):
-        lower, c, p = _mixture(column(atoms))
-        found = search(p)
-        values = p @ column(found)
-        # The solver's own accuracy ends the progress before a tolerance near round-off would.
-        idle = 0 if values.max() < upper else idle + 1
-        if values.max() < upper:
-            upper, multipliers = float(values.max()), p
-        kept = c > 0
-        solution = np.column_stack([atoms[kept], c[kept]])
-        if upper - lower <= tolerance * abs(upper) or idle == 20:
-            break
-        atoms = np.vstack([atoms, found[values > lower]])
-    if lower <= 0:
-        raise _inseparable(lower)
-    return Certificate(lower, upper, solution, multipliers)
-
-
-def trace_norm(X: Any, y: Any, *, tolerance: float = 1e-8, rounds: int = 500) -> Certificate:
-    """Return the largest margin of x^T Z x at trace norm one: the optimum of quadratic networks with ``|W| = 1``.
-
-    Parameters
-    ----------
-    X, y : array_like
-        As in `support_vectors`.
-    tolerance : float, optional
-        Relative gap between the bounds at which the generation of columns stops.
-    rounds : int, optional
-        Linear programs at most; the bounds hold in any case.
-
-    Returns
-    -------
-    Certificate
-        Rows of `solution`: a unit vector w, a sign, a mass; Z is the sum of mass * sign * w w^T.
-    """
-    X, y = _data(X, y)
-    d = X.shape[1]
-
-    def column(atoms: np.ndarray) -> np.ndarray:
-        return y[:, None] * (X @ atoms[:, :d].T) ** 2 * atoms[:, d]
-
-    def search(p: np.ndarray) -> np.ndarray:
-        values, vectors = np.linalg.eigh((X.T * (p * y)) @ X)
-        return np.column_stack([vectors.T, np.where(values >= 0, 1.0, -1.0)])
-
-    return _generate_columns(search(np.full(len(y), 1 / len(y))), column, search, tolerance, rounds)
-
-
-def relu_plane(X: Any, y: Any, *, tolerance: float = 1e-8, rounds: int = 500) -> Certificate:
-    """Return the largest margin of two-layer ReLU networks of any width on inputs in the plane, at norm one of all weights.
-
-    Between two neighbouring kinks the dual function is a sinusoid of the angle, so that its largest value is known exactly,
-    not on a grid.
-
-    Parameters
-    ----------
-    X : array_like, shape (n, 2)
-        Inputs.
-    y : array_like, shape (n,)
-        Labels, 1 and -1.
-    tolerance, rounds : optional
-        As in `trace_norm`.
-
-    Returns
-    -------
-    Certificate
-        Rows of `solution`: a unit vector w, the sign of its output weight, a mass.
-    """
-    X, y = _data(X, y)
-    if X.shape[1] != 2:
-        raise ValueError(
-            f"Argument `X` must have shape (n, 2), but has shape {X.shape}: the exact optimum is known in the plane."
-        )
-
-    def column(atoms: np.ndarray) -> np.ndarray:
-        return 0.5 * y[:, None] * np.maximum(X @ atoms[:, :2].T, 0.0) * atoms[:, 2]
-
-    start = _candidates(X, y, np.full(len(y), 1 / len(y)))
-    return _generate_columns(start, column, lambda p: _candidates(X, y, p), tolerance, rounds)
-
-
-def _candidates(X: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Return signed unit vectors of the plane, among them the maximum of |sum_i p_i y_i relu(v.x_i)|: (m, 3)."""
-    angle = np.arctan2(X[:, 1], X[:, 0])
-    edges = np.unique(np.mod(np.concatenate([angle + np.pi / 2, angle - np.pi / 2]), 2 * np.pi))
-    middles = 0.5 * (edges + np.append(edges[1:], edges[0] + 2 * np.pi))
-    active = (np.cos(middles[:, None] - angle[None, :]) > 0).astype(float)
-    peaks = active @ (X * (p * y)[:, None])
-    norms = np.linalg.norm(peaks, axis=1)
-    peaks = peaks[norms > 0] / norms[norms > 0, None]
-    units = np.vstack([peaks, -peaks, np.column_stack([np.cos(edges), np.sin(edges)])])
-    signs = np.where(np.maximum(units @ X.T, 0.0) @ (p * y) >= 0, 1.0, -1.0)
-    return np.column_stack([units, signs])
 
 
 def parity(dimension: int) -> tuple[np.ndarray, np.ndarray, float]:

@@ -12,7 +12,8 @@ from .. import checks, results, streams
 from ..problem import Problem
 from ..results import Variable
 from . import engine
-from .models import MarginModel, UserModel
+from .models import MarginModel
+from .user_model import UserModel
 
 if TYPE_CHECKING:
     import xarray as xr

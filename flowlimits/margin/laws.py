@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import checks
-from .certificates import Certificate, _candidates
+from .certificates import Certificate
+from .columns import candidates
 from .engine import State
 from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel
 
@@ -97,7 +98,7 @@ def certify(flow: xr.Dataset) -> Certificate:
         # A sign that no unit has cannot use its half of the spectrum.
         upper = float(max((sign * values).max() for sign in np.unique(state.extra)))
     elif isinstance(model, ReLUModel) and state.X.shape[1] == 2:
-        units = _candidates(state.X, state.y, p)
+        units = candidates(state.X, state.y, p)
         upper = 0.5 * float(np.abs(np.maximum(units[:, :2] @ state.X.T, 0.0) @ weighted).max())
     else:
         raise ValueError(
