@@ -3,7 +3,11 @@
 import sys
 
 import pytest
+import toy
 from hypothesis import settings
+
+from flowlimits import cli
+from flowlimits.load import DESCRIPTIONS
 
 # The same examples everywhere and every time; how long one takes says nothing on a busy machine.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
@@ -16,3 +20,24 @@ def _close_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Call the command line in a new folder; return its status, what it printed, and its errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(line):
+        with pytest.raises(SystemExit) as end:
+            cli.main(line.split())
+        printed = capsys.readouterr()
+        return end.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def toy_classes(monkeypatch):
+    """Let results of the classes that only tests have be loaded and repeated."""
+    for name, module in (toy.TABLE | {"Rounded": "compare_problems"}).items():
+        monkeypatch.setitem(DESCRIPTIONS, name, module)

@@ -8,20 +8,6 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits import cli
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def call(line):
-        with pytest.raises(SystemExit) as end:
-            cli.main(line.split())
-        printed = capsys.readouterr()
-        return end.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

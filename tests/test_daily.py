@@ -10,17 +10,12 @@ import toy
 import xarray as xr
 
 import flowlimits as fl
-from flowlimits.load import DESCRIPTIONS
 from flowlimits.results import clock_symbol
 from flowlimits.tables import with_error
 
 TIMES = np.geomspace(0.1, 2, 12)
 
-
-@pytest.fixture(autouse=True)
-def known_classes(monkeypatch):
-    for name, module in toy.TABLE.items():
-        monkeypatch.setitem(DESCRIPTIONS, name, module)
+pytestmark = pytest.mark.usefixtures("toy_classes")
 
 
 def test_one_curve_and_several_runs_are_wrapped():

@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 import toy
 
-from flowlimits.load import DESCRIPTIONS, rebuild
+from flowlimits.load import rebuild
 
-
-@pytest.fixture(autouse=True)
-def known_classes(monkeypatch):
-    for name, module in toy.TABLE.items():
-        monkeypatch.setitem(DESCRIPTIONS, name, module)
+pytestmark = pytest.mark.usefixtures("toy_classes")
 
 
 def test_equal_content_is_equal_and_has_one_hash():

@@ -17,11 +17,7 @@ from flowlimits.repeat import differing, repeat
 
 TIMES = np.geomspace(0.01, 10, 30)
 
-
-@pytest.fixture(autouse=True)
-def known_classes(monkeypatch):
-    for name, module in toy.TABLE.items():
-        monkeypatch.setitem(DESCRIPTIONS, name, module)
+pytestmark = pytest.mark.usefixtures("toy_classes")
 
 
 @pytest.fixture
