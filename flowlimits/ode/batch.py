@@ -262,7 +262,7 @@ def check_params(params: Any, problems: int) -> np.ndarray:
         raise ValueError(
             f"Argument `params` must have shape (problems, m) = ({problems}, m), or (m,) for all problems, but has shape {given.shape}."
         )
-    finite("params", own)
+    finite("params", own, shared=given.ndim <= 1)
     return np.ascontiguousarray(own)
 
 
@@ -281,34 +281,41 @@ def check_times(times: Any, start: float) -> np.ndarray:
 
 
 def rectangular(name: str, value: Any) -> np.ndarray:
-    """Return an array of floats; rows of different lengths are named."""
-    if isinstance(value, list | tuple) and any(isinstance(row, list | tuple | np.ndarray) for row in value):
-        shapes = []
-        for row in value:
-            try:
-                shapes.append(np.shape(row))
-            except ValueError:
-                shapes.append((-1,))
-        other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
-        if other is not None:
-            raise ValueError(
-                f"Argument `{name}` must have the same shape for every problem, but problem 0 has {shapes[0]} and problem {other} has {shapes[other]}."
-            )
+    """Return an array of floats that may hold NaN; rows of different lengths are named."""
     try:
-        array = np.array(value, dtype=np.float64, order="C")
-    except (TypeError, ValueError):
-        raise TypeError(f"Argument `{name}` must be an array of real numbers, but is {checks.show(value)}.") from None
-    return array
+        given = np.asarray(value)
+    except ValueError:
+        shapes = [_shape(row) for row in value]
+        other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), 0)
+        if other:
+            raise ValueError(
+                f"Argument `{name}` must have the same shape for every problem, but problem 0 has {shapes[0]} and "
+                f"problem {other} has {shapes[other]}."
+            ) from None
+        given = np.array(None)
+    finite = np.isfinite(given) if given.dtype.kind == "f" else True
+    checked = checks.array(name, np.where(finite, given, 0.0) if given.dtype.kind == "f" else given, allow_empty=True)
+    return checked if np.all(finite) else np.array(given, dtype=np.float64, order="C")
 
 
-def finite(name: str, array: np.ndarray) -> None:
-    """Refuse NaN and infinity, with the problem they are in; shared values have no index."""
-    if np.isfinite(array).all():
+def _shape(row: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(row)
+    except ValueError:
+        return (len(row),)
+
+
+def finite(name: str, array: np.ndarray, shared: bool = False) -> None:
+    """Refuse NaN and infinity, with the problem they are in."""
+    rows = array.reshape(len(array), int(np.prod(array.shape[1:])))
+    bad = ~np.isfinite(rows)
+    problems = np.flatnonzero(bad.any(axis=1))
+    if not problems.size:
         return
-    where = np.argwhere(~np.isfinite(array))[0]
-    count = np.unique(np.argwhere(~np.isfinite(array))[:, 0]).size
-    more = f" (and in {count - 1} more)" if count > 1 else ""
-    raise ValueError(f"Argument `{name}` must be finite, but problem {where[0]}{more} holds {array[tuple(where)]:g}.")
+    first = rows[problems[0]][bad[problems[0]]][0]
+    more = f" ({problems.size - 1} more do so)" if problems.size > 1 else ""
+    where = "" if shared else f"problem {problems[0]} "
+    raise ValueError(f"Argument `{name}` must be finite, but {where}holds {first:g}{more}.")
 
 
 __all__ = ["BatchReport", "integrate_batch"]

@@ -79,12 +79,13 @@ def retire(l, status, lane, place, queue, outcome, reached):
     place[PROBLEM, l] = -1
     queue[TAKEN] -= 1
     lane[l::LANES] = 0.0
-    queue[FINISHED] += 1
+    if status != STIFF:
+        queue[FINISHED] += 1
 
 
 @jit
 def load(
-    l, model, settings, lane, place, queue, board, inputs, y0s, wide_inputs, params, times, states, atol, scratch, work
+    l, model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, atol, scratch, work
 ):  # fmt: skip
     """Put the next waiting problem into a lane, with its first slope and step; return a status."""
     problem = queue[FOLLOWING]
@@ -101,8 +102,8 @@ def load(
     lane[T + l] = settings[START]
     lane[MEMORY + l] = 1e-4
     work[l, :] = 0.0
-    own = params[min(problem, params.shape[0] - 1)]
-    call_rhs(model[0], settings[START], y, slope, own, work[l])
+    own[l, :] = params[min(problem, params.shape[0] - 1)]
+    call_rhs(model[0], settings[START], y, slope, own[l], work[l])
     lane[EVALUATIONS + l] = 1.0
     if not all_finite(slope):
         return NOT_FINITE
@@ -110,7 +111,7 @@ def load(
     if settings[FIRST_STEP] <= 0.0:
         span = settings[END] - settings[START]
         lane[H + l] = first_step(
-            model[0], settings[START], y, slope, float(model[2]), span, settings[RTOL], atol, scratch[0], scratch[1], own,
+            model[0], settings[START], y, slope, float(model[2]), span, settings[RTOL], atol, scratch[0], scratch[1], own[l],
             work[l],
         )  # fmt: skip
         lane[EVALUATIONS + l] += 1.0
@@ -123,22 +124,23 @@ def load(
     for i in range(y.size):
         board[Y, i * LANES + l] = y[i]
         board[K0, i * LANES + l] = slope[i]
+    source = min(problem, wide_inputs.shape[0] - 1)
     for i in range(wide_inputs.shape[1]):
-        inputs[i * LANES + l] = wide_inputs[problem, i]
+        inputs[i * LANES + l] = wide_inputs[source, i]
     return RUNNING
 
 
 @jit
 def fill(
-    model, settings, lane, place, queue, board, inputs, y0s, wide_inputs, params, times, states, outcome, reached, atol,
+    model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, outcome, reached, atol,
     scratch, work,
 ):  # fmt: skip
     """Put waiting problems into free lanes."""
     for l in range(LANES):
         while place[PROBLEM, l] < 0 and queue[FOLLOWING] < queue[LAST]:
             status = load(
-                l, model, settings, lane, place, queue, board, inputs, y0s, wide_inputs, params, times, states, atol, scratch,
-                work,
+                l, model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, atol,
+                scratch, work,
             )  # fmt: skip
             if status != RUNNING:
                 retire(l, status, lane, place, queue, outcome, reached)
@@ -173,18 +175,18 @@ def emit(lane, place, queue, board, times, states, outcome, reached):
 
 
 @jit
-def attempt(model, settings, lane, place, board, inputs, params, scratch, work):
+def attempt(model, settings, lane, place, board, inputs, own, scratch, work):
     """Take one step in all lanes, with its error and the slope at its end."""
     method, rtol = model[2], settings[RTOL]
     last = K12 if method == DOP853 else K6
     if method == DOP853:
-        lanes_dop853.step(model, lane, board, place[PROBLEM], inputs, params, work, scratch)
+        lanes_dop853.step(model, lane, board, place[PROBLEM], inputs, own, work, scratch)
         # Before the slope at the end, whose row the error does not need.
         lanes_dop853.error(lane, board, rtol)
-        velocity(model, lane, TARGET, board[NEW], board[last], place[PROBLEM], inputs, params, work, scratch)
+        velocity(model, lane, TARGET, board[NEW], board[last], place[PROBLEM], inputs, own, work, scratch)
     else:
-        lanes_tsit5.step(model, lane, board, place[PROBLEM], inputs, params, work, scratch)
-        velocity(model, lane, TARGET, board[NEW], board[last], place[PROBLEM], inputs, params, work, scratch)
+        lanes_tsit5.step(model, lane, board, place[PROBLEM], inputs, own, work, scratch)
+        velocity(model, lane, TARGET, board[NEW], board[last], place[PROBLEM], inputs, own, work, scratch)
         lanes_tsit5.error(lane, board, rtol)
     count_calls(method, lane)
     end, bad = board[last], board[FOURTH]
@@ -197,11 +199,11 @@ def attempt(model, settings, lane, place, board, inputs, params, scratch, work):
 
 @jit(
     types.int64(
-        types.UniTuple(ADDRESS, 3), A1, A1, INTEGERS, QUEUE, A2, A1, A2, A2, A2, A1, A3, INTEGERS, A1, A1, A2, A2, ADDRESS
+        types.UniTuple(ADDRESS, 3), A1, A1, INTEGERS, QUEUE, A2, A1, A2, A2, A2, A2, A1, A3, INTEGERS, A1, A1, A2, A2, ADDRESS
     )
 )
 def advance(
-    model, settings, lane, place, queue, board, inputs, y0s, wide_inputs, params, times, states, outcome, reached, atol,
+    model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, outcome, reached, atol,
     scratch, work, budget,
 ):  # fmt: skip
     """Run at most `budget` steps of all lanes; return SUCCESS when no problem waits and every lane is free.
@@ -214,9 +216,9 @@ def advance(
         Addresses of the right-hand sides of one problem and of all lanes (0: there is none), and the method.
     settings, queue : ndarray
         Bounds and tolerances, and which problems wait; see `lanes_layout`.
-    lane, place, board, inputs, work : ndarray
-        State of the lanes between two slices of work.
-    y0s, wide_inputs, params : ndarray, shapes (problems, n), (problems, inputs), (problems or 1, m)
+    lane, place, board, inputs, own, work : ndarray
+        State of the lanes between two slices of work; `own`, shape (lanes, m), holds their parameters.
+    y0s, wide_inputs, params : ndarray, shapes (problems, n), (problems or 1, inputs), (problems or 1, m)
         Starts, and what the two right-hand sides read.
     times, states : ndarray, shapes (times,), (problems, times, n)
         Requested times, and the place for the states there.
@@ -231,15 +233,15 @@ def advance(
             return RUNNING
         if queue[TAKEN] < LANES and queue[FOLLOWING] < queue[LAST]:
             fill(
-                model, settings, lane, place, queue, board, inputs, y0s, wide_inputs, params, times, states, outcome, reached,
-                atol, scratch, work,
+                model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, outcome,
+                reached, atol, scratch, work,
             )  # fmt: skip
         if queue[TAKEN] == 0:
-            return SUCCESS
+            return RUNNING if queue[OPEN] == 1 else SUCCESS
         if choose_steps(lane, settings) > 0.0:
             give_up(settings, lane, place, queue, outcome, reached)
             continue
-        attempt(model, settings, lane, place, board, inputs, params, scratch, work)
+        attempt(model, settings, lane, place, board, inputs, own, scratch, work)
         judge(model[2], lane)
         leaving = 0.0
         if settings[PATIENCE] >= 0.0:

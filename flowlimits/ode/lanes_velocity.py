@@ -1,5 +1,7 @@
 """Velocities of all lanes: in one call of a straight-line right-hand side, or lane by lane (compiled part)."""
 
+import numpy as np
+
 from .._jit import call_rhs, call_wide, jit
 from .._views import vector
 from .lanes_layout import LANES
@@ -10,14 +12,17 @@ def lane_by_lane(rhs, lane, at, states, velocities, problems, params, work, scra
     """Call the right-hand side of one problem for every lane that is taken."""
     y, dy = scratch[0], scratch[1]
     for l in range(LANES):
-        problem = problems[l]
-        if problem < 0:
+        if problems[l] < 0:
             continue
         for i in range(y.size):
             y[i] = states[i * LANES + l]
-        call_rhs(rhs, lane[at + l], y, dy, params[min(problem, params.shape[0] - 1)], work[l])
+            # What the right-hand side does not write must not be that of another lane.
+            dy[i] = np.nan
+        call_rhs(rhs, lane[at + l], y, dy, params[l], work[l])
         for i in range(y.size):
             velocities[i * LANES + l] = dy[i]
+            # A right-hand side that changes the state changes it here as it does for one problem.
+            states[i * LANES + l] = y[i]
 
 
 @jit(inline="always")
@@ -35,8 +40,8 @@ def velocity(model, lane, at, states, velocities, problems, inputs, params, work
         The problem in each lane, or -1.
     inputs : ndarray, shape (inputs * lanes,)
         What the right-hand side of all lanes reads beside the states.
-    params, work : ndarray, shapes (problems or 1, m), (lanes, work_size)
-        Parameters and scratch of the right-hand side of one problem.
+    params, work : ndarray, shapes (lanes, m), (lanes, work_size)
+        Parameters and scratch of the right-hand side of one problem, in each lane.
     scratch : ndarray, shape (rows, n)
         Two rows are used.
     """

@@ -20,11 +20,16 @@ import numpy as np
 from numba import types
 from numba.core.ccallback import CFunc
 
-from .._jit import A1, A2, ADDRESS, FLOAT, WIDE_SIGNATURE, call_rhs, call_wide, callback, jit
+from .._jit import A1, A2, ADDRESS, WIDE_SIGNATURE, call_rhs, call_wide, callback, jit
 from .lanes_layout import LANES
-from .trace import Program
+from .symbols import Program
 
-_compiled: dict[str, CFunc] = {}
+#: By the text and the functions that it calls.
+_compiled: dict[Any, CFunc] = {}
+#: Starts at which a straight line is compared with the function it was made of.
+CHECKED = 128
+#: All files of one text have one time, so that compiled code made from any of them belongs to all.
+TIME = 1_000_000_000
 
 
 def text_of(program: Program) -> str:
@@ -68,9 +73,10 @@ def _name(argument: Any) -> str:
 def compile_straight(program: Program) -> CFunc:
     """Return the compiled right-hand side of all lanes."""
     text = text_of(program)
-    if text not in _compiled:
-        _compiled[text] = _compile(text, program.functions)
-    return _compiled[text]
+    key = (text, *program.functions.items())
+    if key not in _compiled:
+        _compiled[key] = _compile(text, program.functions)
+    return _compiled[key]
 
 
 def _compile(text: str, functions: dict[str, Any]) -> CFunc:
@@ -88,11 +94,12 @@ def _compile(text: str, functions: dict[str, Any]) -> CFunc:
 def _file(path: Path, text: str) -> str:
     """Write the text where it is not there yet; return the path, or a name that is none where it cannot be written."""
     try:
-        if path.exists() and path.read_bytes() == text.encode():
+        if path.exists() and path.read_bytes() == text.encode() and path.stat().st_mtime == TIME:
             return str(path)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
+        os.utime(temporary, (TIME, TIME))
         os.replace(temporary, path)
     except OSError:
         return "<straight line>"
@@ -118,29 +125,54 @@ def cache_folder() -> Path | None:
     return None
 
 
-@jit(types.boolean(ADDRESS, ADDRESS, FLOAT, A2, A2, A2, A1))
-def _same(wide, rhs, t, y0s, params, inputs, work):
-    """Whether both right-hand sides give the same bits; NaN equals NaN."""
-    problems, n = y0s.shape
+@jit(types.boolean(ADDRESS, ADDRESS, A1, A2, A2, A2, A1))
+def _same(wide, rhs, times, points, params, inputs, work):
+    """Whether both right-hand sides give the same bits at all points; NaN equals NaN."""
+    count, n = points.shape
     states, velocities = np.zeros(n * LANES), np.zeros(n * LANES)
-    shared, times, dy = np.zeros(inputs.shape[1] * LANES), np.full(LANES, t), np.zeros(n)
-    for l in range(LANES):
-        problem = min(l, problems - 1)
-        for i in range(n):
-            states[i * LANES + l] = y0s[problem, i]
-        for i in range(inputs.shape[1]):
-            shared[i * LANES + l] = inputs[problem, i]
-    call_wide(wide, times, states, velocities, shared)
-    for l in range(problems):
-        work[:] = 0.0
-        call_rhs(rhs, t, y0s[l], dy, params[min(l, params.shape[0] - 1)], work)
-        for i in range(n):
-            value = velocities[i * LANES + l]
-            if value != dy[i] and not (np.isnan(value) and np.isnan(dy[i])):
-                return False
+    shared, lanes, dy = np.zeros(inputs.shape[1] * LANES), np.zeros(LANES), np.zeros(n)
+    for first in range(0, count, LANES):
+        for l in range(LANES):
+            point = min(first + l, count - 1)
+            lanes[l] = times[point]
+            for i in range(n):
+                states[i * LANES + l] = points[point, i]
+            for i in range(inputs.shape[1]):
+                shared[i * LANES + l] = inputs[min(point, inputs.shape[0] - 1), i]
+        call_wide(wide, lanes, states, velocities, shared)
+        for l in range(min(LANES, count - first)):
+            work[:] = 0.0
+            call_rhs(rhs, times[first + l], points[first + l], dy, params[min(first + l, params.shape[0] - 1)], work)
+            for i in range(n):
+                value = velocities[i * LANES + l]
+                if value != dy[i] and not (np.isnan(value) and np.isnan(dy[i])):
+                    return False
     return True
 
 
-def check_straight(wide: int, rhs: int, t: float, y0s: np.ndarray, params: np.ndarray, inputs: np.ndarray, work_size: int) -> bool:
-    """Whether a straight line gives the bits of the right-hand side it was made of, at up to `LANES` starts."""
-    return bool(_same(wide, rhs, float(t), *map(np.ascontiguousarray, (y0s, params, inputs)), np.zeros(work_size)))
+def check_straight(
+    wide: int, rhs: int, span: tuple[float, float], y0s: np.ndarray, params: np.ndarray, inputs: np.ndarray, work_size: int
+) -> bool:
+    """Whether a straight line gives the bits of the right-hand side it was made of.
+
+    It has no branches, so that every operation is seen in every call.  What differs is seen unless it is small beside
+    the rest: the points are starts, and states and times at random around them and on other scales, some components zero.
+
+    Parameters
+    ----------
+    span : tuple of float
+        The first and the last time.
+    y0s, params, inputs : ndarray, shapes (problems, n), (problems or 1, m), (problems or 1, inputs)
+        Those of all problems; some are taken.
+    """
+    rng = np.random.default_rng(0)
+    some = np.unique(np.linspace(0, len(y0s) - 1, CHECKED).astype(np.int64))
+    starts = y0s[some]
+    shape = starts.shape
+    scaled = starts * 10.0 ** rng.uniform(-9.0, 1.0, shape) * (rng.random(shape) < 0.7)
+    points = [starts, starts * (1.0 + 0.3 * rng.standard_normal(shape)), starts + rng.standard_normal(shape), scaled]
+    points.append(rng.standard_normal(shape) * 10.0 ** rng.uniform(-3.0, 3.0, shape))
+    times = np.full((len(points), len(some)), span[0])
+    times[1:] += (span[1] - span[0]) * rng.random((len(points) - 1, len(some)))
+    rows = [np.tile(one if len(one) == 1 else one[some], (len(points), 1)) for one in (params, inputs)]
+    return bool(_same(wide, rhs, times.ravel(), np.concatenate(points), *rows, np.zeros(work_size)))
