@@ -7,8 +7,6 @@ other work on the machine disturbs least.
 from __future__ import annotations
 
 import math
-import os
-import platform
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +18,8 @@ import flowlimits as fl
 from flowlimits.committee import simulation
 from flowlimits.committee.run import Run
 from flowlimits.results import provenance
+
+from ..timing import machine
 
 REPEATS = 7
 
@@ -195,7 +195,7 @@ def polynomials() -> None:
 
 def main() -> None:
     """Print all comparisons, with the machine and the load on it."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, NumPy {np.__version__}, Numba {numba.__version__}")
+    print(machine())
     for part in (square_evaluations, erf_flow, polynomials, simulations, plateau_escape):
         part()
 

@@ -5,38 +5,19 @@ Each problem is solved once to compile; the medians of the repeats are printed b
 
 from __future__ import annotations
 
-import os
-import platform
-import time
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
 import flowlimits as fl
 from flowlimits.results import provenance
 
 from .. import boursier2025, refinetti2021
-
-REPEATS = 5
-
-
-def seconds(function: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
-    """Return the median wall time of a call after one that compiles, and its result."""
-    result = function()
-    taken = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        result = function()
-        taken.append(time.perf_counter() - began)
-    return float(np.median(taken)), result
+from ..timing import machine, wall_time
 
 
 def closed_form() -> None:
     """The squared loss in closed form, K = 4, to t = 60, against 10,000 Monte-Carlo samples per Euler step."""
     problem = refinetti2021.start(4, 1, dimension=200)
-    taken, flow = seconds(lambda: problem.solve([60.0], observables=["R"]))
+    taken, flow = wall_time(lambda: problem.solve([60.0], observables=["R"]))
     tight = problem.solve([60.0], observables=["R"], rtol=1e-12, atol=1e-14)
     error = float(np.abs(flow.R - tight.R).max())
     until = 0.5
@@ -52,7 +33,7 @@ def four_atoms() -> None:
     """Forty units on four atoms, logistic loss, with all zeros of their fields, to t = 200."""
     problem = fl.XorMixture(40, label_noise=0.1, loss="logistic", scale=0.01, dimension=100, rng=0)
     times = np.geomspace(0.1, 200.0, 40)
-    taken, flow = seconds(lambda: problem.solve(times))
+    taken, flow = wall_time(lambda: problem.solve(times))
     tight = problem.solve(times, rtol=1e-12, atol=1e-14)
     print(f"four atoms, 40 units, 40 times to t = 200: {1e3 * taken:.1f} ms (target 50), error of R {float(np.abs(flow.R - tight.R).max()):.1e}")
 
@@ -61,7 +42,7 @@ def sample_flow() -> None:
     """Full-batch flow, n = 1,000, d = 20, width 100, to t = 50; the fall of the loss over the second half says how far it has converged."""
     X, y, _ = boursier2025.data(1000, 20, np.random.default_rng(1))
     problem = fl.SampleFlow(X, y, width=100, rng=0)
-    taken, flow = seconds(lambda: problem.solve([25.0, 50.0]), repeats=1)
+    taken, flow = wall_time(lambda: problem.solve([25.0, 50.0]), repeats=1)
     change = float(1 - flow.risk[1] / flow.risk[0])
     stated = provenance(flow)["relative_risk_error"]
     print(
@@ -72,7 +53,7 @@ def sample_flow() -> None:
 
 def main() -> None:
     """Print all timings, with the machine and the load on it."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, NumPy {np.__version__}, Numba {numba.__version__}")
+    print(machine())
     for part in (closed_form, four_atoms, sample_flow):
         part()
 
