@@ -1,5 +1,6 @@
 """Problems that fail, that are stiff, and batches that are interrupted leave the others alone."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -142,19 +143,19 @@ def test_a_thread_goes_on_when_all_its_problems_end_at_once(threads):
 # Interrupts
 
 
-def interrupt_after(monkeypatch, calls):
-    """Interrupt the main thread in the given call of the compiled loop; each call takes a few steps only."""
-    made = []
+def interrupt_after(monkeypatch, calls, impatience=1):
+    """Interrupt the main thread in the given call of the compiled loop, and in further ones; each call takes a few steps only."""
+    made = itertools.count(1)
     advance = batch_run.lanes.advance
 
     def interrupted(*arguments):
-        made.append(None)
+        call = next(made)
         code = advance(*arguments[:-1], 5)
-        if len(made) == calls:
+        if calls <= call < calls + impatience:
             if threading.current_thread() is threading.main_thread():
                 raise KeyboardInterrupt
             os.kill(os.getpid(), signal.SIGINT)
-        if len(made) >= calls:
+        if call >= calls:
             time.sleep(0.1)  # until the main thread has noticed
         return code
 
@@ -162,11 +163,11 @@ def interrupt_after(monkeypatch, calls):
 
 
 @pytest.mark.parametrize("number", [60, 400])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_an_interrupt_returns_what_is_finished(number, threads, monkeypatch):
+@pytest.mark.parametrize(("threads", "impatience"), [(1, 1), (2, 1), (2, 2)])
+def test_an_interrupt_returns_what_is_finished(number, threads, impatience, monkeypatch):
     rhs, y0s, params, _ = batch_problems.random(PENDULUM, number, 2, 2)
     whole = fl.ode.integrate_batch(rhs, y0s, TIMES, params)[1]
-    interrupt_after(monkeypatch, 4 if number == 60 else 9)
+    interrupt_after(monkeypatch, 4 if number == 60 else 9, impatience)
     with pytest.warns(RuntimeWarning, match=f"Interrupted: .* of {number} problems are finished. States that were not") as caught:
         _, states, report = fl.ode.integrate_batch(rhs, y0s, TIMES, params, threads=threads)
     finished = [i for i, status in enumerate(report.statuses) if status is Status.SUCCESS]
@@ -196,6 +197,18 @@ def test_an_interrupt_in_the_implicit_method_keeps_what_it_finished(monkeypatch)
         _, states, report = fl.ode.integrate_batch(PENDULUM, np.ones((5, 2)), [1.0], [1.0, 1.0], method="radau5", threads=1)
     assert [status is Status.SUCCESS for status in report.statuses] == [True, True, False, False, False]
     assert np.isnan(states[2:]).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_stops_long_implicit_integrations_in_all_threads(threads):
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.warns(RuntimeWarning, match="Interrupted: 0 of 3"):
+        _, states, report = fl.ode.integrate_batch(PENDULUM, np.ones((3, 2)), [1.0, 1e9], [1.0, 0.0], method="radau5", threads=threads, max_steps=10**12)
+    timer.join()
+    assert report.outputs.tolist() == [1] * threads + [0] * (3 - threads)
+    assert np.isfinite(states[:threads, 0]).all()
+    assert (report.reached[:threads] > 1.0).all()
 
 
 def test_a_bug_in_a_thread_is_raised_and_stops_the_others(monkeypatch):

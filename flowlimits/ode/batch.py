@@ -292,10 +292,10 @@ def rectangular(name: str, value: Any) -> np.ndarray:
                 f"Argument `{name}` must have the same shape for every problem, but problem 0 has {shapes[0]} and "
                 f"problem {other} has {shapes[other]}."
             ) from None
-        given = np.array(None)
-    finite = np.isfinite(given) if given.dtype.kind == "f" else True
-    checked = checks.array(name, np.where(finite, given, 0.0) if given.dtype.kind == "f" else given, allow_empty=True)
-    return checked if np.all(finite) else np.array(given, dtype=np.float64, order="C")
+        return checks.array(name, value)
+    if given.dtype.kind != "f":
+        return checks.array(name, value, allow_empty=True)
+    return np.array(given, dtype=np.float64, order="C")
 
 
 def _shape(row: Any) -> tuple[int, ...]:

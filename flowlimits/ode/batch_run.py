@@ -165,8 +165,8 @@ class Batch:
         settings = self.settings
 
         def one(index: int) -> None:
-            integration = Integration(
-                address, self.y0s[index], self.times, self.params[min(index, len(self.params) - 1)],
+            integration = Stoppable(
+                self.stop, address, self.y0s[index], self.times, self.params[min(index, len(self.params) - 1)],
                 start=settings[lanes_layout.START], rtol=settings[lanes_layout.RTOL], atol=self.atol, method=self.method,
                 jacobian=jacobian, max_steps=int(settings[lanes_layout.MAX_STEPS]), work_size=self.work_size,
                 first_step=settings[lanes_layout.FIRST_STEP], max_step=settings[lanes_layout.MAX_STEP],
@@ -214,6 +214,20 @@ class Batch:
     @property
     def outputs(self) -> np.ndarray:
         return self.outcome[:, lanes_layout.OUTPUTS]
+
+
+class Stoppable(Integration):
+    """An integration that another thread can interrupt between two slices."""
+
+    def __init__(self, stop: threading.Event, *arguments: Any, **options: Any) -> None:
+        self.stop = stop
+        super().__init__(*arguments, **options)
+
+    def slice(self, budget: int) -> int:
+        """Run at most `budget` steps; return a status of `layout`."""
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        return super().slice(budget)
 
 
 class Group:
@@ -309,20 +323,44 @@ def for_each(function: Any, items: np.ndarray, threads: int, stop: threading.Eve
             raise
         return
 
-    def guarded(item: int) -> None:
-        if not stop.is_set():
-            function(item)
+    lock, active = threading.Lock(), set()
 
-    with ThreadPoolExecutor(min(threads, len(items))) as pool:
-        pending = {pool.submit(guarded, int(item)) for item in items}
+    def guarded(item: int) -> None:
+        with lock:
+            if stop.is_set():
+                return
+            active.add(item)
         try:
-            while pending:
-                done, pending = wait(pending, timeout=0.2, return_when="FIRST_EXCEPTION")
-                for future in done:
-                    future.result()
-        except BaseException:
-            stop.set()
-            for future in pending:
-                future.cancel()
-            wait(pending)
-            raise
+            function(item)
+        finally:
+            active.discard(item)
+
+    pool = ThreadPoolExecutor(min(threads, len(items)))
+    try:
+        pending = {pool.submit(guarded, int(item)) for item in items}
+        while pending:
+            # In short turns, because some systems do not interrupt a long one.
+            done, pending = wait(pending, timeout=0.2, return_when="FIRST_EXCEPTION")
+            for future in done:
+                future.result()
+    except BaseException:
+        stop.set()
+        settle(lock, active)
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def settle(lock: threading.Lock, active: set[int]) -> None:
+    """Wait for what is under way, which notices `stop` within a slice; it writes to the results, so that a second Ctrl-C waits too.
+
+    The pool itself forgets a thread that it was starting, or waiting for, when an interrupt came.
+    """
+    while True:
+        try:
+            with lock:
+                if not active:
+                    return
+            time.sleep(0.005)
+        except KeyboardInterrupt:
+            continue

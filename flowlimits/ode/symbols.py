@@ -7,7 +7,11 @@ What compiled code may do in another way is refused.
 from __future__ import annotations
 
 import builtins
+import dis
+import functools
 import math
+import sys
+import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +63,21 @@ class Unwritten:
 def is_number(value: Any) -> bool:
     """Whether compiled code computes with the value as a whole number, a bool or one of double precision."""
     return isinstance(value, bool | int | float | np.bool_ | np.integer | np.float64)
+
+
+@functools.cache
+def written_exponents(code: types.CodeType) -> frozenset[int]:
+    """Return the places in the code where powers are taken whose exponent is a number that stands there."""
+    places, before = set(), ""
+    for instruction in dis.get_instructions(code):
+        if is_power(instruction) and before in ("LOAD_CONST", "LOAD_SMALL_INT") and not instruction.is_jump_target:
+            places.add(instruction.offset)
+        before = instruction.opname
+    return frozenset(places)
+
+
+def is_power(instruction: dis.Instruction) -> bool:
+    return instruction.opname == "BINARY_OP" and instruction.argrepr in ("**", "**=")
 
 
 class Symbol:
@@ -142,9 +161,10 @@ class Symbol:
         return self.line.binary("/", other, self)
 
     def __pow__(self, other: Any) -> Any:
-        if isinstance(other, int | np.integer) and not isinstance(other, bool) and self.line.literal_powers:
-            return self._power(int(other))
-        return self.line.power(self, other)
+        caller = sys._getframe(1)
+        if isinstance(other, Symbol) or caller.f_lasti not in written_exponents(caller.f_code):
+            return self.line.power(self, other)
+        return self._power(other) if type(other) is int else self.line.power(self, other, written=True)
 
     def __rpow__(self, other: Any) -> Any:
         return self.line.power(other, self)
@@ -205,8 +225,6 @@ class Line:
         self.values: dict[int, np.ndarray] = {}
         self.functions: dict[str, Dispatcher] = {}
         self.repeated = 0
-        #: Whether all exponents are written as numbers where the power is taken.
-        self.literal_powers = True
 
     def note(self, operation: tuple[Any, ...], values: np.ndarray | None = None) -> Symbol:
         place = self.known.get(repr(operation))
@@ -247,15 +265,15 @@ class Line:
     def negative(self, value: Symbol) -> Symbol:
         return self.note(("neg", value.place), None if value.values is None else -value.values)
 
-    def power(self, base: Any, exponent: Any) -> Any:
-        """Return a power of which at most the exponent is part of the text.
+    def power(self, base: Any, exponent: Any, written: bool = False) -> Any:
+        """Return a power; an exponent that is a number must be written where the power is taken.
 
-        What is known when compiled becomes products or roots, and rounds otherwise than the power function; what is a
-        number here may be one that compiled code does not know, or a whole number that it takes for another kind.
+        Compiled code makes products or roots of the powers that it knows, and they round otherwise than the power function.
+        What is a number here may be one that compiled code does not know, or a whole number that it takes for another kind.
         """
         if not isinstance(base, Symbol):
             raise NotStraightError("the base of a power is no symbol")
-        if not isinstance(exponent, Symbol) and not (self.literal_powers and isinstance(exponent, float)):
+        if not isinstance(exponent, Symbol) and not (written and isinstance(exponent, float)):
             raise NotStraightError("an exponent may be known or not when compiled")
         if base.values is not None and not isinstance(exponent, Symbol):
             raise NotStraightError("a power of parameters may be taken by products")

@@ -29,7 +29,18 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from .. import _views
-from .symbols import FUNCTIONS, Line, MixedError, NotStraightError, Numbers, Program, Symbol, Unwritten, is_number
+from .symbols import (
+    FUNCTIONS,
+    Line,
+    MixedError,
+    NotStraightError,
+    Numbers,
+    Program,
+    Symbol,
+    Unwritten,
+    is_number,
+    is_power,
+)
 
 _BUILTINS = {"range", "len", "abs", "min", "max", "int", "float", "bool", "enumerate", "zip", "pow"}
 _CONSTANTS = {"pi", "e", "inf", "nan", "tau"}
@@ -115,7 +126,6 @@ class _Follower:
     def make(self, plain: Any) -> Callable:
         """Return the function with another scope."""
         outside = _outside(plain)
-        self.line.literal_powers &= _literal_powers(plain.__code__)
         scope: dict[str, Any] = {"__builtins__": builtins, "__name__": plain.__name__}
         cells = {name: types.CellType() for name in plain.__code__.co_freevars}
         copy = types.FunctionType(
@@ -250,21 +260,6 @@ def _is_constant(value: Any) -> bool:
     return is_number(value) or (isinstance(value, np.ndarray) and value.dtype in (np.float64, np.int64))
 
 
-def _operation(instruction: dis.Instruction) -> str:
-    return instruction.argrepr if instruction.opname == "BINARY_OP" else instruction.opname
-
-
-def _literal_powers(code: types.CodeType) -> bool:
-    """Whether every exponent is written as a number: it is a constant of compiled code then, and a whole one stays one."""
-    for one in _codes(code):
-        before = ""
-        for instruction in dis.get_instructions(one):
-            if _operation(instruction) in ("**", "**=") and before not in ("LOAD_CONST", "LOAD_SMALL_INT"):
-                return False
-            before = instruction.opname
-    return True
-
-
 def _is_pure(function: Any, of_symbols: bool) -> bool:
     """Whether a helper depends on its numbers alone, and ends and reads nothing astray for any: no loops, no arrays.
 
@@ -277,8 +272,8 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
         return False
     for code in _codes(function.__code__):
         for instruction in dis.get_instructions(code):
-            operation = _operation(instruction)
-            if "SUBSCR" in operation or operation == "[]" or "JUMP_BACKWARD" in operation or (operation in ("**", "**=") and not of_symbols):
+            subscript = "SUBSCR" in instruction.opname or (instruction.opname == "BINARY_OP" and instruction.argrepr == "[]")
+            if subscript or "JUMP_BACKWARD" in instruction.opname or (is_power(instruction) and not of_symbols):
                 return False
     used = [outside[name] for name in names if name in outside]
     used += [vars(module)[name] for module in used if isinstance(module, types.ModuleType) and module not in (np, math) for name in names & set(vars(module))]
