@@ -24,6 +24,7 @@ VALUES = [
     ({"y0s": [[1.0, 2.0], [1.0, 2.0], 3.0]}, "Argument `y0s` must have the same shape for every problem, but problem 0 has (2,) and problem 2 has ()."),
     ({"y0s": with_entry(Y0S, (137, 1), np.nan)}, "Argument `y0s` must be finite, but problem 137 holds nan."),
     ({"y0s": with_entry(Y0S, ([3, 9, 9], [0, 0, 1]), np.inf)}, "Argument `y0s` must be finite, but problem 3 holds inf (1 more do so)."),
+    ({"y0s": [[1.0, 2.0], [1.0, [2.0, 3.0]]]}, "Argument `y0s` must have the same shape for every problem, but problem 0 has (2,) and problem 1 has ragged rows."),
     ({"y0s": []}, "Argument `y0s` must have shape (problems, n), one start per row, but has shape (0,)."),
     ({"y0s": np.ones((0, 2))}, "Argument `y0s` must hold at least one problem, but is empty."),
     ({"y0s": np.ones((4, 0))}, "Argument `y0s` must hold at least one component per problem, but its rows are empty."),

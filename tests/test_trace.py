@@ -1,13 +1,17 @@
 """A straight line computes what the compiled function computes, to the bit; what might differ is refused."""
 
 import math
+import random
+from math import atan2, exp
 
 import batch_problems
 import numpy as np
 import pytest
+from numpy import cos, hypot
 
 import flowlimits as fl
 from flowlimits._jit import jit
+from flowlimits.gaussian import erf
 from flowlimits.ode import symbols
 from flowlimits.ode.functions import address_of
 from flowlimits.ode.straight import check_straight, compile_straight
@@ -28,6 +32,21 @@ def kink(x):
 @jit
 def kink_of(x, slope):
     return kink(x) + slope * x if x < 1.0 else math.atan2(x, slope)
+
+
+@jit
+def angle(x):
+    return atan2(x, 1.0) if x > 0.0 else hypot(x, erf.arcsine(0.1 * x))
+
+
+@jit
+def endless(n):
+    return endless(n) + 1.0 if n > 0.0 else n
+
+
+@jit
+def by_module(x):
+    return random.random() if x > 0.0 else x
 
 
 @jit
@@ -60,6 +79,11 @@ def noisy(x):
 @jit
 def looking_up(x):
     return TABLE[0] if x > 0.0 else x
+
+
+@jit
+def fabs_of(values):
+    return math.fabs(values[0])
 
 
 @jit
@@ -144,6 +168,23 @@ def test_numbers_outside_the_function_are_those_that_were_compiled():
             dy[i] = value * TABLE[i] + PAIR[1][1] * twice(y[2])
 
     verify(inner)
+
+
+def test_names_imported_in_any_way_are_known():
+    def imported(t, y, dy, params, work):
+        dy[0] = exp(-abs(y[0])) + cos(t) + erf.TWO_OVER_PI * erf.arcsine(0.1 * y[1]) + cos(0.5) + max(1, 2) + abs(-2)
+        dy[1] = angle(y[1]) + fabs_of(y)
+        dy[2] = +y[2] / np.exp(params[0]) * (params[0] <= params[1]) + (params[0] >= 100.0)
+
+    assert any(operation[:2] == ("call", "test_trace_angle") for operation in verify(imported, params=np.tile([1.0, 2.0], (64, 1))))
+
+
+def test_functions_of_whole_arrays_are_taken_one_number_at_a_time():
+    def waves(t, y, dy, params, work):
+        dy[:] = np.sin(y) - params[0] * np.exp(-y * y)
+        dy[1:] += np.abs(y[:2])
+
+    verify(waves)
 
 
 def test_loops_recursion_and_branches_on_parameters_are_followed():
@@ -324,7 +365,13 @@ def test_helpers_that_may_not_end_or_depend_on_more_than_their_numbers_are_refus
     def with_known_number(t, y, dy, params, work):
         dy[:] = to_the(y[0], 2.0)
 
-    for function in (by_search, by_chance, by_table, with_whole_number, with_known_number):
+    def without_end(t, y, dy, params, work):
+        dy[:] = endless(y[0])
+
+    def by_module_of_chance(t, y, dy, params, work):
+        dy[:] = by_module(y[0])
+
+    for function in (by_search, by_chance, by_table, with_whole_number, with_known_number, without_end, by_module_of_chance):
         assert refused(function)
 
 
@@ -342,6 +389,18 @@ def test_random_numbers_single_precision_and_unknown_names_are_refused():
     def rounded(t, y, dy, params, work):
         dy[:] = round(y[0], 2)
 
+    def of_a_pair(t, y, dy, params, work):
+        dy[:] = y * max((y[0], y[1]))
+
+    def of_a_table(t, y, dy, params, work):
+        dy[:] = np.sqrt(np.abs(TABLE)) * y
+
+    def beyond(t, y, dy, params, work):
+        dy[:] = y
+        dy[0] = hypot(y[0], y[1]) + atan2(y[0], y[1])
+
+    for function in (of_a_pair, of_a_table, beyond):
+        assert refused(function)
     assert "`random`" in refused(by_chance)
     assert "`float32`" in refused(single)
     assert refused(single_table)

@@ -170,6 +170,36 @@ def stiffness_is_found():
     return fl.ode.integrate(decay, [1.0, 2.0, 0.3], LATE, params=RATES, method="auto")[1]
 
 
+@fl.ode.right_hand_side
+def many_decays(t, y, dy, params, work):
+    for i in range(y.size):
+        dy[i] = -params[i] * (y[i] - np.cos(t))
+
+
+@fl.ode.right_hand_side
+def quadratic_growth(t, y, dy, params, work):
+    work[0] = y[0] * y[0]
+    dy[0] = work[0]
+
+
+@case
+def batches_in_lanes():
+    """Straight lines and lanes that call the function itself; problems that are stiff, that blow up, that have too many steps."""
+    found = []
+    for method in ("dop853", "tsit5"):
+        for number in (3, 130):
+            y0s = np.linspace(-1.0, 1.0, 2 * number).reshape(number, 2)
+            found.append(fl.ode.integrate_batch(many_decays, y0s, [0.0, 0.2, 0.4], [1.0, 3.0], method=method, rtol=1e-5, threads=1)[1])
+    starts = np.array([[0.5], [2.0], [-1.0]] + 20 * [[0.1]])
+    for options in ({}, {"max_steps": 3}, {"first_step": 0.3}):
+        batch = fl.ode.integrate_batch(quadratic_growth, starts, [0.3, 1.0], work_size=1, method="dop853", threads=1, **options)
+        found += [np.nan_to_num(batch[1]), batch[2].outputs]
+    found.append(fl.ode.integrate_batch(van_der_pol, [[2.0, 0.0], [2.0, 0.0]], [1.0, 2.0], [[1.0], [1e3]], rtol=1e-4, threads=1)[1])
+    found.append(np.nan_to_num(fl.ode.integrate_batch(broken_beyond_one, np.ones((2, 1)), [0.5, 2.0], threads=1)[1]))
+    found.append(fl.ode.integrate_batch(quadratic_growth, starts, [0.0], work_size=1, threads=1)[1])
+    return found
+
+
 # Networks of squares
 
 

@@ -287,22 +287,20 @@ def rectangular(name: str, value: Any) -> np.ndarray:
     except ValueError:
         shapes = [_shape(row) for row in value]
         other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), 0)
-        if other:
-            raise ValueError(
-                f"Argument `{name}` must have the same shape for every problem, but problem 0 has {shapes[0]} and "
-                f"problem {other} has {shapes[other]}."
-            ) from None
-        return checks.array(name, value)
+        raise ValueError(
+            f"Argument `{name}` must have the same shape for every problem, but problem 0 has {shapes[0]} and "
+            f"problem {other} has {shapes[other]}."
+        ) from None
     if given.dtype.kind != "f":
         return checks.array(name, value, allow_empty=True)
     return np.array(given, dtype=np.float64, order="C")
 
 
-def _shape(row: Any) -> tuple[int, ...]:
+def _shape(row: Any) -> str:
     try:
-        return np.shape(row)
+        return str(np.shape(row))
     except ValueError:
-        return (len(row),)
+        return "ragged rows"
 
 
 def finite(name: str, array: np.ndarray, shared: bool = False) -> None:

@@ -143,7 +143,7 @@ class _Follower:
 
     def convert(self, value: Any, names: set[str]) -> Any:
         """Return the stand-in of what a function finds outside itself."""
-        if isinstance(value, Dispatcher):
+        if _is_compiled(value):
             return self.helper(value)
         if isinstance(value, types.ModuleType):
             return types.SimpleNamespace(**dict(self.members(value, names)))
@@ -253,6 +253,11 @@ def _check_names(names: set[str], outside: dict[str, Any], attributes: set[str])
         raise NotStraightError(f"the meaning of `{unknown[0]}` is not known here")
 
 
+def _is_compiled(value: Any) -> bool:
+    """Whether the value is a compiled function, or stands for one where nothing is compiled."""
+    return isinstance(value, Dispatcher) or getattr(value, "py_func", None) is value
+
+
 def _is_constant(value: Any) -> bool:
     """Whether compiled code takes the value for a constant of double precision or a whole one."""
     if isinstance(value, tuple):
@@ -278,7 +283,7 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
     used = [outside[name] for name in names if name in outside]
     used += [vars(module)[name] for module in used if isinstance(module, types.ModuleType) and module not in (np, math) for name in names & set(vars(module))]
     for value in used:
-        if isinstance(value, Dispatcher):
+        if _is_compiled(value):
             if value.py_func is function or not _is_pure(value.py_func, of_symbols):
                 return False
         elif not isinstance(value, types.ModuleType) and not _is_constant(value):
