@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checks, results
-from .flow_paths import MatrixPath, Outcome, Request, Tolerances, observe_matrix, padded
+from .flow_matrix_path import MatrixPath, observe_matrix
+from .flow_paths import Outcome, Request, Tolerances, padded
 from .flow_reduced import OBSERVABLES
 from .flow_solve import Flow
 from .flow_start import split

@@ -17,7 +17,8 @@ from ..results import Variable, build
 from .flow_blocks import decouple
 from .flow_march import ADVICE
 from .flow_matrix import LARGE
-from .flow_paths import MatrixPath, Outcome, ReducedPath, Request, Tolerances
+from .flow_matrix_path import MatrixPath
+from .flow_paths import Outcome, ReducedPath, Request, Tolerances
 from .flow_reduced import OBSERVABLES
 from .flow_start import Scalars, Split, Teacher, scalars, split
 
