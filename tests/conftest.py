@@ -1,12 +1,14 @@
 """What all tests share."""
 
 import sys
+from typing import Literal
 
 import pytest
 import toy
 from hypothesis import settings
 
-from flowlimits import cli
+from flowlimits import cli, schema
+from flowlimits.commands import problems
 from flowlimits.load import DESCRIPTIONS
 
 # The same examples everywhere and every time; how long one takes says nothing on a busy machine.
@@ -41,3 +43,27 @@ def toy_classes(monkeypatch):
     """Let results of the classes that only tests have be loaded and repeated."""
     for name, module in (toy.TABLE | {"Rounded": "compare_problems"}).items():
         monkeypatch.setitem(DESCRIPTIONS, name, module)
+
+
+class DecayTable(schema.ProblemTable):
+    rate: float
+    word: Literal["plain", "fancy"] = "plain"
+
+    def make(self, kind, fields):
+        return kind(fields.pop("rate"), toy.Law([0.0, 2.0], [0.5, 0.5]), **fields)
+
+
+@pytest.fixture
+def decay_command(tmp_path, monkeypatch, toy_classes):
+    """Add a class of problems in the two places that a new room touches."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(schema.PROBLEMS, "Decay", DecayTable)
+    flags = problems.ProblemFlags(
+        "Decay",
+        "An exponential.",
+        (problems.option("--rate", type=float, required=True), problems.option("--word", default="plain")),
+        lambda given: {"rate": given["rate"], "word": given["word"]},
+        "--dimension",
+        "Dimension.",
+    )
+    monkeypatch.setitem(problems.FLAGS, "decay", flags)
