@@ -132,9 +132,9 @@ class _Follower:
             plain.__code__, scope, plain.__name__, plain.__defaults__, tuple(cells[name] for name in plain.__code__.co_freevars)
         )
         self.seen[plain] = copy  # for a function that calls itself
-        names = _names(plain.__code__)
-        found = {name: self.convert(outside[name], names) for name in sorted(names) if name in outside}
-        _check_names(names, outside, _ATTRIBUTES)
+        outer, others = _names(plain.__code__)
+        _check_names(outer, others, outside, _ATTRIBUTES)
+        found = {name: self.convert(outside[name], others) for name in sorted(outer) if name in outside}
         scope |= {"min": self.choose("min"), "max": self.choose("max"), "pow": self.line.power, "abs": self.of_symbols["abs"]}
         scope |= {"float": lambda x: x if isinstance(x, Symbol) else float(x)} | found
         for name, cell in cells.items():
@@ -239,16 +239,23 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _codes(one)
 
 
-def _names(code: types.CodeType) -> set[str]:
-    """Return all names of globals, attributes and outer variables."""
-    return {name for one in _codes(code) for name in one.co_names} | set(code.co_freevars)
+def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """Return the names of globals and outer variables, and all other names: of attributes, of imports."""
+    outer, others = set(code.co_freevars), set()
+    for one in _codes(code):
+        for instruction in dis.get_instructions(one):
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                outer.add(instruction.argval)
+            elif isinstance(instruction.argval, str) and instruction.argval in one.co_names and instruction.opname != "LOAD_CONST":
+                others.add(instruction.argval)
+    return outer, others
 
 
-def _check_names(names: set[str], outside: dict[str, Any], attributes: set[str]) -> None:
+def _check_names(outer: set[str], others: set[str], outside: dict[str, Any], attributes: set[str]) -> None:
     """Refuse names that are neither outside, nor harmless built-ins, nor attributes of a known meaning."""
-    modules = [value for name, value in outside.items() if name in names and isinstance(value, types.ModuleType)]
+    modules = [outside[name] for name in outer if isinstance(outside.get(name), types.ModuleType)]
     members = {name for module in modules if module not in (np, math) for name in vars(module)}
-    unknown = sorted(names - set(outside) - _BUILTINS - attributes - members)
+    unknown = sorted((outer - set(outside) - _BUILTINS) | (others - attributes - members))
     if unknown:
         raise NotStraightError(f"the meaning of `{unknown[0]}` is not known here")
 
@@ -270,9 +277,9 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
 
     A power of a number that is known here, but not there or the other way round, may round differently.
     """
-    outside, names = _outside(function), _names(function.__code__)
+    outside, (outer, others) = _outside(function), _names(function.__code__)
     try:
-        _check_names(names, outside, _ATTRIBUTES | _PURE)
+        _check_names(outer, others, outside, _ATTRIBUTES | _PURE)
     except NotStraightError:
         return False
     for code in _codes(function.__code__):
@@ -280,8 +287,9 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
             subscript = "SUBSCR" in instruction.opname or (instruction.opname == "BINARY_OP" and instruction.argrepr == "[]")
             if subscript or "JUMP_BACKWARD" in instruction.opname or (is_power(instruction) and not of_symbols):
                 return False
-    used = [outside[name] for name in names if name in outside]
-    used += [vars(module)[name] for module in used if isinstance(module, types.ModuleType) and module not in (np, math) for name in names & set(vars(module))]
+    used = [outside[name] for name in outer if name in outside]
+    modules = [one for one in used if isinstance(one, types.ModuleType) and one not in (np, math)]
+    used += [vars(module)[name] for module in modules for name in others & set(vars(module))]
     for value in used:
         if _is_compiled(value):
             if value.py_func is function or not _is_pure(value.py_func, of_symbols):
