@@ -5,6 +5,7 @@ import random
 from math import atan2, exp
 
 import batch_problems
+import numba
 import numpy as np
 import pytest
 from numpy import cos, hypot
@@ -92,6 +93,10 @@ def norm(values):
     for i in range(values.size):
         total += values[i] * values[i]
     return math.sqrt(total)
+
+
+def pendulum_like(t, y, dy, params, work):
+    dy[0] = -np.sin(y[0])
 
 
 def verify(function, n=3, m=2, work_size=4, number=64, params=None):
@@ -373,6 +378,28 @@ def test_helpers_that_may_not_end_or_depend_on_more_than_their_numbers_are_refus
 
     for function in (by_search, by_chance, by_table, with_whole_number, with_known_number, without_end, by_module_of_chance):
         assert refused(function)
+
+
+def test_other_rules_of_arithmetic_are_refused():
+    @numba.njit(fastmath=True)
+    def loose(x):
+        return (x + 1e16) - 1e16
+
+    @numba.njit
+    def bent(x):
+        return loose(x) if x > 0.0 else x
+
+    def direct(t, y, dy, params, work):
+        dy[:] = loose(y[0])
+
+    def within(t, y, dy, params, work):
+        dy[:] = bent(y[0])
+
+    assert refused(direct)
+    assert refused(within)
+    own = numba.cfunc(fl.ode.right_hand_side(pendulum_like).function._sig, fastmath=True)(pendulum_like)
+    report = fl.ode.integrate_batch(fl.ode.right_hand_side(own), np.ones((140, 1)), [1.0])[2]
+    assert report.operations == 0
 
 
 def test_random_numbers_single_precision_and_unknown_names_are_refused():

@@ -124,8 +124,10 @@ class Batch:
 
     def programs(self, indices: np.ndarray, depth: int = 0) -> list[tuple[np.ndarray, Any]]:
         """Return straight lines and the problems they are for, parting those that take other branches."""
-        from .trace import MixedError, NotStraightError, trace
+        from .trace import MixedError, NotStraightError, strict, trace
 
+        if not strict(getattr(getattr(self.rhs.function, "_compiler", None), "targetoptions", {})):
+            raise NotStraightError("the right-hand side was compiled with other rules of arithmetic")
         values = self.params if len(self.params) == 1 else self.params[indices]
         plain = self.rhs.function.__wrapped__
         try:

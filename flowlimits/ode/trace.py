@@ -171,6 +171,8 @@ class _Follower:
 
     def helper(self, dispatcher: Dispatcher) -> Callable:
         """Return a compiled helper that is followed, or called as it is where that is impossible and harmless."""
+        if not strict(getattr(dispatcher, "targetoptions", {})):
+            return _refuse
         function = self.instead.get(dispatcher, dispatcher.py_func)
         try:
             body: Callable = self.follow(function)
@@ -220,6 +222,11 @@ class _Follower:
             return self.line.call(name, *arguments)
 
         return function
+
+
+def strict(options: Any) -> bool:
+    """Whether a function was compiled with the strict rules of floating-point arithmetic, and in one thread."""
+    return not options.get("fastmath") and not options.get("parallel")
 
 
 def _refuse(*_: Any) -> Any:
@@ -292,7 +299,7 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
     used += [vars(module)[name] for module in modules for name in others & set(vars(module))]
     for value in used:
         if _is_compiled(value):
-            if value.py_func is function or not _is_pure(value.py_func, of_symbols):
+            if value.py_func is function or not strict(getattr(value, "targetoptions", {})) or not _is_pure(value.py_func, of_symbols):
                 return False
         elif not isinstance(value, types.ModuleType) and not _is_constant(value):
             name = getattr(value, "__name__", "")
@@ -301,4 +308,4 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
     return True
 
 
-__all__ = ["MixedError", "NotStraightError", "Program", "trace"]
+__all__ = ["MixedError", "NotStraightError", "Program", "strict", "trace"]
