@@ -5,16 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import checks, parallel
+from .many_singly import INTERRUPTED, SUCCESS, General, Options, Solutions
 from .problem import Problem
 
 if TYPE_CHECKING:
@@ -22,47 +21,6 @@ if TYPE_CHECKING:
 
 #: Rooms that solve many problems faster than one after the other, by class.
 ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.many"}
-#: Word of a problem that was solved, and of one that Ctrl-C kept from it.
-SUCCESS, INTERRUPTED = "success", "interrupted"
-
-
-class UnsolvedError(RuntimeError):
-    """A problem among many was not solved; the text says where it stopped, and why."""
-
-
-@dataclass
-class Solutions:
-    """What a room returns: variables with the leading axis `problem`, and how each problem ended."""
-
-    variables: dict[str, np.ndarray]
-    statuses: np.ndarray
-    reached: np.ndarray
-    messages: dict[int, str]
-    example: Problem
-    coordinates: dict[str, np.ndarray] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Arguments of `solve_many` beside the problems; those that are None were not given."""
-
-    times: np.ndarray
-    threads: int
-    progress: bool | None
-    rtol: float | None = None
-    atol: float | None = None
-    method: str | None = None
-    max_steps: int | None = None
-    observables: tuple[str, ...] | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Return what was given, as keywords of `solve`."""
-        names = ("rtol", "atol", "method", "max_steps", "observables")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-
 def solve_many(
     problems: Any,
     fields: Any = None,
@@ -225,115 +183,6 @@ def check_list(problems: Any) -> list[Any]:
         if type(problem) is not type(own[0]):
             raise TypeError(f"Argument `problems` must hold problems of one class, but problem 0 is a {type(own[0]).__name__} and problem {index} is {checks.show(problem)}.")
     return own
-
-
-class General:
-    """Classes without a faster way: every problem by its own `solve`, side by side in threads."""
-
-    @staticmethod
-    def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
-        return General.solve_list(one_by_one(owner, fields), options)
-
-    @staticmethod
-    def solve_list(problems: list[Any], options: Options) -> Solutions:
-        keywords = options.given()
-        takes = inspect.signature(problems[0].solve).parameters
-        for name in keywords:
-            if name not in takes:
-                raise TypeError(f"{type(problems[0]).__name__}.solve has no argument `{name}`.")
-
-        def one(problem: Any) -> dict[str, np.ndarray]:
-            result = problem.solve(options.times, **keywords)
-            lead = ("time",)
-            return {str(name): value.values for name, value in result.data_vars.items() if tuple(map(str, value.dims[:1])) == lead}
-
-        return solve_each(one, problems, options)
-
-
-def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
-    """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem."""
-    from .ode.batch_run import for_each
-    from .ode.solution import IntegrationError
-
-    number, times = len(problems), options.times
-    arrays: dict[str, np.ndarray] = {}
-    statuses = np.full(number, INTERRUPTED, dtype="<U24")
-    reached = np.full(number, np.nan)
-    messages: dict[int, str] = {}
-    lock, stop = threading.Lock(), threading.Event()
-    bar = parallel.Progress(number, "problems", options.progress)
-
-    def store(index: int, values: Mapping[str, np.ndarray]) -> None:
-        for name, value in values.items():
-            if name not in arrays:
-                arrays[name] = np.full((number, times.size, *value.shape[1:]), np.nan)
-            if arrays[name].shape[2:] != value.shape[1:]:
-                raise ValueError(
-                    f"Problems must have variables of the same shape, but `{name}` of problem {index} has {value.shape[1:]} at "
-                    f"each time and that of another {arrays[name].shape[2:]}."
-                )
-            arrays[name][index, : len(value)] = value
-
-    def run(index: int) -> None:
-        try:
-            with warnings.catch_warnings():
-                values = one(problems[index])
-            status, last = SUCCESS, times[-1]
-        except IntegrationError as error:
-            partial = getattr(error, "partial", None)
-            values = {} if partial is None else {str(name): value.values for name, value in partial.data_vars.items() if value.dims[:1] == ("time",)}
-            status, last = error.report.status.value, error.report.reached
-            messages[index] = str(error)
-        with lock:
-            store(index, values)
-            statuses[index], reached[index] = status, last
-            bar.update()
-
-    try:
-        for_each(run, np.arange(number), options.threads, stop)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        bar.close()
-    example = problems[0]
-    varying = differing(problems)
-    return Solutions(arrays, statuses, reached, messages, example, varying, {"route": "one by one"} | options.given())
-
-
-def differing(problems: list[Any]) -> dict[str, np.ndarray]:
-    """Return the numbers and words that differ between problems."""
-    found = {}
-    for name, value in problems[0]._fields().items():
-        if isinstance(value, bool | int | float | str):
-            values = [getattr(problem, name) for problem in problems]
-            if all(isinstance(one, bool | int | float | str) for one in values) and any(one != value for one in values):
-                found[name] = np.array(values)
-    return found
-
-
-def one_by_one(owner: type, fields: dict[str, Any]) -> list[Any]:
-    """Return problems from arguments of which lists and arrays hold one value for each."""
-    lengths = {name: len(value) for name, value in fields.items() if _per_problem(value)}
-    if not lengths:
-        raise ValueError("Argument `fields` must hold at least one list or array with one value for each problem.")
-    first, number = next(iter(lengths.items()))
-    for name, length in lengths.items():
-        if length != number:
-            raise ValueError(f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {length}.")
-    if number == 0:
-        raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
-    made = []
-    for index in range(number):
-        own = {name: value[index] if name in lengths else value for name, value in fields.items()}
-        try:
-            made.append(owner(**{name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}))
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"Problem {index}: {error}") from None
-    return made
-
-
-def _per_problem(value: Any) -> bool:
-    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def build(solutions: Solutions, options: Options) -> xr.Dataset:

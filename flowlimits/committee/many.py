@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import checks, ode
 from ..gaussian import hermite
-from ..many import General, Options, Solutions
+from ..many_singly import General, Options, Solutions
 from ..ode.batch import solve_batch
 from . import families, layout, scalars
 from . import observables as named

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..many import Options, Solutions, one_by_one, solve_each
+from ..many_singly import Options, Solutions, one_by_one, solve_each
 from . import extensive_result, extensive_solve
 from .extensive_limit import METHODS, _observables
 

@@ -256,7 +256,8 @@ def solve_points(points: Sequence[Mapping[str, Any]], *, problem: Any, paths: An
 
 
 def _of_batch(built: list[Any], times: Any, options: Mapping[str, Any], quantity: Any, threads: int) -> Batch:
-    from ..many import INTERRUPTED, SUCCESS, UnsolvedError, solve_list
+    from ..many import solve_list
+    from ..many_singly import INTERRUPTED, SUCCESS, UnsolvedError
 
     dataset, messages = solve_list(built, times, threads=threads, progress=False, **options)
     words = dataset["status"].values
