@@ -17,7 +17,7 @@ from batch_problems import PENDULUM
 from ode_problems import EXPLOSION, ROOT_OF_TIME, VAN_DER_POL
 
 import flowlimits as fl
-from flowlimits.ode import Status, batch_run
+from flowlimits.ode import Status, batch_run, batch_threads
 
 TIMES = np.array([0.0, 0.4, 1.0, 2.0])
 
@@ -184,7 +184,7 @@ def test_an_interrupt_returns_what_is_finished(number, threads, impatience, monk
 
 def test_an_interrupt_in_the_implicit_method_keeps_what_it_finished(monkeypatch):
     calls = []
-    run = batch_run.Integration.run
+    run = batch_threads.Integration.run
 
     def interrupted(self, *arguments):
         calls.append(None)
@@ -192,7 +192,7 @@ def test_an_interrupt_in_the_implicit_method_keeps_what_it_finished(monkeypatch)
             monkeypatch.setattr(self, "slice", lambda budget: (_ for _ in ()).throw(KeyboardInterrupt))
         return run(self, *arguments)
 
-    monkeypatch.setattr(batch_run.Integration, "run", interrupted)
+    monkeypatch.setattr(batch_threads.Integration, "run", interrupted)
     with pytest.warns(RuntimeWarning, match="Interrupted: 2 of 5"):
         _, states, report = fl.ode.integrate_batch(PENDULUM, np.ones((5, 2)), [1.0], [1.0, 1.0], method="radau5", threads=1)
     assert [status is Status.SUCCESS for status in report.statuses] == [True, True, False, False, False]

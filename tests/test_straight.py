@@ -13,7 +13,8 @@ import flowlimits as fl
 from flowlimits._jit import jit
 from flowlimits.ode import batch_run, straight
 from flowlimits.ode.functions import address_of
-from flowlimits.ode.trace import Line, Program, trace
+from flowlimits.ode.line import Line, Program
+from flowlimits.ode.trace import trace
 
 PACKAGE = Path(fl.__file__).parent
 
@@ -198,10 +199,10 @@ def test_lines_that_do_not_compile_are_done_without(monkeypatch):
 
 
 def test_numbers_in_the_text_are_exact():
-    line = Line(1)
-    y = line.note(("y", 0))
+    made = Line(1)
+    y = made.note(("y", 0))
     numbers = (0.1, -2.5, float("inf"), -float("inf"), float("nan"), -0.0, 5e-324)
     ends = [y * number for number in numbers]
-    text = straight.text_of(line.finish(ends))
+    text = straight.text_of(made.finish(ends))
     for word in ("(0.1)", "(-2.5)", "(np.inf)", "(-np.inf)", "(np.nan)", "(-0.0)", "(5e-324)"):
         assert f"v0 * {word}" in text

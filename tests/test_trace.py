@@ -13,7 +13,7 @@ from numpy import cos, hypot
 import flowlimits as fl
 from flowlimits._jit import jit
 from flowlimits.gaussian import erf
-from flowlimits.ode import symbols
+from flowlimits.ode import line
 from flowlimits.ode.functions import address_of
 from flowlimits.ode.straight import check_straight, compile_straight
 from flowlimits.ode.trace import MixedError, NotStraightError, trace
@@ -501,7 +501,7 @@ def test_long_functions_are_refused(monkeypatch):
 
     assert "too many operations" in refused(long, params=[[1e4, 0.0]])
     assert "too many operations" in refused(long, params=[[1e5, 0.0]])
-    monkeypatch.setattr(symbols, "MOST_REPEATED", 100)
+    monkeypatch.setattr(line, "MOST_REPEATED", 100)
 
     def repeating(t, y, dy, params, work):
         dy[:] = 0.0
@@ -521,7 +521,7 @@ def test_where_libraries_vectorise_functions_their_bits_are_not_promised(monkeyp
     def root(t, y, dy, params, work):
         dy[:] = np.sqrt(y[0] * y[0]) - max(y[0], y[1])
 
-    monkeypatch.setattr(symbols.config, "USING_SVML", True, raising=False)
+    monkeypatch.setattr(line.config, "USING_SVML", True, raising=False)
     assert refused(wave)
     assert refused(bent)
     verify(root)

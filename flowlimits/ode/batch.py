@@ -134,7 +134,7 @@ def integrate_batch(
     depends on the state or the line would be too long, and for few problems, every lane calls the function itself.
     The numbers are the same bit for bit, and those of ``integrate(..., method="dop853", dense=False)``: they depend
     neither on the number of threads nor on what else is in the batch.  A function is expected to compute dy from its
-    arguments alone; scratch is cleared for every problem.
+    arguments alone; scratch is cleared for every problem.  What can be followed is listed in docs/howto/many_problems.md.
 
     Examples
     --------

@@ -22,7 +22,7 @@ from numba.core.ccallback import CFunc
 
 from .._jit import A1, A2, ADDRESS, WIDE_SIGNATURE, call_rhs, call_wide, callback, jit
 from .lanes_layout import LANES
-from .symbols import Program
+from .line import Program
 
 #: By the text and the functions that it calls.
 _compiled: dict[Any, CFunc] = {}

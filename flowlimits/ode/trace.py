@@ -9,7 +9,7 @@ What depends on parameters alone is computed at once for all problems, and enter
 branch on such a value is followed where all problems agree; where they do not, `MixedError` says how to part them.
 
 Followed are numbers, arrays of given shapes with their slices, sums, differences, products and quotients of numbers and of
-whole arrays, the functions of `symbols.FUNCTIONS`, abs, min and max of two numbers, powers whose exponent is written as a number,
+whole arrays, the functions of `line.FUNCTIONS`, abs, min and max of two numbers, powers whose exponent is written as a number,
 and compiled helpers.  Everything else raises `NotStraightError`, and the lanes call the function itself: branches on
 the state or the time, sums and matrix products of whole arrays (their order is that of a library), other powers, random
 numbers, single precision, reads of what was not written, writes to the state or the parameters.  A helper of numbers only that
@@ -29,18 +29,8 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from .. import _views
-from .symbols import (
-    FUNCTIONS,
-    Line,
-    MixedError,
-    NotStraightError,
-    Numbers,
-    Program,
-    Symbol,
-    Unwritten,
-    is_number,
-    is_power,
-)
+from .line import FUNCTIONS, Line, Program
+from .symbols import MixedError, NotStraightError, Numbers, Symbol, Unwritten, is_number, is_power
 
 _BUILTINS = {"range", "len", "abs", "min", "max", "int", "float", "bool", "enumerate", "zip", "pow"}
 _CONSTANTS = {"pi", "e", "inf", "nan", "tau"}
