@@ -14,7 +14,7 @@ from ..ode.batch import solve_batch
 from . import families, layout, scalars
 from . import observables as named
 from .committee import _ABSENT, Committee
-from .feasibility import SLACK
+from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
 from .schedule import Schedule
 from .solution import advice
 
@@ -22,23 +22,19 @@ from .solution import advice
 BLOCK = 8192
 #: Failures of a block whose reasons are worded.
 MESSAGES = 1000
-#: Fields with an entry for each problem, and the axes that they have for one.
-AXES = {"Q": 2, "R": 2, "T": 2, "learning_rate": 0, "noise": 0, "second_layer": 1, "teacher_second_layer": 1, "second_layer_rate": 0, "weight_decay": 0}
-#: Fields that all problems share.
-SHARED = ("activation", "teacher_activation", "spherical")
 
 
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
     """Solve problems given as arrays; see `flowlimits.solve_many`."""
     known = [field.name for field in dataclasses.fields(Committee)]
     checks.unknown_arguments("Committee", [name for name in fields if name not in known], known, _ABSENT)
-    if isinstance(fields.get("learning_rate"), Schedule) or any(isinstance(one, Schedule) for one in _list(fields.get("learning_rate"))):
+    if isinstance(fields.get("learning_rate"), Schedule) or any(isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))):
         raise TypeError("Argument `learning_rate` must hold numbers here; problems with a fl.Schedule are given as a list of problems.")
     for name in SHARED:
         value = fields.get(name)
         if isinstance(value, list | tuple | np.ndarray) and any(isinstance(one, str | bool | np.bool_) for one in value):
             raise TypeError(f"Argument `{name}` must be the same for all problems; give a list of problems where it differs.")
-    arrays = {name: _array(name, fields[name]) for name in AXES if fields.get(name) is not None}
+    arrays = {name: array(name, fields[name]) for name in AXES if fields.get(name) is not None}
     for name in ("Q", "R", "T"):
         if name not in arrays:
             raise TypeError(f"Argument `{name}` is missing: the overlaps Q, R and T of the start, with one axis more where they differ.")
@@ -57,8 +53,8 @@ def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solut
     if number == 0:
         raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
     Q, R, T = check_overlaps(arrays["Q"], arrays["R"], arrays["T"])
-    example = _example(fields, arrays, 0)
-    many = Many(example, number, Q, R, T, {name: arrays[name] for name in arrays if name not in ("Q", "R", "T")})
+    first_problem = one_of(fields, arrays, 0)
+    many = Many(first_problem, number, Q, R, T, {name: arrays[name] for name in arrays if name not in ("Q", "R", "T")})
     many.check(fields, arrays)
     return many.solve(options)
 
@@ -102,64 +98,6 @@ def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutio
     return result
 
 
-def _list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else ()
-
-
-def _array(name: str, value: Any) -> np.ndarray:
-    from ..ode.batch import finite, rectangular
-
-    array = rectangular(name, value)
-    if array.ndim > AXES[name]:
-        finite(name, array)
-        return array
-    return checks.array(name, array)
-
-
-def _example(fields: dict[str, Any], arrays: dict[str, np.ndarray], index: int) -> Committee:
-    """Return one of the problems, checked by its class."""
-    own = {name: value[index] if value.ndim > AXES[name] else value for name, value in arrays.items()}
-    plain: dict[str, Any] = {name: float(value) if value.ndim == 0 else value for name, value in own.items()}
-    try:
-        return Committee(**plain, **{name: fields[name] for name in SHARED if name in fields})
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"Problem {index}: {error}") from None
-
-
-def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return symmetric overlaps of fitting shapes, positive semidefinite together; the first problem at fault is named."""
-    p, k = Q.shape[-1], T.shape[-1]
-    for name, value, shape in (("Q", Q, (p, p)), ("R", R, (p, k)), ("T", T, (k, k))):
-        if value.shape[-2:] != shape:
-            raise ValueError(f"Argument `{name}` must have shape {shape}, or (problems, {shape[0]}, {shape[1]}), but has shape {value.shape}.")
-    made = []
-    for name, value in (("Q", Q), ("T", T)):
-        turned = np.swapaxes(value, -1, -2)
-        slack = SLACK * np.maximum(np.abs(value).max(axis=(-1, -2), keepdims=True), 1e-300)
-        wrong = (np.abs(value - turned) > slack).any(axis=(-1, -2))
-        if wrong.any():
-            where = f" of problem {int(np.argmax(wrong))}" if value.ndim == 3 else ""
-            raise ValueError(f"Argument `{name}` must be symmetric, but that{where} is not." if where else f"Argument `{name}` must be symmetric, but is not.")
-        made.append(0.5 * (value + turned))
-    Q, T = made
-    lead = np.broadcast_shapes(Q.shape[:-2], R.shape[:-2], T.shape[:-2])
-    for start in range(0, lead[0] if lead else 1, BLOCK):
-        rows = slice(start, start + BLOCK)
-        parts = [np.broadcast_to(value, (*lead, *value.shape[-2:]))[rows] for value in (Q, R, T)] if lead else [Q[None], R[None], T[None]]
-        C = np.block([[parts[0], parts[1]], [np.swapaxes(parts[1], -1, -2), parts[2]]])
-        scale = np.maximum(np.diagonal(C, axis1=-2, axis2=-1).max(axis=-1), 0.0)
-        try:
-            np.linalg.cholesky(C + (SLACK * scale + 1e-300)[:, None, None] * np.eye(p + k))
-        except np.linalg.LinAlgError:
-            smallest = np.linalg.eigvalsh(C)[:, 0]
-            index = int(np.argmax(smallest < -SLACK * scale))
-            raise ValueError(
-                f"Overlaps of problem {start + index} are not feasible: [[Q, R], [R.T, T]] has the eigenvalue {smallest[index]:.3g}. "
-                "Overlaps of weight matrices are positive semidefinite."
-            ) from None
-    return Q, R, T
-
-
 class Many:
     """Problems with the same widths, activations and constraints; arrays with one axis more where they differ."""
 
@@ -181,7 +119,7 @@ class Many:
             wrong |= np.broadcast_to((np.diagonal(self.T, axis1=-2, axis2=-1) <= 0).any(axis=-1), self.number)
         rates = np.broadcast_to(arrays.get("learning_rate", np.zeros(())), self.number)
         for index in [*np.flatnonzero(wrong)[:1], int(np.argmax(rates))]:
-            _example(fields, arrays, int(index))
+            one_of(fields, arrays, int(index))
         if "second_layer_rate" in arrays and (np.broadcast_to(arrays["second_layer_rate"] > 0, self.number) != self.trained).any():
             raise ValueError("Argument `second_layer_rate` must be zero for all problems or positive for all; give a list of problems where it differs.")
 
