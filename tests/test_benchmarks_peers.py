@@ -38,7 +38,11 @@ def stored():
         "throughput": {
             "conditions": CONDITIONS, "problems": 10_000, "components": 26, "sample": 16, "reference": {other: 1e-13}, "first_call": {other: 2.0},
             "points": points, "equal": {ours: row(20.0), other: row(130.0)}, "matched": {ours: row(25.0)},
-            "threads": {ours: {"median": 1.7, "best": 1.9, "same_bits": True, "seconds": 0.1}}, "skipped": {"CyRK DOP853": "ModuleNotFoundError: No module named 'CyRK'"},
+            "skipped": {"CyRK DOP853": "ModuleNotFoundError: No module named 'CyRK'"},
+        },
+        "threads": {
+            "conditions": CONDITIONS, "skipped": {},
+            "rows": {ours: {"median": 1.7, "best": 1.9, "processors": 1.9, "work": 1.0, "same_bits": True}},
         },
         "large": {
             "conditions": CONDITIONS, "skipped": {},
@@ -89,7 +93,7 @@ def test_the_page_says_who_was_faster_what_was_missed_and_who_was_left_out(peers
     assert "| numbalsoda lsoda | 130 µs | 6.5 | 4e-09 (1e-08) | does not reach it |  |  | 10,000 |" in text
     assert "Left out: CyRK DOP853 (ModuleNotFoundError: No module named 'CyRK')." in text
     assert "| numbalsoda dop853 | equal | not measured | 3 |" in text
-    assert "1.70 times (best round 1.90)" in text
+    assert "| flowlimits solve_many | 1.70 times | 1.90 | 1.90 | 1.00 | the same bits | 1.6 times |" in text
     assert "2026-01-02, A processor (x86_64, 2 cores, load 0.5), Python 3.11.7, numpy 2.4.6." in text
     assert "torch not" not in text
     assert "| 1,000 | 1.0 s | 500 µs | 1 MB | 3 MB | 3.0 | 999 |" in text
@@ -101,6 +105,14 @@ def test_a_goal_that_is_missed_is_called_missed(peers, stored):
     assert "| numbalsoda lsoda | equal error | 4 times, missed | 6 times |" in peers("page").render(stored)
     found["matched"]["numbalsoda lsoda"] = row(200.0)
     assert "| numbalsoda lsoda | equal error | 8 times | 6 times |" in peers("page").render(stored)
+
+
+def test_a_second_thread_is_judged_only_where_it_had_a_processor(peers, stored):
+    [gain] = stored["threads"]["rows"].values()
+    gain |= {"median": 1.1, "processors": 1.2}
+    assert "1.10 times, not decided: the processors were not free" in peers("page").render(stored)
+    gain |= {"processors": 1.9}
+    assert "1.10 times, missed" in peers("page").render(stored)
 
 
 def test_only_the_section_between_the_markers_is_written(peers, stored, tmp_path):

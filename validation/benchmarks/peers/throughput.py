@@ -9,7 +9,7 @@ import numpy as np
 
 from . import integrators
 from .clock import at_error, error_of, in_turn, on_one_processor
-from .integrators import MANY, OURS, Prepare
+from .integrators import BLOCK, OURS, Prepare
 from .subject import COMPONENTS, TIMES, WIDTH, Subject, make
 
 EQUAL, WANTED = 1e-8, 2e-9
@@ -17,9 +17,11 @@ TOLERANCES = tuple(10.0**-k for k in range(4, 13))
 #: Problems with a reference solution.
 SAMPLE = 1024
 #: Problems for integrators that take milliseconds for one.
-FEW = 16
-#: Seconds that one run of all problems may take; slower integrators get fewer problems, for a quarter of it.
-LONGEST = 20.0
+FEW = 8
+#: Seconds of the processor that one run of all problems may take; slower integrators get fewer problems, for a quarter of it.
+LONGEST = 8.0
+#: Seconds for one point of the scan beyond which an integrator gets only three.
+SLOW, THREE = 0.5, (1e-6, 1e-8, 1e-10)
 
 
 def reference(subject: Subject, sample: int) -> tuple[np.ndarray, dict[str, float]]:
@@ -53,22 +55,24 @@ def counts_of(built: dict[str, Prepare], sample: int) -> tuple[dict[str, int], d
     return counts, first, failed
 
 
-def scan(built: dict[str, Prepare], counts: dict[str, int], states: np.ndarray, tolerances: tuple[float, ...], repeats: int) -> dict[str, list[dict[str, float]]]:
-    """Return tolerance, error and time per problem of every integrator, from coarse to fine.
+def scan(
+    built: dict[str, Prepare], counts: dict[str, int], states: np.ndarray, tolerances: tuple[float, ...], repeats: int
+) -> dict[str, list[dict[str, float]]]:
+    """Return tolerance, error and time per problem of every integrator; points that failed are left out.
 
-    Points that failed are left out, and those after one that took more than a tenth of `LONGEST`.
+    Slow integrators get three tolerances: between them, error and time follow powers.
     """
     runs, errors = {}, {}
     for name, count in counts.items():
-        for rtol in tolerances:
+        began = time.perf_counter()
+        built[name](count, EQUAL)()
+        slow = time.perf_counter() - began > SLOW
+        for rtol in THREE if slow else tolerances:
             run = built[name](count, rtol)
-            began = time.perf_counter()
             error = error_of(run(), states)
             if np.isfinite(error["worst"]):
                 runs[name, rtol], errors[name, rtol] = run, error
-            if time.perf_counter() - began > LONGEST / 10:
-                break
-    taken = in_turn(runs, repeats, patience=LONGEST / 10)
+    taken = in_turn(runs, repeats, patience=SLOW)
     points: dict[str, list[dict[str, float]]] = {name: [] for name in counts}
     for (name, rtol), times in taken.items():
         each = 1e6 / counts[name]
@@ -76,12 +80,18 @@ def scan(built: dict[str, Prepare], counts: dict[str, int], states: np.ndarray, 
     return points
 
 
-def contest(built: dict[str, Prepare], tolerances: dict[str, float], points: dict[str, list[dict[str, float]]], states: np.ndarray, problems: int, repeats: int) -> dict[str, Any]:
+def contest(
+    built: dict[str, Prepare], tolerances: dict[str, float], points: dict[str, list[dict[str, float]]], states: np.ndarray, problems: int,
+    repeats: int,
+) -> dict[str, Any]:  # fmt: skip
     """Return time per problem and error of every integrator at its tolerance, on as many problems as it gets through."""
     runs, counts, rows = {}, {}, {}
     for name, rtol in tolerances.items():
-        each = 1e-6 * min(points[name], key=lambda point: abs(np.log(point["rtol"] / rtol)))["wall"]
-        counts[name] = problems if problems * each < LONGEST else max(FEW, min(problems, int(0.25 * LONGEST / each)))
+        each = 1e-6 * min(points[name], key=lambda point: abs(np.log(point["rtol"] / rtol)))["processor"]
+        count = problems if problems * each < LONGEST else max(FEW, min(problems, int(0.25 * LONGEST / each)))
+        # Whole blocks: a part of one is compiled anew, or as slow as a whole one.
+        block = BLOCK.get(name.split()[0], 1)
+        counts[name] = min(problems, max(block, count // block * block))
         runs[name] = built[name](counts[name], rtol)
         rows[name] = {"rtol": rtol, "problems": counts[name], **error_of(runs[name]()[: len(states)], states)}
     for name, times in in_turn(runs, repeats, patience=LONGEST).items():
@@ -90,41 +100,29 @@ def contest(built: dict[str, Prepare], tolerances: dict[str, float], points: dic
     return rows
 
 
-def two_threads(built: dict[str, Prepare], problems: int, repeats: int) -> dict[str, Any]:
-    """Return the gain of a second thread, per round, on the wall."""
-    rows = {}
-    for name in (MANY, OURS):
-        if name not in built:
-            continue
-        runs = {threads: built[name](problems, EQUAL, threads=threads) for threads in (1, 2)}  # type: ignore[call-arg]
-        same = bool((runs[1]() == runs[2]()).all())
-        taken = in_turn(runs, repeats)
-        gains = np.array(taken[1].wall) / np.array(taken[2].wall)
-        rows[name] = {"median": float(np.median(gains)), "best": float(gains.max()), "same_bits": same, "seconds": taken[2].median("wall")}
-    return rows
-
-
 def run(quick: bool) -> dict[str, Any]:
     """Measure everything; return numbers, and the integrators that were left out with the reason."""
-    sample, problems, repeats = (128, 1000, 2) if quick else (SAMPLE, 10_000, 7)
+    sample, problems, repeats = (128, 1000, 2) if quick else (SAMPLE, 10_000, 5)
     undo = on_one_processor()
     try:
         subject = make(problems)
         states, checks = reference(subject, sample)
         built, skipped = integrators.build_all(subject)
         counts, first, failed = counts_of(built, sample)
+        print("throughput: error against time", flush=True)
         points = scan(built, counts, states, TOLERANCES[::4] if quick else TOLERANCES, repeats)
         matched = {}
         for name, found in points.items():
             rtol = at_error([point["median"] for point in found], [point["rtol"] for point in found], WANTED)
             if np.isfinite(rtol):
                 matched[name] = rtol
+        print("throughput: equal tolerance, equal error", flush=True)
         equal = contest(built, dict.fromkeys(counts, EQUAL), points, states, problems, repeats)
         level = contest(built, matched, points, states, problems, repeats)
     finally:
         undo()
     return {
         "problems": problems, "components": COMPONENTS, "sample": sample, "reference": checks, "first_call": first, "points": points,
-        "equal": equal, "matched": level, "threads": two_threads({name: built[name] for name in counts}, problems, repeats + 2),
+        "equal": equal, "matched": level,
         "skipped": skipped | failed,
     }  # fmt: skip
