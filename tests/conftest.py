@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import signal
 import sys
 from typing import Literal
 
@@ -10,6 +11,10 @@ from hypothesis import settings
 from flowlimits import cli, schema
 from flowlimits.commands import problems
 from flowlimits.load import DESCRIPTIONS
+
+# A shell starts what runs in its background with interrupts ignored; here, and in the programs that tests start, they must arrive.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples everywhere and every time; how long one takes says nothing on a busy machine.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
