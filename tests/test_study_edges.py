@@ -46,6 +46,7 @@ def interrupted_at(a, log):
 
 
 def test_an_interrupted_refinement_keeps_its_points(tmp_path):
+    pytest.importorskip("adaptive")
     log = str(tmp_path / "log")
     options = {"points": 12, "folder": tmp_path / "s", "parameters": {"log": log}, "progress": False, "workers": 1}
     with pytest.raises(fl.StudyInterrupted, match=r"^Interrupted after \d+ of 12 points\.") as caught:
@@ -58,6 +59,8 @@ def test_an_interrupted_refinement_keeps_its_points(tmp_path):
 
 
 def test_a_refinement_of_failures_alone_is_an_error():
+    pytest.importorskip("adaptive")
+
     def fails(a):
         raise ValueError("never")
 
@@ -66,6 +69,8 @@ def test_a_refinement_of_failures_alone_is_an_error():
 
 
 def test_a_refinement_needs_one_number_to_follow():
+    pytest.importorskip("adaptive")
+
     def path(a):
         return {"path": np.array([a, 2 * a]), "end": 2 * a}
 
