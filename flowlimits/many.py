@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Rooms that solve many problems faster than one after the other, by class.
 ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.many"}
+
+
 def solve_many(
     problems: Any,
     fields: Any = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +79,9 @@ class General:
 
 def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
     """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem."""
-    from .ode.batch_run import for_each
+    from threadpoolctl import threadpool_limits
+
+    from .ode.batch_threads import for_each
     from .ode.solution import IntegrationError
 
     number, times = len(problems), options.times
@@ -104,8 +105,7 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
 
     def run(index: int) -> None:
         try:
-            with warnings.catch_warnings():
-                values = one(problems[index])
+            values = one(problems[index])
             status, last = SUCCESS, times[-1]
         except IntegrationError as error:
             partial = getattr(error, "partial", None)
@@ -118,7 +118,9 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
             bar.update()
 
     try:
-        for_each(run, np.arange(number), options.threads, stop)
+        # Several BLAS threads inside several of ours would be slower than one each.
+        with threadpool_limits(limits=1, user_api="blas"):
+            for_each(run, np.arange(number), options.threads, stop)
     except KeyboardInterrupt:
         pass
     finally:

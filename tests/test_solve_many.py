@@ -94,6 +94,9 @@ def test_different_equations_in_one_list_are_solved_in_groups_and_returned_in_or
     problems = networks(3) + networks(2, activation="erf") + networks(2, learning_rate=0.01, second_layer_rate=1.0)
     order = [5, 0, 3, 6, 1, 4, 2]
     result = fl.solve_many([problems[i] for i in order], TIMES)
+    assert result.attrs["kind"] == "limit"
+    np.testing.assert_array_equal(result["learning_rate"], [problems[i].learning_rate for i in order])
+    assert list(result["activation"].values) == [problems[i].activation for i in order]
     for row, index in enumerate(order):
         np.testing.assert_allclose(result["risk"][row], problems[index].solve(TIMES)["risk"], rtol=1e-7, atol=1e-12)
         assert np.isfinite(result["second_layer"][row]).all() == (index >= 5)
@@ -178,6 +181,23 @@ def test_an_interrupt_returns_what_is_finished(monkeypatch):
     assert (result["status"] == "interrupted").any()
     unfinished = result["risk"].values[result["status"].values == "interrupted"]
     assert np.isnan(unfinished[:, -1]).all()
+
+
+def test_an_interrupt_between_two_blocks_keeps_those_before_it(monkeypatch):
+    problems = networks(6)
+    monkeypatch.setattr(many, "BLOCK", 2)
+    describe = many.Many.describe
+
+    def interrupted(self, rows, *rest):
+        if rows.start == 4:
+            raise KeyboardInterrupt
+        describe(self, rows, *rest)
+
+    monkeypatch.setattr(many.Many, "describe", interrupted)
+    with pytest.warns(RuntimeWarning, match="Interrupted: 4 of 6 problems are finished"):
+        result = fl.solve_many(problems, TIMES)
+    assert list(result["status"].values) == ["success"] * 4 + ["interrupted"] * 2
+    assert np.isnan(result["risk"][4:]).all()
 
 
 def test_blocks_do_not_change_the_numbers(monkeypatch):

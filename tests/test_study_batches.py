@@ -87,6 +87,16 @@ def test_a_problem_that_cannot_be_built_is_a_failed_point(tmp_path):
     assert (table["status"].sel(activation="square") == 1).all()
 
 
+def test_options_that_are_refused_are_failed_points_alike(tmp_path):
+    text = EXTENSIVE + '[solve]\nmethod = "radau"\n'
+    messages = set()
+    for executor in (None, "threads"):
+        with pytest.raises(fl.StudyError, match="All 72 points that were computed failed") as caught:
+            run(tmp_path, text, executor=executor)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
 def test_batches_go_on_from_a_folder(tmp_path):
     first = run(tmp_path, EXTENSIVE, folder=tmp_path / "folder", part="1/2")
     assert 0 < int((first["status"] == 1).sum()) < first["status"].size

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import checks, ode
 from ..gaussian import hermite
-from ..many_singly import General, Options, Solutions
+from ..many_singly import General, Options, Solutions, differing
 from ..ode.batch import solve_batch
 from . import families, layout, scalars
 from . import observables as named
@@ -78,9 +78,9 @@ def solve_list(problems: list[Committee], options: Options) -> Solutions:
         arrays = {name: np.array([getattr(problem, name) for problem in own], dtype=float) for name in AXES}
         rest = {name: arrays[name] for name in arrays if name not in ("Q", "R", "T")}
         parts.append((np.array(indices), Many(own[0], len(own), arrays["Q"], arrays["R"], arrays["T"], rest).solve(options)))
-    if len(parts) == 1:
-        return parts[0][1]
-    return _together(len(problems), parts)
+    solutions = parts[0][1] if len(parts) == 1 else _together(len(problems), parts)
+    solutions.coordinates = differing(problems)
+    return solutions
 
 
 def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutions:
@@ -90,9 +90,10 @@ def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutio
     for indices, part in parts:
         result.statuses[indices], result.reached[indices] = part.statuses, part.reached
         result.messages |= {int(indices[index]): message for index, message in part.messages.items()}
-        for target, source in ((result.variables, part.variables), (result.coordinates, part.coordinates)):
-            for name, values in source.items():
-                target.setdefault(name, np.full((number, *values.shape[1:]), np.nan))[indices] = values
+        for name, values in part.variables.items():
+            result.variables.setdefault(name, np.full((number, *values.shape[1:]), np.nan))[indices] = values
+        if part.kind == "limit":
+            result.kind = part.kind
     for name in ("steps", "rejected", "evaluations"):
         result.provenance[name] = sum(part.provenance[name] for _, part in parts)
     return result
@@ -189,25 +190,30 @@ class Many:
         from ..parallel import Progress
 
         bar = Progress(number, "problems", options.progress)
-        for begin in range(0, number, BLOCK):
-            rows = slice(begin, min(begin + BLOCK, number))
-            params, starts = self.parameters(rows), self.starts(rows)
-            states = np.full((len(starts), times.size, size), np.nan)
-            report = solve_batch(
-                rhs, starts, times, params, states, equations=self.equations(params), progress=False, bar=bar, **keywords
-            )
-            self.describe(rows, states, params, variables, names)
-            words = [status.value for status in report.statuses]
-            statuses[rows], reached[rows] = words, report.reached
-            for index in report.failed[:MESSAGES]:
-                messages[begin + int(index)] = self.message(begin + int(index), report.statuses[index], float(report.reached[index]))
-            for name in counts:
-                counts[name] += int(getattr(report, name).sum())
-            operations = max(operations, report.operations)
-            methods |= set(report.methods)
-            if ode.Status.INTERRUPTED in report.statuses:
-                break
-        bar.close()
+        try:
+            for begin in range(0, number, BLOCK):
+                rows = slice(begin, min(begin + BLOCK, number))
+                params, starts = self.parameters(rows), self.starts(rows)
+                states = np.full((len(starts), times.size, size), np.nan)
+                report = solve_batch(
+                    rhs, starts, times, params, states, equations=self.equations(params), progress=False, bar=bar, **keywords
+                )
+                self.describe(rows, states, params, variables, names)
+                words = [status.value for status in report.statuses]
+                statuses[rows], reached[rows] = words, report.reached
+                for index in report.failed[:MESSAGES]:
+                    messages[begin + int(index)] = self.message(begin + int(index), report.statuses[index], float(report.reached[index]))
+                for name in counts:
+                    counts[name] += int(getattr(report, name).sum())
+                operations = max(operations, report.operations)
+                methods |= set(report.methods)
+                if ode.Status.INTERRUPTED in report.statuses:
+                    break
+        except KeyboardInterrupt:
+            # Between two blocks; what is finished is returned with its status.
+            pass
+        finally:
+            bar.close()
         coordinates = {
             name: value for name, value in self.rest.items() if value.ndim == 1 and AXES[name] == 0 and np.ptp(value) > 0
         }  # fmt: skip

@@ -70,7 +70,9 @@ def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndar
             np.linalg.cholesky(C + (SLACK * scale + 1e-300)[:, None, None] * np.eye(p + k))
         except np.linalg.LinAlgError:
             smallest = np.linalg.eigvalsh(C)[:, 0]
-            index = int(np.argmax(smallest < -SLACK * scale))
+            below = smallest + SLACK * scale
+            # The first at fault; of those at the edge, where the two decompositions may differ, the nearest.
+            index = int(np.argmax(below < 0.0) if (below < 0.0).any() else np.argmin(below))
             raise ValueError(
                 f"Overlaps of problem {start + index} are not feasible: [[Q, R], [R.T, T]] has the eigenvalue {smallest[index]:.3g}. "
                 "Overlaps of weight matrices are positive semidefinite."

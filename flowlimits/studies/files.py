@@ -249,7 +249,12 @@ def solve_points(points: Sequence[Mapping[str, Any]], *, problem: Any, paths: An
         problems.append(built)
     batches = [Batch(np.zeros(0, dtype=int), {}, None, failures)] if failures else []
     for places, problems in groups.values():
-        batch = _of_batch(problems, times, options, quantity, threads)
+        try:
+            batch = _of_batch(problems, times, options, quantity, threads)
+        except (TypeError, ValueError) as error:
+            # As one by one: each of them is refused.
+            batches.append(Batch(np.zeros(0, dtype=int), {}, None, dict.fromkeys(places, error)))
+            continue
         index = np.array(places)
         batches.append(batch._replace(solved=index[batch.solved], failures={places[k]: error for k, error in batch.failures.items()}))
     return batches
