@@ -103,10 +103,10 @@ def test_different_equations_in_one_list_are_solved_in_groups_and_returned_in_or
 
 
 def test_schedules_are_solved_one_by_one():
-    rate = fl.Schedule.constant(0.02) if hasattr(fl.Schedule, "constant") else 0.02
-    problems = networks(2, learning_rate=rate)
+    problems = networks(2, learning_rate=fl.Schedule([0.0, 4.0], [0.02, 0.01]))
     result = fl.solve_many(problems, TIMES)
-    np.testing.assert_allclose(result["risk"][1], problems[1].solve(TIMES)["risk"], rtol=1e-7)
+    assert provenance(result)["route"] == "one by one"
+    np.testing.assert_array_equal(result["risk"][1], problems[1].solve(TIMES)["risk"])
 
 
 def test_observables_are_those_of_solve():

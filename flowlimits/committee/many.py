@@ -183,7 +183,7 @@ class Many:
         keywords: dict[str, Any] = {
             "start": 0.0, "rtol": rtol, "atol": np.full(size, atol), "method": method, "max_steps": options.max_steps or 1_000_000,
             "work_size": self.family.work_size, "first_step": 0.0, "max_step": np.inf, "threads": options.threads,
-            "instead": {hermite.quadratic_form: _quadratic_form},
+            "instead": {hermite.vanishes: _vanishes},
         }  # fmt: skip
         counts = dict.fromkeys(("steps", "rejected", "evaluations"), 0)
         operations, methods = 0, set()
@@ -262,20 +262,6 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def _quadratic_form(P, p_at, S, s_at, G, degree):
-    """Return what `hermite.quadratic_form` does, without looking for zeros: those of the equations are numbers here."""
-    total = 0.0
-    for alpha in range(degree):
-        for beta in range(degree):
-            left = P[p_at + alpha * degree + beta]
-            if isinstance(left, float) and left == 0.0:
-                continue
-            row = 0.0
-            for alpha_2 in range(degree - alpha):
-                g = (alpha + alpha_2) * degree + beta
-                s = s_at + alpha_2 * degree
-                for beta_2 in range(degree - beta):
-                    row += G[g + beta_2] * S[s + beta_2]
-            total += left * row
-    return total
-
+def _vanishes(value):
+    """Return what `hermite.vanishes` does for the zeros of the equations, which are numbers where a function is followed."""
+    return isinstance(value, float) and value == 0.0

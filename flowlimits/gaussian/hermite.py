@@ -66,13 +66,19 @@ def noise_kernel(c, i, j, degree, x, G):
 
 
 @jit
+def vanishes(value):
+    """Whether a number is zero."""
+    return value == 0.0
+
+
+@jit
 def quadratic_form(P, p_at, S, s_at, G, degree):
     r"""Return :math:`\sum P_{\alpha\beta}\, G_{\alpha+\alpha',\beta+\beta'}\, S_{\alpha'\beta'}`, skipping the zeros of even and odd activations."""
     total = 0.0
     for alpha in range(degree):
         for beta in range(degree):
             left = P[p_at + alpha * degree + beta]
-            if left == 0.0:
+            if vanishes(left):
                 continue
             row = 0.0
             for alpha_2 in range(degree - alpha):

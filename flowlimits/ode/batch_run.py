@@ -68,7 +68,6 @@ class Batch:
         self.lock = threading.Lock()
         self.own_bar = bar is None
         self.bar = parallel.Progress(number, "problems", progress) if bar is None else bar
-        self.interrupted = False
 
     def run(self) -> None:
         """Run everything; after an interrupt, what is finished stays."""
@@ -83,7 +82,7 @@ class Batch:
                     left = np.arange(len(self.y0s))
                 self.run_singly(left)
         except KeyboardInterrupt:
-            self.interrupted = True
+            pass
         finally:
             if self.own_bar:
                 self.bar.close()
