@@ -63,7 +63,11 @@ def test_parameters_and_starts_on_arrays_are_those_of_each_problem(physics):
         assert batch.problem(row + 1) == problem
 
 
-@pytest.mark.parametrize("physics", [{}, {"activation": "erf"}, {"activation": "hermite3", "scale": 0.3}], ids=["square", "erf", "hermite3"])
+@pytest.mark.parametrize(
+    "physics",
+    [{}, {"activation": "erf"}, {"activation": "hermite3", "scale": 0.3}, {"activation": "hermite2", "learning_rate": 0.01, "teacher_activation": "x**2 + x"}],
+    ids=["square", "erf", "hermite3", "polynomial noise"],
+)
 def test_a_straight_line_and_single_lanes_have_the_same_bits_whatever_the_threads(physics):
     problems = networks(140, **physics)
     result = fl.solve_many(problems, TIMES, threads=1)

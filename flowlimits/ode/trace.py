@@ -163,9 +163,10 @@ class _Follower:
         """Return a compiled helper that is followed, or called as it is where that is impossible and harmless."""
         if not strict(getattr(dispatcher, "targetoptions", {})):
             return _refuse
-        function = self.instead.get(dispatcher, dispatcher.py_func)
+        if dispatcher in self.instead:
+            return self.instead[dispatcher]
         try:
-            body: Callable = self.follow(function)
+            body: Callable = self.follow(dispatcher.py_func)
         except NotStraightError:
             body = _refuse
 
