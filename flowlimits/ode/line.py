@@ -1,11 +1,14 @@
 """The straight line of operations that a followed right-hand side leaves.
 
 What is kept gives the bits of compiled code: single operations of IEEE arithmetic, in their order, and functions of the same library.
+Left out is what changes no bit: a sum or a product in the other order, a factor that is one or minus one in all problems, a sign that
+another operation takes up.  What has the same values in all problems is one number, so that networks of equal units have a shorter line.
 """
 
 from __future__ import annotations
 
 import builtins
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -53,7 +56,7 @@ class Line:
     problems : int
         Rows of parameters.
     finite : bool
-        Whether what is multiplied by a zero of the equations may be taken for finite, and zeros have no sign.
+        Whether what is multiplied by a zero of the equations, or of all problems, may be taken for finite, and zeros have no sign.
     """
 
     def __init__(self, problems: int, finite: bool = False) -> None:
@@ -62,21 +65,42 @@ class Line:
         # By their text: 1 and 1.0 are equal, but one is a place and the other a number.
         self.known: dict[str, int] = {}
         self.values: dict[int, np.ndarray] = {}
+        #: Places by what all problems have there, and the zeros and ones of either sign among them.
+        self.shared: dict[bytes, int] = {}
+        self.trivial: dict[int, float] = {}
         self.functions: dict[str, Dispatcher] = {}
         self.repeated = 0
 
     def note(self, operation: tuple[Any, ...], values: np.ndarray | None = None) -> Symbol:
-        place = self.known.get(repr(operation))
+        name, *rest = operation
+        key = repr((name, *sorted(rest, key=repr))) if name in ("+", "*") else repr(operation)
+        place = self.known.get(key)
         self.repeated += 1
         if place is None:
-            place = len(self.operations)
-            self.operations.append(operation)
-            self.known[repr(operation)] = place
-            if values is not None:
-                self.values[place] = values
+            place = len(self.operations) if values is None else self._place_of(values)
+            if place == len(self.operations):
+                self.operations.append(operation)
+                if values is not None:
+                    self.values[place] = values
+            self.known[key] = place
         if place > MOST_MET or self.repeated > MOST_REPEATED:
             raise NotStraightError("there are too many operations")
         return Symbol(self, place, self.values.get(place))
+
+    def _place_of(self, values: np.ndarray) -> int:
+        """Return the place of a number that is the same in all problems, or the next one.
+
+        One problem alone says nothing: its parameters may be equal by chance, and the next problem wants another line.
+        """
+        place = len(self.operations)
+        if self.problems == 1:
+            return place
+        key = hashlib.blake2b(values.tobytes()).digest()
+        if key not in self.shared and values[0] in (0.0, 1.0, -1.0) and (values == values[0]).all():
+            signs = np.signbit(values)
+            if (signs == signs[0]).all():
+                self.trivial[place] = float(values[0])
+        return self.shared.setdefault(key, place)
 
     def argument(self, value: Any) -> Any:
         if isinstance(value, Symbol):
@@ -89,19 +113,63 @@ class Line:
         if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
             return NotImplemented
         first, second = self.argument(left), self.argument(right)
-        for number, other in ((first, right), (second, left)):
-            if name == "*" and isinstance(number, float) and number == 1.0:
-                return other
+        kept = self._left_out(name, first, second, left, right)
+        if kept is not None:
+            return kept
+        values = self._compute(_BINARY[name], left, right)
+        return self._signed(name, first, second) if values is None else self.note((name, first, second), values)
+
+    def _left_out(self, name: str, first: Any, second: Any, left: Any, right: Any) -> Any:
+        """Return what an operation with a one or a zero leaves, None if it does something."""
+        for number, other in ((self._number(first, second), right), (self._number(second, first), left)):
+            if name == "*" and number in (1.0, -1.0):
+                return other if number == 1.0 else self.negative(other)
             # Compiled code keeps these: infinity times zero is NaN, and 0.0 + -0.0 is 0.0.
-            if self.finite and name in "*+" and isinstance(number, float) and number == 0.0:
+            if self.finite and name in "*+" and number == 0.0:
                 return 0.0 if name == "*" else other
-        if name == "-" and isinstance(second, float) and (repr(second) == "0.0" or (self.finite and second == 0.0)):
-            return left
-        if name == "/" and isinstance(second, float) and second == 1.0:
-            return left
-        return self.note((name, first, second), self._compute(_BINARY[name], left, right))
+        number = self._number(second, first)
+        nothing = name == "-" and number == 0.0 and (self.finite or repr(number) == "0.0")
+        return left if nothing or (name == "/" and number == 1.0) else None
+
+    def _number(self, argument: Any, other: Any) -> float | None:
+        """Return an argument that is a number, or a one or a zero of all problems beside what differs with the state."""
+        if isinstance(argument, float):
+            return argument
+        return self.trivial.get(argument) if isinstance(other, int) and other not in self.values else None
+
+    def _signed(self, name: str, first: Any, second: Any) -> Symbol:
+        """Note an operation whose arguments may be negative ones of others: rounding is the same for both signs."""
+        one, two = self._positive(first), self._positive(second)
+        if one is None and two is None:
+            return self.note((name, first, second))
+        if name in ("*", "/"):
+            if one is not None and two is not None:
+                return self.note((name, one, two))
+            if isinstance(first, float) or isinstance(second, float):
+                return self.note((name, -first if two is not None else one, -second if one is not None else two))
+            return self.negative(self.note((name, first if one is None else one, second if two is None else two)))
+        # Of two signs of the second argument, one is the operation's own.
+        negative = (name == "-") != (two is not None)
+        size = second if two is None else two
+        if one is None:
+            return self.note(("-" if negative else "+", first, size))
+        if not negative:
+            return self.note(("-", size, one))
+        # Where the sum is zero, this gives the other zero.
+        if self.finite:
+            return self.negative(self.note(("+", one, size)))
+        return self.note(("-", first, size))
+
+    def _positive(self, argument: Any) -> Any:
+        """Return the place of what an argument is the negative of, else None."""
+        if isinstance(argument, int) and self.operations[argument][0] == "neg" and argument not in self.values:
+            return self.operations[argument][1]
+        return None
 
     def negative(self, value: Symbol) -> Symbol:
+        inner = self._positive(value.place)
+        if inner is not None:
+            return Symbol(self, inner)
         return self.note(("neg", value.place), None if value.values is None else -value.values)
 
     def power(self, base: Any, exponent: Any, written: bool = False) -> Any:

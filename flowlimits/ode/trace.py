@@ -3,7 +3,7 @@
 The equations of a model are written once, as the compiled function ``f(t, y, dy, params, work)`` with its loops over
 units and its scratch matrices.  Here the same function runs uncompiled on symbols: loops with known bounds unroll,
 scratch disappears, what is computed twice is kept once, and what no velocity needs is dropped.  The remaining operations
-are those of the compiled function, in its order, so that both give the same bits.
+are those of the compiled function, in its order, up to signs and factors of one, so that both give the same bits.
 
 What depends on parameters alone is computed at once for all problems, and enters the straight line as an input.  A
 branch on such a value is followed where all problems agree; where they do not, `MixedError` says how to part them.
@@ -61,7 +61,8 @@ def trace(
         Parameters of every problem.
     equations : iterable of int
         Parameters that are part of the equations: their numbers are written into the straight line.  Who names some
-        also says that what the equations multiply by zero is finite.
+        also says that what is multiplied by a zero, of the equations or of the parameters of all problems, is finite, and that
+        the sign of a zero means nothing.
     instead : dict, optional
         Functions of one's own in place of compiled helpers, with the same values.
 
