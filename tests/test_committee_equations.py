@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.committee import equations_polynomial, families, scalars, solution
+from flowlimits.committee import equations_polynomial, families, layout, many, scalars, solution
+from flowlimits.ode import trace
 
 PAIRS = [
     ("square", None), ("centred", None), ("hermite2", "square"), ("square", "centred"), ("centred", "square"),
@@ -62,13 +63,26 @@ def test_matrix_form_and_summed_pairings_are_one_mathematics():
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
 
 
-def test_wide_networks_by_blas_agree_with_loops():
+@pytest.mark.parametrize("activation", ["square", "centred", "hermite2"])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_wide_networks_by_blas_agree_with_loops(activation, rate):
     from flowlimits.committee import equations_square
 
-    problem = problem_of(4, p=20, k=10, noise=0.2, second_layer_rate=0.5)
+    problem = problem_of(4, p=20, k=10, noise=0.2, second_layer_rate=0.5, activation=activation)
     assert families.choose(problem).rhs is not equations_square.rhs
-    for one, two in zip(velocity(problem, 0.3), velocity(problem, 0.3, equations_square.rhs)):
-        np.testing.assert_allclose(one, two, rtol=1e-11, atol=1e-13)
+    for one, two in zip(velocity(problem, rate), velocity(problem, rate, equations_square.rhs)):
+        np.testing.assert_allclose(one, two, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("equal", "rate", "most"), [(True, 0.0, 405), (False, 0.0, 460), (True, 0.3, 680), (False, 0.3, 770)])
+def test_straight_lines_of_squares_need_few_operations(equal, rate, most):
+    """Besides the products of matrices, 10 and 16 of their rows, only weights and sums of diagonals."""
+    problems = [problem_of(seed, 4, 4, noise=0.1, **({"second_layer": np.ones(4), "teacher_second_layer": np.ones(4)} if equal else {})) for seed in range(3)]
+    family, params = families.choose(problems[0]), np.array([families.parameters(one, rate) for one in problems])
+    flags = [place for place in range(layout.HEADER) if place not in many.NUMBERS]
+    program = trace.trace(family.rhs.__wrapped__, 26, params, family.work_size, equations=flags)
+    operations = [one[0] for one in program.operations if one[0] not in ("y", "input")]
+    assert 26 * 15 < len(operations) <= most
 
 
 @pytest.mark.parametrize("activation", ["square", "centred", "hermite3", "erf", "relu"])

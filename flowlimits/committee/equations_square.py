@@ -6,7 +6,14 @@ first; hermite2: offset 1).  With C = [[Q, R], [R^T, T]], w = (a/p, -b/k) the we
     B = C A C,    E[e l l^T] = m C + 2 B,    E[e^2 l l^T] = (m^2 + 2 tr(ACAC)) C + 4 m B + 8 C A B,
 
 and the term m C drops out of the drift of a centred student, whose gradient carries its own mean (docs/committee.md, C6-C8).
-Only the rows of the students are formed.  Helpers are inlined: a call with seven arrays costs as much as the algebra of a narrow network.
+Only the rows of the students are formed, and what multiplies all of them stands in the narrow factor: with the drift
+g = 0 of a centred student, g = m of another, and F = C A,
+
+    D = -4 F - 2 g,    G = D C = -2 (g C + 2 B),    dR_ir = a_i G_ir,    dQ_ij = (a_i + a_j) G_ij,
+    2 E[e^2 l l^T] = 2 (m^2 + 2 tr(ACAC)) C + G (-4 F - 2 (m - g))^T.
+
+With r the part of m that holds no Q_ii, also m^2 + 2 tr(ACAC) = m r + 2 tr(ATAT) - 1/2 sum_i w_i (G_ii - 4 sum_r F_ir R_ir).
+Helpers are inlined: a call with seven arrays costs as much as the algebra of a narrow network.
 Wide networks use BLAS (`equations_square_blas`).
 """
 
@@ -39,32 +46,33 @@ LOOPS = 24
 
 
 def work_size(p, k):
-    """Return the length of the scratch array: C, B, F = C A and H (students' rows), a, w, one row."""
+    """Return the length of the scratch array: C, G and D (students' rows), H = G D^T, a, w, one row."""
     n = p + k
     return n * n + 2 * p * n + p * p + n + 2 * p
 
 
 @jit(inline="always")
 def views(p, n, work):
-    """Return C, B, F, H, w, a and a row of scratch as views of `work`."""
+    """Return C, G, D, H, w, a and a row of scratch as views of `work`."""
     at = n * n
-    C, B = matrix(work, 0, n, n), matrix(work, at, p, n)
-    F, H = matrix(work, at + p * n, p, n), matrix(work, at + 2 * p * n, p, p)
+    C, G = matrix(work, 0, n, n), matrix(work, at, p, n)
+    D, H = matrix(work, at + p * n, p, n), matrix(work, at + 2 * p * n, p, p)
     at += 2 * p * n + p * p
-    return C, B, F, H, vector(work, at, n), vector(work, at + n, p), vector(work, at + n + p, p)
+    return C, G, D, H, vector(work, at, n), vector(work, at + n, p), vector(work, at + n + p, p)
 
 
 @jit(inline="always")
-def mean_error(C, w, params):
-    """Return m = E(f - f_star)."""
+def constant_error(C, w, params):
+    """Return the part of the mean error that does not depend on Q."""
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    m = 0.0
-    student, teacher = 1.0 - params[STUDENT_CENTRED], 1.0 - params[TEACHER_CENTRED]
-    for i in range(p):
-        m += w[i] * (student * C[i, i] - params[STUDENT_OFFSET])
+    rest = 0.0
+    teacher = 1.0 - params[TEACHER_CENTRED]
     for r in range(p, p + k):
-        m += w[r] * (teacher * C[r, r] - params[TEACHER_OFFSET])
-    return m
+        rest += w[r] * (teacher * C[r, r] - params[TEACHER_OFFSET])
+    if params[STUDENT_OFFSET] != 0.0:
+        for i in range(p):
+            rest -= w[i] * params[STUDENT_OFFSET]
+    return rest
 
 
 @jit(inline="always")
@@ -81,60 +89,94 @@ def trace_of_square(C, w, params):
 
 
 @jit(inline="always")
-def multiply(C, w, F, B, p, n):
-    """Write F = C A and B = F C."""
+def weigh(C, w, D, params):
+    """Write D = -4 C A - 2 g; return the mean error m and its constant part."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
     for i in range(p):
-        for v in range(n):
-            F[i, v] = C[i, v] * w[v]
-            B[i, v] = 0.0
-        for u in range(n):
-            f = F[i, u]
-            for v in range(n):
-                B[i, v] += f * C[u, v]
+        for v in range(p + k):
+            D[i, v] = -4.0 * w[v] * C[i, v]
+    rest = constant_error(C, w, params)
+    if params[STUDENT_CENTRED] != 0.0:
+        return rest, rest
+    total = D[0, 0]
+    for i in range(1, p):
+        total += D[i, i]
+    shift = 0.5 * total - 2.0 * rest
+    for i in range(p):
+        D[i, i] += shift
+    return -0.5 * shift, rest
 
 
 @jit(inline="always")
-def gram(B, F, H, p, n):
-    """Write the upper triangle of H = B F^T."""
+def weigh_noise(C, w, D, m, params):
+    """Turn D into -4 C A - 2 (m - g)."""
+    other = 0.0 if params[STUDENT_CENTRED] == 0.0 else 2.0 * m
+    for i in range(int(params[STUDENT_WIDTH])):
+        D[i, i] = -4.0 * w[i] * C[i, i] - other
+
+
+@jit(inline="always")
+def multiply(C, D, G, p, n):
+    """Write G = D C."""
+    for i in range(p):
+        first, second = D[i, 0], D[i, 1]
+        for v in range(n):
+            G[i, v] = first * C[0, v] + second * C[1, v]
+        for u in range(2, n):
+            d = D[i, u]
+            for v in range(n):
+                G[i, v] += d * C[u, v]
+
+
+@jit(inline="always")
+def gram(G, D, H, p, n):
+    """Write the upper triangle of H = G D^T."""
     for i in range(p):
         for j in range(i, p):
-            total = 0.0
-            for u in range(n):
-                total += B[i, u] * F[j, u]
+            total = G[i, 0] * D[j, 0]
+            for u in range(1, n):
+                total += G[i, u] * D[j, u]
             H[i, j] = total
 
 
 @jit(inline="always")
-def assemble(t, y, dy, params, C, B, H, w, a, norms, noisy):
-    """Write the velocities from C, B = C A C and H = C A B."""
+def mean_square(C, w, G, D, m, rest, params):
+    """Return 2 (m^2 + 2 tr(ACAC)) + 2 noise, twice the mean of e^2 with the noise of the labels."""
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    m = mean_error(C, w, params)
-    drift = 0.0 if params[STUDENT_CENTRED] != 0.0 else m
+    total = 0.0
+    for i in range(p):
+        row = G[i, i]
+        for r in range(p, p + k):
+            row += D[i, r] * C[i, r]
+        total += w[i] * row
+    return 2.0 * m * rest - total + (2.0 * params[NOISE] + 4.0 * params[TEACHER_CONSTANT])
+
+
+@jit(inline="always")
+def assemble(t, y, dy, params, C, G, D, H, w, a, norms, m, rest, noisy):
+    """Write the velocities from C, G = D C and H = G D^T."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
     at, one = np.uint64(0), np.uint64(1)
     if noisy:
-        rate = 4.0 * learning_rate_at(t, params) / p
-        second = m * m + 2.0 * trace_of_square(C, w, params) + params[NOISE]
+        rate = learning_rate_at(t, params) * (2.0 / p)
+        square = mean_square(C, w, G, D, m, rest, params)
         for i in range(p):
             for j in range(i, p):
-                x, b = C[i, j], B[i, j]
-                noise = second * x + 4.0 * m * b + 8.0 * H[i, j]
-                dy[at] = rate * (a[i] * a[j]) * noise - 2.0 * (a[i] + a[j]) * (drift * x + 2.0 * b)
+                dy[at] = (a[i] + a[j]) * G[i, j] + rate * (a[i] * a[j]) * (square * C[i, j] + H[i, j])
                 at += one
     else:
         for i in range(p):
             for j in range(i, p):
-                dy[at] = -2.0 * (a[i] + a[j]) * (drift * C[i, j] + 2.0 * B[i, j])
+                dy[at] = (a[i] + a[j]) * G[i, j]
                 at += one
     for i in range(p):
         for r in range(p, p + k):
-            dy[at] = -2.0 * a[i] * (drift * C[i, r] + 2.0 * B[i, r])
+            dy[at] = a[i] * G[i, r]
             at += one
     if params[TRAINED] != 0.0:
         start = second_layer_start(params)
-        own = 1.0 - params[STUDENT_CENTRED]
         for i in range(p):
-            mean = own * C[i, i] - params[STUDENT_OFFSET]
-            dy[start + i] = -params[SECOND_LAYER_RATE] * (m * mean + 2.0 * B[i, i])
+            dy[start + i] = params[SECOND_LAYER_RATE] * (0.5 * G[i, i] + m * params[STUDENT_OFFSET])
     finish(y, dy, params, norms)
 
 
@@ -142,14 +184,16 @@ def assemble(t, y, dy, params, C, B, H, w, a, norms, noisy):
 def rhs(t, y, dy, params, work):
     """Velocities of Q, R and the second layer in plain loops."""
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    C, B, F, H, w, a, norms = views(p, p + k, work)
+    C, G, D, H, w, a, norms = views(p, p + k, work)
     fill_covariance(y, params, C)
     fill_outputs(y, params, a, w)
-    multiply(C, w, F, B, p, p + k)
+    m, rest = weigh(C, w, D, params)
+    multiply(C, D, G, p, p + k)
     noisy = has_noise(params)
     if noisy:
-        gram(B, F, H, p, p + k)
-    assemble(t, y, dy, params, C, B, H, w, a, norms, noisy)
+        weigh_noise(C, w, D, m, params)
+        gram(G, D, H, p, p + k)
+    assemble(t, y, dy, params, C, G, D, H, w, a, norms, m, rest, noisy)
 
 
 @callback(EVENT_SIGNATURE)
@@ -159,4 +203,8 @@ def risk_event(t, y, params, work):
     C, _, _, _, w, a, _ = views(p, p + k, work)
     fill_covariance(y, params, C)
     fill_outputs(y, params, a, w)
-    return 0.5 * mean_error(C, w, params) ** 2 + trace_of_square(C, w, params) - params[EVENT_VALUE]
+    m = constant_error(C, w, params)
+    own = 1.0 - params[STUDENT_CENTRED]
+    for i in range(p):
+        m += own * w[i] * C[i, i]
+    return 0.5 * m**2 + trace_of_square(C, w, params) - params[EVENT_VALUE]

@@ -6,7 +6,7 @@ A module of its own because compiled code that calls BLAS imports scipy.linalg, 
 import numpy as np
 
 from .._jit import RHS_SIGNATURE, callback
-from .equations_square import assemble, views
+from .equations_square import assemble, views, weigh, weigh_noise
 from .layout import STUDENT_WIDTH, TEACHER_WIDTH, fill_covariance, fill_outputs, has_noise
 
 
@@ -14,14 +14,13 @@ from .layout import STUDENT_WIDTH, TEACHER_WIDTH, fill_covariance, fill_outputs,
 def rhs(t, y, dy, params, work):
     """Velocities of Q, R and the second layer."""
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    C, B, F, H, w, a, norms = views(p, p + k, work)
+    C, G, D, H, w, a, norms = views(p, p + k, work)
     fill_covariance(y, params, C)
     fill_outputs(y, params, a, w)
-    for i in range(p):
-        for v in range(p + k):
-            F[i, v] = C[i, v] * w[v]
-    np.dot(F, C, B)
+    m, rest = weigh(C, w, D, params)
+    np.dot(D, C, G)
     noisy = has_noise(params)
     if noisy:
-        np.dot(B, F.T, H)
-    assemble(t, y, dy, params, C, B, H, w, a, norms, noisy)
+        weigh_noise(C, w, D, m, params)
+        np.dot(G, D.T, H)
+    assemble(t, y, dy, params, C, G, D, H, w, a, norms, m, rest, noisy)
