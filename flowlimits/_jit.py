@@ -82,11 +82,8 @@ STRUCTURED_SIGNATURE = types.void(FLOAT, A1, A1, A2, A2, A1, A1)
 #: g(t, y, params, work) returns the value whose sign is watched
 EVENT_SIGNATURE = FLOAT(FLOAT, A1, A1, A1)
 
-#: wide(t, y, dy, inputs) is a right-hand side for all lanes of `ode.lanes` at once
-WIDE_SIGNATURE = types.void(A1, A1, A1, A1)
-
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-_INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
 
 def jit(signature=None, **options):
@@ -105,7 +102,7 @@ def jit(signature=None, **options):
 
 
 def _compile(function, signature, options):
-    if _INTERPRETED:
+    if INTERPRETED:
         function.py_func = function
         return function
     dispatcher = numba.njit(**_OPTIONS, **options)(function)
@@ -123,7 +120,7 @@ def callback(signature):
     """
 
     def compile_callback(function):
-        if _INTERPRETED:
+        if INTERPRETED:
             return _InterpretedCallback(function, signature)
         result: Any = CFunc(
             function, sigutils.normalize_signature(signature), locals={}, options=dict(_OPTIONS, nopython=True)
@@ -224,11 +221,23 @@ def _fingerprint(function):
         for name, value in found:
             if isinstance(value, Dispatcher | CFunc):
                 pending.append(inspect.unwrap(value))
+            elif isinstance(value, python_types.FunctionType) and value.__module__.split(".")[0] == __package__:
+                # What it means inside compiled code is defined in its file.
+                digest.update(_source(value.__module__))
             elif isinstance(value, bool | int | float | complex | str | tuple):
                 digest.update(f"{name}={value!r}".encode())
             elif isinstance(value, np.ndarray):
                 digest.update(name.encode() + value.tobytes())
     return digest.hexdigest()
+
+
+@functools.cache
+def _source(module):
+    """Return the text of a module of the package."""
+    try:
+        return inspect.getsource(sys.modules[module]).encode()
+    except (KeyError, OSError):
+        return b""
 
 
 def _closure(function):
@@ -251,7 +260,7 @@ def _add_code(digest, code):
 
 def _intrinsic(function) -> Any:
     # The implementation takes a typing context that callers do not pass.
-    return _InterpretedCallback.call if _INTERPRETED else intrinsic(function)
+    return _InterpretedCallback.call if INTERPRETED else intrinsic(function)
 
 
 def _call_by_address(signature):
@@ -291,9 +300,3 @@ def call_structured_jacobian(typingctx, address, t, y, D, U, V, params, work):
 def call_event(typingctx, address, t, y, params, work):
     """Call the event function at `address`: returns its value."""
     return _call_by_address(EVENT_SIGNATURE)
-
-
-@_intrinsic
-def call_wide(typingctx, address, t, y, dy, inputs):
-    """Call the right-hand side of all lanes at `address`: writes dy."""
-    return _call_by_address(WIDE_SIGNATURE)

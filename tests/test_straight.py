@@ -60,7 +60,7 @@ def test_the_next_process_finds_the_compiled_line_and_other_files_are_replaced(t
     assert first[:2] == (7, 0)
     path = Path(first[3])
     assert path.parent == tmp_path / "cache" / "flowlimits"
-    assert path.read_text().startswith("def straight(t, y, dy, inputs):\n    for l in range(16):\n")
+    assert path.read_text().startswith("def straight(t, y, dy, inputs):\n    v")
     assert path.stat().st_mtime == straight.TIME
     second = run(tmp_path, **environment)
     assert second == (7, 1, *first[2:])

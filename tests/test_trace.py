@@ -15,8 +15,11 @@ from flowlimits._jit import jit
 from flowlimits.gaussian import erf
 from flowlimits.ode import line
 from flowlimits.ode.functions import address_of
+from flowlimits.ode.rows import ROWS, line_of, rows_of
 from flowlimits.ode.straight import check_straight, compile_straight
 from flowlimits.ode.trace import MixedError, NotStraightError, trace
+from flowlimits.ode.velocity import call_wide
+from flowlimits.ode.wide import LANES
 
 RATE = 2.5
 TABLE = np.array([0.5, -1.5, 2.0])
@@ -224,18 +227,18 @@ def test_zeros_and_infinities_of_a_users_equations_stay():
 
     verify(zeros)
     straight = compile_straight(trace(zeros, 3, np.ones((1, 2)), 0))
-    dy = np.zeros(48)
-    wide = np.zeros(16), np.repeat([-1.0, -1.0, 0.0], 16), dy, np.zeros(0)
-    from flowlimits._jit import call_wide
+    board = np.zeros((3, ROWS, LANES))
+    board[:, 0] = [[-1.0], [-1.0], [0.0]]
 
     @jit
-    def call(address, t, y, dy, inputs):
-        call_wide(address, t, y, dy, inputs)
+    def call(address, t, board, inputs):
+        rows = rows_of(board)
+        call_wide(address, line_of(t), rows[0], rows[1], line_of(inputs))
 
-    call(straight.address, *wide)
-    assert np.isnan(dy[0])
-    assert dy[16] == np.inf  # 0.0 + -0.0 is 0.0
-    assert np.isnan(dy[32])  # -inf + inf
+    call(straight.address, np.zeros((1, LANES)), board, np.zeros((0, LANES)))
+    assert np.isnan(board[0, 1]).all()
+    assert (board[1, 1] == np.inf).all()  # 0.0 + -0.0 is 0.0
+    assert np.isnan(board[2, 1]).all()  # -inf + inf
 
 
 def test_places_and_numbers_are_not_taken_for_each_other():

@@ -82,7 +82,7 @@ def integrate_batch(
     threads: int | None = None,
     progress: bool | None = False,
 ) -> tuple[np.ndarray, np.ndarray, BatchReport]:
-    r"""Integrate y' = f(t, y) from many starts and with many parameters, 16 problems side by side in each thread.
+    r"""Integrate y' = f(t, y) from many starts and with many parameters, eight problems side by side in each thread.
 
     Parameters
     ----------

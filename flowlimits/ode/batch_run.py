@@ -14,7 +14,9 @@ from .batch_threads import Stoppable, for_each
 from .driver import Integration, Jacobian
 from .functions import RightHandSide, address_of
 from .inputs import check_jacobian
+from .rows import ROWS
 from .solution import IntegrationError, IntegrationInterrupted, Status, status_of
+from .wide import LANES
 
 #: Problems from which on a straight-line right-hand side is worth its compilation.
 WORTH = 128
@@ -231,10 +233,10 @@ class Group:
         self.outcome, self.reached = part(batch.outcome), part(batch.reached)
         self.following = 0
         number, workers = len(self.y0s), batch.threads
-        self.chunk = number if workers == 1 else max(4 * lanes_layout.LANES, -(-number // (16 * workers)))
+        self.chunk = number if workers == 1 else max(4 * LANES, -(-number // (16 * workers)))
 
     def run(self) -> None:
-        workers = min(self.batch.threads, -(-len(self.y0s) // lanes_layout.LANES))
+        workers = min(self.batch.threads, -(-len(self.y0s) // LANES))
         try:
             for_each(lambda _: self.work(), np.arange(workers), workers, self.batch.stop)
         finally:
@@ -252,14 +254,13 @@ class Group:
     def work(self) -> None:
         """Run one thread's lanes until no problem waits."""
         batch, n = self.batch, self.y0s.shape[1]
-        width = lanes_layout.LANES
-        lane, place = aligned(lanes_layout.LANE_NUMBERS), np.zeros((2, width), dtype=np.int64)
+        lane, place = aligned(lanes_layout.LANE_NUMBERS, LANES), np.zeros((2, LANES), dtype=np.int64)
         place[lanes_layout.PROBLEM] = -1
         queue = np.zeros(lanes_layout.QUEUE, dtype=np.int64)
         queue[lanes_layout.OPEN] = 1
-        board, scratch = aligned(lanes_layout.ROWS, n * width), np.zeros((4, n))
-        inputs, own = aligned(self.inputs.shape[1] * width), np.zeros((width, self.params.shape[1]))
-        work = np.zeros((width, batch.work_size))
+        board, scratch = aligned(n, ROWS, LANES), np.zeros((4, n))
+        inputs, own = aligned(self.inputs.shape[1], LANES), np.zeros((LANES, self.params.shape[1]))
+        work = np.zeros((LANES, batch.work_size))
         code, budget, done = layout.RUNNING, 8, 0
         try:
             while code == layout.RUNNING and not batch.stop.is_set():
@@ -285,10 +286,9 @@ class Group:
         """Note how far the problems in the lanes came."""
         for position, problem in enumerate(place[lanes_layout.PROBLEM]):
             if problem >= 0:
-                numbers = lane[position :: lanes_layout.LANES].astype(np.float64)
-                counts = [int(numbers[row // lanes_layout.LANES]) for row in (lanes_layout.STEPS, lanes_layout.REJECTED, lanes_layout.EVALUATIONS)]
+                counts = [int(lane[row, position]) for row in (lanes_layout.STEPS, lanes_layout.REJECTED, lanes_layout.EVALUATIONS)]
                 self.outcome[problem] = layout.INTERRUPTED, place[lanes_layout.NEXT, position], *counts
-                self.reached[problem] = lane[lanes_layout.T + position]
+                self.reached[problem] = lane[lanes_layout.T, position]
 
 
 def aligned(*shape: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from .._jit import call_rhs, jit
 from .dense import evaluate
 from .layout import DENSE_FROM, DENSE_MODE, DENSE_WHILE, END, MAX_STEP, NEXT, H, T
+from .wide import where
 
 SPACING = 2.220446049250313e-16
 
@@ -80,17 +81,14 @@ def target(real, count, times):
 def fit(t, natural, goal):
     """Return a step of at most about `natural` so that no sliver is left before `goal`, and whether it ends there."""
     left = goal - t
-    if 1.01 * natural >= left:
-        return left, True
-    if 2.0 * natural > left:
-        return 0.5 * left, False
-    return natural, False
+    ends = 1.01 * natural >= left
+    return where(ends, left, where(2.0 * natural > left, 0.5 * left, natural)), ends
 
 
 @jit
 def too_small(t, h):
     """Whether a step no longer moves the time."""
-    return h <= 8.0 * SPACING * abs(t) or h < 1e-300
+    return (h <= 8.0 * SPACING * abs(t)) | (h < 1e-300)
 
 
 @jit

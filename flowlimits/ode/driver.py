@@ -105,7 +105,7 @@ class Integration:
         if method in _EXPLICIT:
             stages = explicit.STAGES[_EXPLICIT[method]]
             self.K = np.zeros((stages, self.y.size))
-            self.scratch, self.dense = np.zeros((3, self.y.size)), np.zeros((explicit.ROWS, self.y.size))
+            self.scratch, self.dense = np.zeros((4, self.y.size)), np.zeros((explicit.ROWS, self.y.size))
             if self.automatic and len(self.switches) <= MOST_SWITCHES:
                 self.count[layout.PATIENCE] = self.patience()
             return

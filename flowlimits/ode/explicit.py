@@ -43,6 +43,7 @@ from .layout import (
     H,
     T,
 )
+from .wide import where
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]
@@ -56,7 +57,8 @@ ROWS = 8
 def attempt(method, rhs, t, h, y, K, ynew, point, params, work):
     """Take one step; return the number of evaluations."""
     if method == DOP853:
-        dop853.step(rhs, t, h, y, K, ynew, point, params, work)
+        dop853.stages(rhs, t, h, y, K, point, params, work)
+        dop853.end(h, y, K, ynew)
         return 11
     tsit5.step(rhs, t, h, y, K, ynew, point, params, work)
     return 5
@@ -97,31 +99,30 @@ def begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresse
 
 
 @jit
-def at_limit(h, y, K, ynew, point, last, rtol, atol):
+def at_limit(h, K, ynew, point, last, weights):
     """Whether the step seems to be limited by stability, not by accuracy.
 
     The last two slopes belong to two states at the same time, so their differences give the Jacobian in one direction:
     h |J| beyond 3.5, or a decay, h Re J below -1.5.  Decaying modes of that speed are gone after 15 steps unless the
     step follows them for its stability only; oscillations are followed with h |J| up to about 3 for their accuracy.
     """
-    slopes = distances = product = 0.0
-    for i in range(y.size):
-        scale = atol[i] + rtol * max(abs(y[i]), abs(ynew[i]))
-        if scale > 0.0:
-            inverse = 1.0 / scale
-            slope, distance = (K[last, i] - K[last - 1, i]) * inverse, (ynew[i] - point[i]) * inverse
-            slopes += slope * slope
-            distances += distance * distance
-            product += slope * distance
-    if not distances > 0.0:
-        return False
-    return h * np.sqrt(slopes / distances) > 3.5 or h * product / distances < -1.5
+    slopes = distances = product = 0.0 * h
+    for i in range(len(ynew)):
+        # Components without any tolerance do not count.
+        weight = where(weights[i] < np.inf, weights[i], 0.0)
+        slope, distance = (K[last, i] - K[last - 1, i]) * weight, (ynew[i] - point[i]) * weight
+        slopes = slopes + slope * slope
+        distances = distances + distance * distance
+        product = product + slope * distance
+    quick = h * np.sqrt(slopes / distances) > 3.5
+    decaying = h * product / distances < -1.5
+    return (distances > 0.0) & (quick | decaying)
 
 
 @jit
-def is_stiff(h, y, K, ynew, point, last, real, count, atol):
+def is_stiff(h, K, ynew, point, last, weights, real, count):
     """Count signs of stiffness; whether to leave for the implicit method."""
-    if at_limit(h, y, K, ynew, point, last, real[RTOL], atol):
+    if at_limit(h, K, ynew, point, last, weights):
         count[NONSTIFF_SIGNS] = 0
         count[STIFF_SIGNS] += 1
         if count[STIFF_SIGNS] >= 15:
@@ -180,8 +181,8 @@ def advance(
         State of the integrator, see `layout`.
     y : ndarray, shape (n,)
         State at `real[T]`, overwritten.
-    K, scratch, dense : ndarray, shapes (stages, n), (3, n), (8, n)
-        Slopes, three vectors of scratch, rows of the continuous extension.
+    K, scratch, dense : ndarray, shapes (stages, n), (4, n), (8, n)
+        Slopes, four vectors of scratch, rows of the continuous extension.
     times, states : ndarray, shapes (times,), (times, n)
         Requested times, increasing, and the place for the states there.
     atol, params, work : ndarray
@@ -197,7 +198,7 @@ def advance(
     last = 12 if method == DOP853 else 6
     largest = 6.0 if method == DOP853 else 10.0
     smallest = 1.0 / 3.0 if method == DOP853 else 0.2
-    ynew, point = scratch[0], scratch[1]
+    ynew, point, weights = scratch[0], scratch[1], scratch[3]
     for _ in range(budget):
         if count[NEXT] >= times.size:
             return SUCCESS
@@ -212,14 +213,18 @@ def advance(
         if (count[AFTER_REJECTION] == 1 and too_small(t, natural)) or count[NOT_FINITE_RUN] > 40:
             return NOT_FINITE if count[NOT_FINITE_RUN] > 0 else STEP_TOO_SMALL
         tnew = goal if ends else t + h
-        count[EVALUATIONS] += attempt(method, rhs, t, h, y, K, ynew, point, params, work)
         if method == DOP853:
-            error = dop853.error(h, y, K, ynew, real[RTOL], atol)
+            dop853.stages(rhs, t, h, y, K, point, params, work)
+            error = dop853.end_and_error(h, y, K, ynew, real[RTOL], atol, weights)
+            count[EVALUATIONS] += 11
+        else:
+            tsit5.step(rhs, t, h, y, K, ynew, point, params, work)
+            count[EVALUATIONS] += 5
         if method == TSIT5 or error <= 1.0:
             call_rhs(rhs, tnew, ynew, K[last], params, work)
             count[EVALUATIONS] += 1
         if method == TSIT5:
-            error = tsit5.error(h, y, K, ynew, real[RTOL], atol)
+            error = tsit5.error(h, y, K, ynew, real[RTOL], atol, weights)
         if error <= 1.0 and not all_finite(K[last]):
             error = np.inf
         rows = 0
@@ -254,9 +259,7 @@ def advance(
         if h < natural:
             # A step cut short by a requested time says little about the natural one.
             real[H] = max(real[H], natural)
-        leave = count[PATIENCE] >= 0 and h >= natural and is_stiff(
-            h, y, K, ynew, point, last, real, count, atol
-        )  # fmt: skip
+        leave = count[PATIENCE] >= 0 and h >= natural and is_stiff(h, K, ynew, point, last, weights, real, count)
 
         if addresses.size > 0:
             evaluate_all(addresses, tnew, ynew, values[1], params, work)

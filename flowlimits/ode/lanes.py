@@ -9,10 +9,10 @@ import numpy as np
 from numba import types
 
 from .._jit import A1, A2, ADDRESS, call_rhs, jit
-from . import lanes_dop853, lanes_tsit5
+from . import dop853, tsit5
 from .control import all_finite, first_step
 from .explicit import DOP853
-from .lanes_control import choose_steps, count_calls, count_signs, judge, look_for_limits, set_absolute, take, total
+from .lanes_control import choose_steps, count_calls, count_signs, judge, take
 from .lanes_layout import (
     ACCEPTED,
     BUSY,
@@ -22,20 +22,13 @@ from .lanes_layout import (
     ERROR,
     EVALUATIONS,
     FAILING,
-    FIFTH,
     FINISHED,
     FIRST_STEP,
     FOLLOWING,
-    FOURTH,
     GOAL,
-    K0,
-    K5,
-    K6,
-    K11,
-    K12,
-    LANES,
     LAST,
     LEAVES,
+    MAX_STEP,
     MAX_STEPS,
     MEMORY,
     NEW,
@@ -43,27 +36,32 @@ from .lanes_layout import (
     OPEN,
     OUTPUTS,
     PATIENCE,
+    POINT,
     PROBLEM,
     REJECTED,
     RTOL,
     START,
     STATUS,
+    STEP,
     STEPS,
     STEPS_MADE,
     STEPS_REJECTED,
     STUCK,
     TAKEN,
     TARGET,
+    WEIGHTS,
     H,
+    K,
     T,
     Y,
 )
-from .lanes_velocity import velocity
 from .layout import NOT_FINITE, RUNNING, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
+from .rows import A3, address_of_numbers, line_of, rows_from, rows_of
+from .velocity import velocity
+from .wide import LANES, where
 
 INTEGERS = types.int64[:, ::1]
 QUEUE = types.int64[::1]
-A3 = types.float64[:, :, ::1]
 
 
 @jit
@@ -72,13 +70,13 @@ def retire(l, status, lane, place, queue, outcome, reached):
     problem = place[PROBLEM, l]
     outcome[problem, STATUS] = status
     outcome[problem, OUTPUTS] = place[NEXT, l]
-    outcome[problem, STEPS_MADE] = int(lane[STEPS + l])
-    outcome[problem, STEPS_REJECTED] = int(lane[REJECTED + l])
-    outcome[problem, CALLS] = int(lane[EVALUATIONS + l])
-    reached[problem] = lane[T + l]
+    outcome[problem, STEPS_MADE] = int(lane[STEPS, l])
+    outcome[problem, STEPS_REJECTED] = int(lane[REJECTED, l])
+    outcome[problem, CALLS] = int(lane[EVALUATIONS, l])
+    reached[problem] = lane[T, l]
     place[PROBLEM, l] = -1
     queue[TAKEN] -= 1
-    lane[l::LANES] = 0.0
+    lane[:, l] = 0.0
     if status != STIFF:
         queue[FINISHED] += 1
 
@@ -97,36 +95,36 @@ def load(
     place[PROBLEM, l] = problem
     queue[TAKEN] += 1
     place[NEXT, l] = 0
-    lane[l::LANES] = 0.0
-    lane[BUSY + l] = 1.0
-    lane[T + l] = settings[START]
-    lane[MEMORY + l] = 1e-4
+    lane[:, l] = 0.0
+    lane[BUSY, l] = 1.0
+    lane[T, l] = settings[START]
+    lane[MEMORY, l] = 1e-4
     work[l, :] = 0.0
     own[l, :] = params[min(problem, params.shape[0] - 1)]
     call_rhs(model[0], settings[START], y, slope, own[l], work[l])
-    lane[EVALUATIONS + l] = 1.0
+    lane[EVALUATIONS, l] = 1.0
     if not all_finite(slope):
         return NOT_FINITE
-    lane[H + l] = settings[FIRST_STEP]
+    lane[H, l] = settings[FIRST_STEP]
     if settings[FIRST_STEP] <= 0.0:
         span = settings[END] - settings[START]
-        lane[H + l] = first_step(
+        lane[H, l] = first_step(
             model[0], settings[START], y, slope, float(model[2]), span, settings[RTOL], atol, scratch[0], scratch[1], own[l],
             work[l],
         )  # fmt: skip
-        lane[EVALUATIONS + l] += 1.0
+        lane[EVALUATIONS, l] += 1.0
     if times[0] <= settings[START]:
         states[problem, 0, :] = y
         place[NEXT, l] = 1
         if times.size == 1:
             return SUCCESS
-    lane[GOAL + l] = times[place[NEXT, l]]
+    lane[GOAL, l] = times[place[NEXT, l]]
     for i in range(y.size):
-        board[Y, i * LANES + l] = y[i]
-        board[K0, i * LANES + l] = slope[i]
+        board[i, Y, l] = y[i]
+        board[i, K, l] = slope[i]
     source = min(problem, wide_inputs.shape[0] - 1)
     for i in range(wide_inputs.shape[1]):
-        inputs[i * LANES + l] = wide_inputs[source, i]
+        inputs[i, l] = wide_inputs[source, i]
     return RUNNING
 
 
@@ -150,9 +148,9 @@ def fill(
 def give_up(settings, lane, place, queue, outcome, reached):
     """Retire the lanes that cannot take another step."""
     for l in range(LANES):
-        if place[PROBLEM, l] >= 0 and lane[STUCK + l] != 0.0:
-            status = NOT_FINITE if lane[FAILING + l] > 0.0 else STEP_TOO_SMALL
-            if lane[STEPS + l] + lane[REJECTED + l] >= settings[MAX_STEPS]:
+        if place[PROBLEM, l] >= 0 and lane[STUCK, l] != 0.0:
+            status = NOT_FINITE if lane[FAILING, l] > 0.0 else STEP_TOO_SMALL
+            if lane[STEPS, l] + lane[REJECTED, l] >= settings[MAX_STEPS]:
                 status = TOO_MANY_STEPS
             retire(l, status, lane, place, queue, outcome, reached)
 
@@ -162,44 +160,44 @@ def emit(lane, place, queue, board, times, states, outcome, reached):
     """Write the states of the lanes that reached a requested time; retire those that reached the last one."""
     n = states.shape[2]
     for l in range(LANES):
-        if place[PROBLEM, l] < 0 or lane[ACCEPTED + l] * lane[ENDS + l] == 0.0:
+        if place[PROBLEM, l] < 0 or lane[ACCEPTED, l] * lane[ENDS, l] == 0.0:
             continue
         problem, following = place[PROBLEM, l], place[NEXT, l]
         for i in range(n):
-            states[problem, following, i] = board[Y, i * LANES + l]
+            states[problem, following, i] = board[i, Y, l]
         place[NEXT, l] = following + 1
         if following + 1 == times.size:
             retire(l, SUCCESS, lane, place, queue, outcome, reached)
         else:
-            lane[GOAL + l] = times[following + 1]
+            lane[GOAL, l] = times[following + 1]
 
 
 @jit
-def attempt(model, settings, lane, place, board, inputs, own, scratch, work):
+def attempt(rhs, method, lane, rows, params, work, rtol, atol):
     """Take one step in all lanes, with its error and the slope at its end."""
-    method, rtol = model[2], settings[RTOL]
-    last = K12 if method == DOP853 else K6
+    t, h, target = lane[T], lane[STEP], lane[TARGET]
+    y, new, slopes = rows[Y], rows[NEW], rows_from(rows, K)
     if method == DOP853:
-        lanes_dop853.step(model, lane, board, place[PROBLEM], inputs, own, work, scratch)
-        # Before the slope at the end, whose row the error does not need.
-        lanes_dop853.error(lane, board, rtol)
-        velocity(model, lane, TARGET, board[NEW], board[last], place[PROBLEM], inputs, own, work, scratch)
+        end = slopes[12]
+        dop853.stages(rhs, t, h, y, slopes, rows[POINT], params, work)
+        error = dop853.end_and_error(h, y, slopes, new, rtol, atol, rows[WEIGHTS])
+        velocity(rhs, target, new, end, params, work)
     else:
-        lanes_tsit5.step(model, lane, board, place[PROBLEM], inputs, own, work, scratch)
-        velocity(model, lane, TARGET, board[NEW], board[last], place[PROBLEM], inputs, own, work, scratch)
-        lanes_tsit5.error(lane, board, rtol)
+        end = slopes[6]
+        tsit5.step(rhs, t, h, y, slopes, new, rows[POINT], params, work)
+        velocity(rhs, target, new, end, params, work)
+        error = tsit5.error(h, y, slopes, new, rtol, atol, rows[WEIGHTS])
+    lane[ERROR] = error
     count_calls(method, lane)
-    end, bad = board[last], board[FOURTH]
-    for m in range(end.size):
-        bad[m] = 0.0 * end[m]
-    total(bad)
-    for l in range(LANES):
-        lane[ERROR + l] = np.inf if bad[l] != 0.0 and lane[ERROR + l] <= 1.0 else lane[ERROR + l]
+    bad = 0.0 * h
+    for i in range(len(end)):
+        bad = bad + (end[i] - end[i])
+    lane[ERROR] = where((bad != 0.0) & (error <= 1.0), np.inf, error)
 
 
 @jit(
     types.int64(
-        types.UniTuple(ADDRESS, 3), A1, A1, INTEGERS, QUEUE, A2, A1, A2, A2, A2, A2, A1, A3, INTEGERS, A1, A1, A2, A2, ADDRESS
+        types.UniTuple(ADDRESS, 3), A1, A2, INTEGERS, QUEUE, A3, A2, A2, A2, A2, A2, A1, A3, INTEGERS, A1, A1, A2, A2, ADDRESS
     )
 )
 def advance(
@@ -226,8 +224,13 @@ def advance(
         How each problem ended, and at which time.
     atol, scratch : ndarray, shapes (n,), (4, n)
     """
-    last, before = (K12, K11) if model[2] == DOP853 else (K6, K5)
-    set_absolute(board, atol)
+    rhs, method, last = (model[0], model[1]), model[2], 12 if model[2] == DOP853 else 6
+    rtol, end, patience = settings[RTOL], settings[END], settings[PATIENCE]
+    longest, most = settings[MAX_STEP], settings[MAX_STEPS]
+    # None of these counts references, which in every call would take as long as the step itself.
+    line, rows, tolerances = line_of(lane), rows_of(board), address_of_numbers(atol)
+    wide_params = line, line_of(inputs)
+    wide_work = address_of_numbers(own), own.shape[1], address_of_numbers(work), work.shape[1], address_of_numbers(scratch)
     for _ in range(budget):
         if queue[OPEN] == 1 and queue[FOLLOWING] >= queue[LAST]:
             return RUNNING
@@ -238,19 +241,16 @@ def advance(
             )  # fmt: skip
         if queue[TAKEN] == 0:
             return RUNNING if queue[OPEN] == 1 else SUCCESS
-        if choose_steps(lane, settings) > 0.0:
+        if choose_steps(line, longest, most):
             give_up(settings, lane, place, queue, outcome, reached)
             continue
-        attempt(model, settings, lane, place, board, inputs, own, scratch, work)
-        judge(model[2], lane)
-        leaving = 0.0
-        if settings[PATIENCE] >= 0.0:
-            look_for_limits(lane, board, before, last, board[FIFTH])
-            leaving = count_signs(lane, settings)
-        if take(lane, board, last) > 0.0:
+        attempt(rhs, method, line, rows, wide_params, wide_work, rtol, tolerances)
+        judge(method, line)
+        leaving = patience >= 0.0 and count_signs(line, rows, last, end, patience)
+        if take(line, rows, last):
             emit(lane, place, queue, board, times, states, outcome, reached)
-        if leaving > 0.0:
+        if leaving:
             for l in range(LANES):
-                if place[PROBLEM, l] >= 0 and lane[LEAVES + l] != 0.0:
+                if place[PROBLEM, l] >= 0 and lane[LEAVES, l] != 0.0:
                     retire(l, STIFF, lane, place, queue, outcome, reached)
     return RUNNING

@@ -1,19 +1,12 @@
 """Where the loop over lanes keeps its numbers (compiled part).
 
-Sixteen problems lie side by side, one in each lane.  Their states, slopes and what else a step needs are the rows of
-one array, the board: a row holds the first component of all lanes, then the second, and so on.  With a length of the
-inner loops that is known when they are compiled, and rows that do not interleave, they compile to vector instructions.
+The states, slopes and scratch of all lanes are the rows of one array, the board; see `rows`.
 """
 
-LANES = 16
+# rows of the board, a float64 array (n, rows.ROWS, LANES); K is followed by the other slopes
+Y, NEW, POINT, WEIGHTS, K = range(5)
 
-# rows of the board, a float64 array (ROWS, n * LANES); the last stages take the rows of slopes that are no longer needed
-Y, NEW, POINT, LENGTH, ABSOLUTE, FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH = range(11)
-K0, K1, K2, K3, K4, K5, K6, K7, K8, K9, K10 = range(11, 22)
-K11, K12 = K1, K2
-ROWS = 22
-
-# lane: float64 array (LANE_NUMBERS,); counts are numbers too, so that decisions are taken for all lanes at once
+# lane: float64 array (LANE_NUMBERS, LANES); counts are numbers too, so that decisions are taken for all lanes at once
 (
     T,
     H,  # natural length of the next step
@@ -33,12 +26,11 @@ ROWS = 22
     FAILING,  # consecutive steps with values that are not finite
     SIGNS,  # signs of stiffness
     CALM,  # steps since the last one
-    AT_LIMIT,  # whether stability seems to limit the step
     STUCK,  # whether the lane cannot take another step
     LEAVES,  # whether the problem is to go on with the implicit method
     BUSY,  # whether there is a problem in the lane
-) = range(0, 22 * LANES, LANES)
-LANE_NUMBERS = 22 * LANES
+) = range(21)
+LANE_NUMBERS = 21
 
 # place: int64 array (2, LANES): the problem in the lane, -1 if there is none, and the index of its next requested time
 PROBLEM, NEXT = range(2)

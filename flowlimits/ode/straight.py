@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,12 +22,16 @@ import numpy as np
 from numba import types
 from numba.core.ccallback import CFunc
 
-from .._jit import A1, A2, ADDRESS, WIDE_SIGNATURE, call_rhs, call_wide, callback, jit
-from .lanes_layout import LANES
+from .._jit import A1, A2, ADDRESS, call_rhs, callback, jit
 from .line import Program
+from .rows import ROWS, line_of, rows_of
+from .velocity import WIDE_SIGNATURE, call_wide
+from .wide import LANES, each, maximum, minimum, spread
 
 #: By the text and the functions that it calls.
 _compiled: dict[Any, CFunc] = {}
+#: What the text mentions.
+_SCOPE = {"np": np, "math": math, "operator": operator, "each": each, "maximum": maximum, "minimum": minimum, "spread": spread}
 #: Starts at which a straight line is compared with the function it was made of.
 CHECKED = 128
 #: All files of one text have one time, so that compiled code made from any of them belongs to all.
@@ -34,33 +40,59 @@ TIME = 1_000_000_000
 
 def text_of(program: Program) -> str:
     """Return the function as text."""
-    lines = ["def straight(t, y, dy, inputs):", f"    for l in range({LANES}):"]
-    for place, (name, *arguments) in enumerate(program.operations):
-        lines.append(f"        v{place} = {_expression(name, arguments)}")
+    lines = ["def straight(t, y, dy, inputs):"]
+    written: set[int] = set()
     for index, end in enumerate(program.velocities):
-        lines.append(f"        dy[{index * LANES} + l] = {_name(end)}")
+        if isinstance(end, int):
+            for place in _needed(program, end, written):
+                name, *arguments = program.operations[place]
+                lines.append(f"    v{place} = {_expression(name, arguments)}")
+        lines.append(f"    dy[{index}] = {_name(end) if isinstance(end, int) else f'spread({_name(end)})'}")
     return "\n".join(lines) + "\n"
+
+
+def _needed(program: Program, end: int, written: set[int]) -> Iterator[int]:
+    """Yield the operations that an end needs and that are not written yet, each after its arguments."""
+    waiting = [end]
+    while waiting:
+        place = waiting[-1]
+        missing = [one for one in program.operations[place][1:] if isinstance(one, int) and one not in written]
+        if program.operations[place][0] in ("y", "input", "t"):
+            missing = []
+        if missing and place not in written:
+            waiting.append(missing[0])
+            continue
+        waiting.pop()
+        if place not in written:
+            written.add(place)
+            yield place
 
 
 def _expression(name: str, arguments: list[Any]) -> str:
     if name == "y":
-        return f"y[{arguments[0] * LANES} + l]"
+        return f"y[{arguments[0]}]"
     if name == "input":
-        return f"inputs[{arguments[0] * LANES} + l]"
+        return f"inputs[{arguments[0]}]"
     if name == "t":
-        return "t[l]"
-    if name == "neg":
-        return f"-{_name(arguments[0])}"
-    if name in ("+", "-", "*", "/"):
-        return f"{_name(arguments[0])} {name} {_name(arguments[1])}"
-    if name == "pow":
-        return f"{_name(arguments[0])} ** {_name(arguments[1])}"
+        return "t[0]"
     if name == "call":
-        return f"{arguments[0]}({', '.join(map(_name, arguments[1:]))})"
-    if name in ("max", "min", "abs"):
-        return f"{name}({', '.join(map(_name, arguments))})"
+        name, *arguments = arguments
+        return f"each({name}, {', '.join(map(_name, arguments))})"
+    given = list(map(_name, arguments))
+    if name == "neg":
+        return f"-{given[0]}"
+    if name in ("+", "-", "*", "/"):
+        return f"{given[0]} {name} {given[1]}"
+    if name in ("max", "min"):
+        return f"{'maximum' if name == 'max' else 'minimum'}({', '.join(given)})"
+    if name == "abs":
+        return f"abs({given[0]})"
+    if name == "sqrt":
+        return f"np.sqrt({given[0]})"
+    if name == "pow":
+        return f"each(operator.pow, {', '.join(given)})"
     module = "math" if name in ("erf", "erfc") else "np"
-    return f"{module}.{name}({', '.join(map(_name, arguments))})"
+    return f"each({module}.{name}, {', '.join(given)})"
 
 
 def _name(argument: Any) -> str:
@@ -85,7 +117,7 @@ def _compile(text: str, functions: dict[str, Any]) -> CFunc:
     path = "<straight line>" if folder is None else _file(folder / f"{name}.py", text)
     # Compiled code from the disk asks for the module of its function by name.
     module = ModuleType(f"{__package__}.{name}")
-    vars(module).update(functions, np=np, math=math)
+    vars(module).update(_SCOPE, **functions)
     sys.modules[module.__name__] = module
     exec(compile(text, path, "exec"), vars(module))  # our own text, made above
     return callback(WIDE_SIGNATURE)(vars(module)["straight"])
@@ -129,22 +161,22 @@ def cache_folder() -> Path | None:
 def _same(wide, rhs, times, points, params, inputs, work):
     """Whether both right-hand sides give the same bits at all points; NaN equals NaN."""
     count, n = points.shape
-    states, velocities = np.zeros(n * LANES), np.zeros(n * LANES)
-    shared, lanes, dy = np.zeros(inputs.shape[1] * LANES), np.zeros(LANES), np.zeros(n)
+    board, own, lanes, dy = np.zeros((n, ROWS, LANES)), np.zeros((inputs.shape[1], LANES)), np.zeros((1, LANES)), np.zeros(n)
+    rows = rows_of(board)
     for first in range(0, count, LANES):
         for l in range(LANES):
             point = min(first + l, count - 1)
-            lanes[l] = times[point]
+            lanes[0, l] = times[point]
             for i in range(n):
-                states[i * LANES + l] = points[point, i]
+                board[i, 0, l] = points[point, i]
             for i in range(inputs.shape[1]):
-                shared[i * LANES + l] = inputs[min(point, inputs.shape[0] - 1), i]
-        call_wide(wide, lanes, states, velocities, shared)
+                own[i, l] = inputs[min(point, inputs.shape[0] - 1), i]
+        call_wide(wide, line_of(lanes), rows[0], rows[1], line_of(own))
         for l in range(min(LANES, count - first)):
             work[:] = 0.0
             call_rhs(rhs, times[first + l], points[first + l], dy, params[min(first + l, params.shape[0] - 1)], work)
             for i in range(n):
-                value = velocities[i * LANES + l]
+                value = board[i, 1, l]
                 if value != dy[i] and not (np.isnan(value) and np.isnan(dy[i])):
                     return False
     return True

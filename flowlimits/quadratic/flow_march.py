@@ -31,7 +31,9 @@ def _tableau() -> tuple[np.ndarray, ...]:
     for row in (13, 14, 15):
         A[row, :row] = getattr(dop853, f"A{row}")
     D = np.array([dop853.D0, dop853.D1, dop853.D2, dop853.D3])
-    return A, np.array(dop853.E5), np.array(dop853.E3), D
+    third = np.array(dop853.B)
+    third[[0, 8, 11]] -= dop853.E3
+    return A, np.array(dop853.E5), third, D
 
 
 def combine(weights: np.ndarray, K: np.ndarray, out: np.ndarray) -> np.ndarray:

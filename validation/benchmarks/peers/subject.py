@@ -90,7 +90,6 @@ def make(problems: int) -> Subject:
     import flowlimits as fl
     from flowlimits.committee import equations_square, families, layout
     from flowlimits.ode import straight, trace
-    from flowlimits.ode.lanes_layout import LANES
 
     Q, R, T = overlaps(problems)
     committees = [fl.Committee(*one) for one in zip(Q, R, T)]
@@ -99,10 +98,9 @@ def make(problems: int) -> Subject:
     program = trace.trace(
         equations_square.rhs.__wrapped__, COMPONENTS, params, equations_square.work_size(WIDTH, WIDTH), equations=header
     )
-    # The text for all lanes, without its loop and for one problem.
-    text = "\n".join(line.strip() for line in straight.text_of(program).splitlines()[2:])
-    for name, short in (("y", "y"), ("dy", "dy"), ("inputs", "p")):
-        text = re.sub(rf"\b{name}\[(\d+) \+ l\]", lambda match, short=short: f"{short}[{int(match[1]) // LANES}]", text)
+    # The text for all lanes, without its header, reads for one problem as well.
+    text = "\n".join(line.strip() for line in straight.text_of(program).splitlines()[1:])
+    text = re.sub(r"\binputs\[", "p[", text)
     y0s = np.array([families.start(one) for one in committees])
     return Subject(Q, R, T, y0s, np.ascontiguousarray(program.inputs), text)
 
