@@ -49,22 +49,20 @@ def assemble(t, y, dy, params, C, A, B, K, N, V, w, a, norms, noisy):
     for i in range(p):
         own = 0.0
         for u in range(n):
-            own += w[u] * A[i, u]
+            own -= a[i] * w[u] * A[i, u]
         for v in range(n):
             V[i, v] = own * C[i, v]
         for u in range(n):
-            factor = w[u] * B[i, u]
+            factor = a[i] * w[u] * B[i, u]
             for v in range(n):
-                V[i, v] += factor * C[u, v]
-        for v in range(n):
-            V[i, v] *= -a[i]
-    rate = learning_rate_at(t, params) / p
+                V[i, v] -= factor * C[u, v]
+    rate = learning_rate_at(t, params) * (1.0 / p)
     at = 0
     for i in range(p):
         for j in range(i, p):
             dy[at] = V[i, j] + V[j, i]
             if noisy:
-                dy[at] += rate * a[i] * a[j] * N[i, j]
+                dy[at] += rate * (a[i] * a[j]) * N[i, j]
             at += 1
     for i in range(p):
         for r in range(p, n):

@@ -56,7 +56,8 @@ def two_fields(q, r, x):
     """Return (A, B) = (2 dK/dq, dK/dx) of K = E[s s] for variances q, r and covariance x."""
     root = math.sqrt(max((1.0 + q) * (1.0 + r) - x * x, 1e-300))
     B = TWO_OVER_PI / root
-    return -B * x / (1.0 + q), B
+    # The quotient is the same for all fields beside the first.
+    return -B * x * (1.0 / (1.0 + q)), B
 
 
 @jit
