@@ -79,8 +79,6 @@ class General:
 
 def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
     """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem."""
-    from threadpoolctl import threadpool_limits
-
     from .ode.batch_threads import for_each
     from .ode.solution import IntegrationError
 
@@ -119,7 +117,7 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
 
     try:
         # Several BLAS threads inside several of ours would be slower than one each.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with parallel.one_blas_thread():
             for_each(run, np.arange(number), options.threads, stop)
     except KeyboardInterrupt:
         pass

@@ -10,8 +10,10 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any, TypeVar, cast
 
@@ -46,6 +48,21 @@ def available_threads() -> int:
 def check_threads(threads: Any) -> int:
     """Return the number of threads to use; None means all processors this process may use."""
     return available_threads() if threads is None else checks.integer("threads", threads, minimum=1)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS to one thread: several BLAS threads in each of ours ran 4 to 14 times slower than one each."""
+    with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> Any:
+    """Return the libraries that are loaded; finding them takes a millisecond, and further ones come with further modules."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class Progress:
@@ -119,14 +136,11 @@ def run_threads(
     Exception
         The first exception of a run, after the runs under way have ended.
     """
-    from threadpoolctl import threadpool_limits
-
     workers = min(check_threads(threads), max(count, 1))
     bar = Progress(count, description, checks.progress(progress))
     finished: dict[int, Result] = {}
     try:
-        # Several BLAS threads inside several of ours ran 4 to 14 times slower than one each.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             if workers == 1:
                 for index in range(count):
                     finished[index] = function(index)

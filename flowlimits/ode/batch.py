@@ -62,7 +62,7 @@ class BatchReport:
     @property
     def failed(self) -> np.ndarray:
         """Indices of the problems whose last requested time was not reached."""
-        return np.array([i for i, status in enumerate(self.statuses) if status.failed], dtype=np.int64)
+        return np.array(failures(self.statuses), dtype=np.int64)
 
 
 def integrate_batch(
@@ -162,7 +162,7 @@ def integrate_batch(
         "max_step": np.inf if max_step is None else checks.number("max_step", max_step, positive=True),
         "threads": parallel.check_threads(threads), "progress": checks.progress(progress),
     }  # fmt: skip
-    states = np.full((len(starts), wanted.size, starts.shape[1]), np.nan)
+    states = np.empty((len(starts), wanted.size, starts.shape[1]))
     report = solve_batch(rhs, starts, wanted, own, states, **options)
     tell(report, wanted)
     return wanted, states, report
@@ -186,7 +186,7 @@ def solve_batch(
     rhs, y0s, times, params, **options
         As `integrate_batch` checks them; `params` has shape (problems or 1, m), `atol` (n,).
     states : ndarray, shape (problems, times, n)
-        Filled with NaN.
+        Whatever it held, what is not reached becomes NaN.
     equations, instead
         Of `trace.trace`.
     """
@@ -213,9 +213,17 @@ def solve_batch(
     )
 
 
+def failures(statuses: tuple[Status, ...]) -> list[int]:
+    """Return the indices of the problems that failed."""
+    if statuses.count(Status.SUCCESS) == len(statuses):
+        return []
+    good = tuple(status for status in Status if not status.failed)
+    return [i for i, status in enumerate(statuses) if status not in good]
+
+
 def sentence(statuses: tuple[Status, ...], reached: np.ndarray) -> str:
     """Return what happened, in one or two sentences."""
-    failed = [i for i, status in enumerate(statuses) if status.failed]
+    failed = failures(statuses)
     if not failed:
         return f"All {len(statuses)} problems were integrated."
     cut = [i for i in failed if statuses[i] is Status.INTERRUPTED]
@@ -230,7 +238,7 @@ def sentence(statuses: tuple[Status, ...], reached: np.ndarray) -> str:
 
 def tell(report: BatchReport, times: np.ndarray) -> None:
     """Warn of problems that did not reach the last time."""
-    if any(status.failed for status in report.statuses):
+    if failures(report.statuses):
         warnings.warn(
             f"{report.message} States that were not reached are NaN; see the status of each problem.", RuntimeWarning, stacklevel=3
         )

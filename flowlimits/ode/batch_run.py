@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,13 @@ from .rows import ROWS
 from .solution import IntegrationError, IntegrationInterrupted, Status, status_of
 from .wide import LANES
 
+if TYPE_CHECKING:
+    from .kept import Kept
+
 #: Problems from which on a straight-line right-hand side is worth its compilation.
 WORTH = 128
+#: Problems at which a kept line is compared with its function again.
+FEW = 16
 #: Sets of equations in one batch beyond which straight lines are not made.
 MOST_GROUPS = 16
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
@@ -73,10 +78,8 @@ class Batch:
 
     def run(self) -> None:
         """Run everything; after an interrupt, what is finished stays."""
-        from threadpoolctl import threadpool_limits
-
         try:
-            with threadpool_limits(limits=1, user_api="blas"):
+            with parallel.one_blas_thread():
                 if self.method in _LANES:
                     self.run_lanes()
                     left = np.flatnonzero(self.outcome[:, lanes_layout.STATUS] == layout.STIFF)
@@ -90,6 +93,8 @@ class Batch:
                 self.bar.close()
         status = self.outcome[:, lanes_layout.STATUS]
         status[(status == WAITING) | (status == layout.STIFF)] = layout.INTERRUPTED
+        for index in np.flatnonzero(self.outputs < self.times.size):
+            self.states[index, self.outputs[index] :] = np.nan
 
     def run_lanes(self) -> None:
         if self.method == "auto":
@@ -113,49 +118,65 @@ class Batch:
         if len(sets) > MOST_GROUPS:
             return [(None, 0, nothing, None)]
         made = []
-        for indices, program in sets:
-            function = self.compiled(program, indices) if len(indices) >= WORTH else None
+        for indices, kept, own in sets:
+            function = self.compiled(kept, own, indices) if len(indices) >= WORTH else None
             whole = None if len(sets) == 1 else indices
             if function is None:
                 made.append((whole, 0, np.zeros((1, 0)), None))
             else:
-                self.operations = max(self.operations, len(program.operations))
-                made.append((whole, address_of(function), program.inputs, function))
+                self.operations = max(self.operations, len(kept.program.operations))
+                made.append((whole, address_of(function), own, function))
         return made
 
-    def programs(self, indices: np.ndarray, depth: int = 0) -> list[tuple[np.ndarray, Any]]:
-        """Return straight lines and the problems they are for, parting those that take other branches."""
+    def programs(self, indices: np.ndarray, depth: int = 0) -> list[tuple[np.ndarray, Kept, np.ndarray]]:
+        """Return problems, the straight line that is for them, and its inputs, parting problems that take other branches."""
+        from .kept import Recorder, key_of, shelf
         from .trace import MixedError, NotStraightError, strict, trace
 
         if not strict(getattr(getattr(self.rhs.function, "_compiler", None), "targetoptions", {})):
             raise NotStraightError("the right-hand side was compiled with other rules of arithmetic")
-        values = self.params if len(self.params) == 1 else self.params[indices]
+        values = self.params if len(self.params) in (1, len(indices)) else self.params[indices]
+        n, fixed = self.y0s.shape[1], list(self.equations)
+        key = key_of(self.rhs.function, n, self.work_size, values.shape[1], fixed, self.instead)
+        found, left = shelf.find(key, values, fixed)
+        sets = [(indices if len(rows) == len(values) else indices[rows], kept, own) for rows, kept, own in found]
+        if not left.size:
+            return sets
+        if found:
+            indices, values = indices[left], values[left]
         plain = self.rhs.function.__wrapped__
         try:
-            program = trace(
-                plain, self.y0s.shape[1], values, self.work_size, equations=self.equations, instead=self.instead
-            )
+            program = trace(plain, n, values, self.work_size, equations=fixed, instead=self.instead, record=Recorder)
         except MixedError as mixed:
             parts = [indices[mixed.groups == label] for label in np.unique(mixed.groups)]
             if len(parts) > MOST_GROUPS or depth > MOST_GROUPS:
                 raise NotStraightError("the problems have too many different equations") from None
-            return [one for part in parts for one in self.programs(part, depth + 1)]
-        return [(indices, program)]
+            return sets + [one for part in parts for one in self.programs(part, depth + 1)]
+        kept = shelf.keep(key, (plain, *(self.instead or {}).values()), program, values, fixed)
+        return [*sets, (indices, kept, program.inputs)]
 
-    def compiled(self, program: Any, indices: np.ndarray) -> Any:
+    def compiled(self, kept: Kept, own: np.ndarray, indices: np.ndarray) -> Any:
         """Return the compiled straight line if it gives the bits of the function itself, else None."""
         from numba.core.errors import NumbaError
 
+        from .kept import shelf
         from .straight import check_straight, compile_straight
 
         try:
-            function = compile_straight(program)
+            function = compile_straight(kept.program) if kept.function is None else kept.function
         except NumbaError:
             return None
-        own = self.params if len(self.params) == 1 else self.params[indices]
+        # All of a line is seen in every call, so that a few problems show whether a kept one still fits.
+        some = indices if kept.function is None else indices[:: max(1, len(indices) // FEW)]
+        params = self.params if len(self.params) == 1 else self.params[some]
+        inputs = own if len(own) == 1 or kept.function is None else own[:: max(1, len(indices) // FEW)]
         span = (float(self.settings[lanes_layout.START]), float(self.times[-1]))
         addresses = address_of(function), address_of(self.rhs.function)
-        return function if check_straight(*addresses, span, self.y0s[indices], own, program.inputs, self.work_size) else None
+        if not check_straight(*addresses, span, self.y0s[some], params, inputs, self.work_size):
+            shelf.drop(kept)
+            return None
+        kept.function = function
+        return function
 
     def jacobian(self) -> Jacobian:
         return check_jacobian(self.rhs, self.y0s.shape[1], None, None)
@@ -200,7 +221,10 @@ class Batch:
 
     def statuses(self) -> tuple[Status, ...]:
         """Return why each problem stopped."""
-        return tuple(status_of(int(code)) for code in self.outcome[:, lanes_layout.STATUS])
+        codes = self.outcome[:, lanes_layout.STATUS]
+        if (codes == layout.SUCCESS).all():
+            return (Status.SUCCESS,) * len(codes)
+        return tuple(map(status_of, codes.tolist()))
 
     @property
     def steps(self) -> np.ndarray:

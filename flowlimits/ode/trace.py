@@ -47,9 +47,10 @@ _PURE = {
 
 
 def trace(
-    function: Callable, n: int, params: np.ndarray, work_size: int, *, equations: Iterable[int] = (), instead: dict[Any, Any] | None = None
+    function: Callable, n: int, params: np.ndarray, work_size: int, *, equations: Iterable[int] = (), instead: dict[Any, Any] | None = None,
+    record: type[Line] = Line,
 ) -> Program:
-    """Follow the uncompiled ``function(t, y, dy, params, work)``.
+    """Follow the uncompiled ``function(t, y, dy, params, work)``; a line of the type `record` takes down what it does.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def trace(
         If problems take different branches.
     """
     fixed = set(equations)
-    line = Line(len(params), finite=bool(fixed))
+    line = record(len(params), finite=bool(fixed))
     own: list[Any] = []
     for index in range(params.shape[1]):
         column = np.ascontiguousarray(params[:, index])
