@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import checks, ode
 from ..gaussian import hermite
-from ..many_singly import General, Options, Solutions, differing
+from ..many_singly import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
 from ..ode.batch import solve_batch
-from . import families, layout, scalars
+from . import families, layout, many_compiled
 from . import observables as named
 from .committee import _ABSENT, Committee
 from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
@@ -174,7 +174,7 @@ class Many:
         variables = {"risk": np.full((number, times.size), np.nan)}
         shapes = {"Q": (p, p), "R": (p, k)} | ({"second_layer": (p,)} if self.trained else {}) | dict.fromkeys(names, ())
         variables |= {name: np.full((number, times.size, *shape), np.nan) for name, shape in shapes.items()}
-        statuses, reached = np.full(number, "interrupted", dtype="<U24"), np.zeros(number)
+        statuses, reached = np.full(number, INTERRUPTED, dtype="<U24"), np.zeros(number)
         messages: dict[int, str] = {}
         rhs = ode.right_hand_side(self.family.rhs)
         rtol, atol = checks.tolerances(1e-8 if options.rtol is None else options.rtol, 1e-10 if options.atol is None else options.atol)
@@ -190,18 +190,20 @@ class Many:
         from ..parallel import Progress
 
         bar = Progress(number, "problems", options.progress)
+        room = np.empty((min(BLOCK, number), times.size, size))
         try:
             for begin in range(0, number, BLOCK):
                 rows = slice(begin, min(begin + BLOCK, number))
                 params, starts = self.parameters(rows), self.starts(rows)
-                states = np.full((len(starts), times.size, size), np.nan)
+                states = room[: len(starts)]
                 report = solve_batch(
                     rhs, starts, times, params, states, equations=self.equations(params), progress=False, bar=bar, **keywords
                 )
                 self.describe(rows, states, params, variables, names)
-                words = [status.value for status in report.statuses]
-                statuses[rows], reached[rows] = words, report.reached
-                for index in report.failed[:MESSAGES]:
+                failed = report.failed
+                statuses[rows], reached[rows] = SUCCESS, report.reached
+                statuses[begin + failed] = [report.statuses[index].value for index in failed]
+                for index in failed[:MESSAGES]:
                     messages[begin + int(index)] = self.message(begin + int(index), report.statuses[index], float(report.reached[index]))
                 for name in counts:
                     counts[name] += int(getattr(report, name).sum())
@@ -230,14 +232,9 @@ class Many:
 
     def describe(self, rows: slice, states: np.ndarray, params: np.ndarray, variables: dict[str, np.ndarray], names: Any) -> None:
         """Write the variables of a block."""
-        Q, R, a = families.unpack(self.example, states)
-        variables["Q"][rows], variables["R"][rows] = Q, R
-        if self.trained:
-            variables["second_layer"][rows] = a
-        risk = np.empty(states.shape[:2])
-        scalars.evaluate_many(self.family.risk.address, states, params, np.zeros(self.family.work_size), risk)
-        # Round-off of the overlaps may leave a risk of -1e-17 at a perfect student; NaN stays.
-        variables["risk"][rows] = np.where(risk < 0.0, 0.0, risk)
+        Q, R, risk = (variables[name][rows] for name in ("Q", "R", "risk"))
+        a = variables["second_layer"][rows] if self.trained else np.zeros((*risk.shape, 0))
+        many_compiled.describe(self.family.risk.address, states, params, np.zeros(self.family.work_size), Q, R, a, risk)
         for name in names:
             for offset, index in enumerate(range(*rows.indices(self.number))):
                 one = self.problem(index)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
+from . import many_compiled
 from .committee import Committee
 from .feasibility import SLACK
 
@@ -50,6 +51,16 @@ def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndar
     for name, value, shape in (("Q", Q, (p, p)), ("R", R, (p, k)), ("T", T, (k, k))):
         if value.shape[-2:] != shape:
             raise ValueError(f"Argument `{name}` must have shape {shape}, or (problems, {shape[0]}, {shape[1]}), but has shape {value.shape}.")
+    lead = np.broadcast_shapes(Q.shape[:-2], R.shape[:-2], T.shape[:-2])
+    made = [np.array(value, order="C") for value in (Q, R, T)]
+    if many_compiled.feasible(*(value.reshape(-1, *value.shape[-2:]) for value in made), SLACK):
+        return made[0], made[1], made[2]
+    return slowly(Q, R, T, lead)
+
+
+def slowly(Q: np.ndarray, R: np.ndarray, T: np.ndarray, lead: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the same by whole arrays, which says what is at fault."""
+    p, k = R.shape[-2:]
     made = []
     for name, value in (("Q", Q), ("T", T)):
         turned = np.swapaxes(value, -1, -2)
@@ -60,7 +71,6 @@ def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndar
             raise ValueError(f"Argument `{name}` must be symmetric, but that{where} is not." if where else f"Argument `{name}` must be symmetric, but is not.")
         made.append(0.5 * (value + turned))
     Q, T = made
-    lead = np.broadcast_shapes(Q.shape[:-2], R.shape[:-2], T.shape[:-2])
     for start in range(0, lead[0] if lead else 1, TOGETHER):
         rows = slice(start, start + TOGETHER)
         parts = [np.broadcast_to(value, (*lead, *value.shape[-2:]))[rows] for value in (Q, R, T)] if lead else [Q[None], R[None], T[None]]

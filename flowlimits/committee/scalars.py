@@ -17,11 +17,3 @@ def velocities(address, states, params, work, out):
     """Write the velocity at every row of `states`."""
     for i in range(states.shape[0]):
         call_rhs(address, 0.0, states[i], out[i], params, work)
-
-
-@jit(types.void(ADDRESS, types.float64[:, :, ::1], A2, A1, A2))
-def evaluate_many(address, states, params, work, out):
-    """Write the value of the event function for all states (problems, times, n) with the parameters of each problem."""
-    for i in range(states.shape[0]):
-        for j in range(states.shape[1]):
-            out[i, j] = call_event(address, 0.0, states[i, j], params[i], work)

@@ -1,0 +1,93 @@
+"""Checks of many overlaps, and states of many networks as overlaps (compiled part)."""
+
+import math
+
+import numpy as np
+from numba import types
+
+from .._jit import A1, A2, ADDRESS, call_event, jit
+
+A3 = types.float64[:, :, ::1]
+A4 = types.float64[:, :, :, ::1]
+
+
+@jit
+def make_symmetric(value, slack):
+    """Replace a matrix by its symmetric part; return whether it was symmetric up to the slack."""
+    largest, difference = 1e-300, 0.0
+    for i in range(value.shape[0]):
+        for j in range(value.shape[0]):
+            largest = max(largest, abs(value[i, j]))
+        for j in range(i):
+            difference = max(difference, abs(value[i, j] - value[j, i]))
+            value[i, j] = 0.5 * (value[i, j] + value[j, i])
+            value[j, i] = value[i, j]
+    return difference <= slack * largest
+
+
+@jit
+def is_positive(C, slack):
+    """Whether the Cholesky decomposition of C + slack * max(diagonal) exists; C is overwritten."""
+    n = C.shape[0]
+    scale = 0.0
+    for i in range(n):
+        scale = max(scale, C[i, i])
+    for j in range(n):
+        pivot = C[j, j] + (slack * scale + 1e-300)
+        for s in range(j):
+            pivot -= C[j, s] * C[j, s]
+        # NaN is not positive either.
+        if not pivot > 0.0:
+            return False
+        root = 1.0 / math.sqrt(pivot)
+        for i in range(j + 1, n):
+            value = C[i, j]
+            for s in range(j):
+                value -= C[i, s] * C[j, s]
+            C[i, j] = value * root
+    return True
+
+
+@jit(types.boolean(A3, A3, A3, types.float64))
+def feasible(Q, R, T, slack):
+    """Make all Q and T (problems or 1, ...) symmetric; return whether all overlaps are symmetric and positive semidefinite."""
+    p, k = R.shape[1], R.shape[2]
+    C = np.empty((p + k, p + k))
+    good = True
+    for i in range(len(Q)):
+        good &= make_symmetric(Q[i], slack)
+    for i in range(len(T)):
+        good &= make_symmetric(T[i], slack)
+    for i in range(max(len(Q), len(R), len(T))):
+        C[:p, :p] = Q[min(i, len(Q) - 1)]
+        C[p:, p:] = T[min(i, len(T) - 1)]
+        own = R[min(i, len(R) - 1)]
+        for j in range(p):
+            for r in range(k):
+                C[p + r, j] = own[j, r]
+        good &= is_positive(C, slack)
+    return good
+
+
+@jit(types.void(ADDRESS, A3, A2, A1, A4, A4, A3, A2))
+def describe(address, states, params, work, Q, R, layers, risk):
+    """Write Q, R, trained second layers (of length 0 if they are not) and risk of all states (problems, times, n)."""
+    p, k = R.shape[2], R.shape[3]
+    for i in range(states.shape[0]):
+        for t in range(states.shape[1]):
+            state, at = states[i, t], 0
+            for a in range(p):
+                for b in range(a, p):
+                    Q[i, t, a, b] = state[at]
+                    Q[i, t, b, a] = state[at]
+                    at += 1
+            for a in range(p):
+                for r in range(k):
+                    R[i, t, a, r] = state[at]
+                    at += 1
+            for a in range(layers.shape[2]):
+                layers[i, t, a] = state[at]
+                at += 1
+            value = call_event(address, 0.0, state, params[i], work)
+            # Round-off of the overlaps may leave a risk of -1e-17 at a perfect student; NaN stays.
+            risk[i, t] = 0.0 if value < 0.0 else value
