@@ -134,7 +134,7 @@ def differing(problems: list[Any]) -> dict[str, np.ndarray]:
     for name, value in problems[0]._fields().items():
         if isinstance(value, bool | int | float | str):
             values = [getattr(problem, name) for problem in problems]
-            if all(isinstance(one, bool | int | float | str) for one in values) and any(one != value for one in values):
+            if values.count(value) < len(values) and all(isinstance(one, bool | int | float | str) for one in values):
                 found[name] = np.array(values)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,23 +92,34 @@ def parameters(problem: Committee, rate: float, slope: float = 0.0, start: float
     return np.concatenate(parts)
 
 
-def teacher_constant(T: np.ndarray, b: np.ndarray) -> np.ndarray:
+def teacher_constant(T: np.ndarray, b: np.ndarray) -> Any:
     """Return tr(A T A T) of teachers T (..., k, k) with second layers b (..., k), A = diag(b) / k.
 
     Term by term: the sums of a library may be taken in another order where there are more teachers.
     """
     k = b.shape[-1]
-    w = b / k
-    total = np.zeros(b.shape[:-1])
+    # Numbers of Python are faster than arrays of one, with the same bits.
+    entries = np.moveaxis(T, (-2, -1), (0, 1))
+    w, square = np.divide(b.T, k, order="C"), np.multiply(entries, entries, order="C")
+    weights, squares = (w.tolist(), square.tolist()) if b.ndim == 1 else (w, square)
+    total = np.zeros(b.shape[:-1]) if b.ndim > 1 else 0.0
     for r in range(k):
         for s in range(k):
-            total = total + w[..., r] * T[..., r, s] ** 2 * w[..., s]
+            total = total + weights[r] * squares[r][s] * weights[s]
     return total
+
+
+@functools.cache
+def upper(p: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the upper triangle in the order in which states hold it."""
+    rows, columns = np.triu_indices(p)
+    rows.flags.writeable = columns.flags.writeable = False
+    return rows, columns
 
 
 def pack(Q: np.ndarray, R: np.ndarray, a: np.ndarray | None) -> np.ndarray:
     """Return the state vector of overlaps and trained second layer (None if it is not trained)."""
-    parts = [Q[np.triu_indices(len(Q))], R.ravel()]
+    parts = [Q[upper(len(Q))], R.ravel()]
     return np.concatenate(parts if a is None else [*parts, a])
 
 
@@ -121,7 +133,7 @@ def unpack(problem: Committee, states: np.ndarray) -> tuple[np.ndarray, np.ndarr
     p, k = problem.student_width, problem.teacher_width
     size = p * (p + 1) // 2
     Q = np.empty((*states.shape[:-1], p, p))
-    rows, columns = np.triu_indices(p)
+    rows, columns = upper(p)
     Q[..., rows, columns] = states[..., :size]
     Q[..., columns, rows] = states[..., :size]
     R = states[..., size : size + p * k].reshape(*states.shape[:-1], p, k)

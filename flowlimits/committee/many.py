@@ -154,7 +154,7 @@ class Many:
     def starts(self, rows: slice) -> np.ndarray:
         """Return the state vectors; see `families.pack`."""
         Q, R = self.field("Q", rows), self.field("R", rows)
-        upper = np.triu_indices(self.example.student_width)
+        upper = families.upper(self.example.student_width)
         parts = [Q[:, upper[0], upper[1]], R.reshape(len(R), -1)]
         if self.trained:
             parts.append(self.field("second_layer", rows))
@@ -171,9 +171,8 @@ class Many:
         number, times = self.number, options.times
         names = named.check(options.observables)
         p, k = self.example.R.shape
-        variables = {"risk": np.full((number, times.size), np.nan)}
-        shapes = {"Q": (p, p), "R": (p, k)} | ({"second_layer": (p,)} if self.trained else {}) | dict.fromkeys(names, ())
-        variables |= {name: np.full((number, times.size, *shape), np.nan) for name, shape in shapes.items()}
+        shapes = {"risk": (), "Q": (p, p), "R": (p, k)} | ({"second_layer": (p,)} if self.trained else {}) | dict.fromkeys(names, ())
+        variables = {name: np.empty((number, times.size, *shape)) for name, shape in shapes.items()}
         statuses, reached = np.full(number, INTERRUPTED, dtype="<U24"), np.zeros(number)
         messages: dict[int, str] = {}
         rhs = ode.right_hand_side(self.family.rhs)
@@ -186,7 +185,7 @@ class Many:
             "instead": {hermite.vanishes: _vanishes},
         }  # fmt: skip
         counts = dict.fromkeys(("steps", "rejected", "evaluations"), 0)
-        operations, methods = 0, set()
+        operations, methods, described = 0, set(), 0
         from ..parallel import Progress
 
         bar = Progress(number, "problems", options.progress)
@@ -200,6 +199,7 @@ class Many:
                     rhs, starts, times, params, states, equations=self.equations(params), progress=False, bar=bar, **keywords
                 )
                 self.describe(rows, states, params, variables, names)
+                described = rows.stop
                 failed = report.failed
                 statuses[rows], reached[rows] = SUCCESS, report.reached
                 statuses[begin + failed] = [report.statuses[index].value for index in failed]
@@ -216,6 +216,8 @@ class Many:
             pass
         finally:
             bar.close()
+        for values in variables.values():
+            values[described:] = np.nan
         coordinates = {
             name: value for name, value in self.rest.items() if value.ndim == 1 and AXES[name] == 0 and np.ptp(value) > 0
         }  # fmt: skip

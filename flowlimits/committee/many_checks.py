@@ -46,15 +46,18 @@ def one_of(fields: dict[str, Any], arrays: dict[str, np.ndarray], index: int) ->
 
 
 def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return symmetric overlaps of fitting shapes, positive semidefinite together; the first problem at fault is named."""
+    """Return symmetric overlaps of fitting shapes, positive semidefinite together; the first problem at fault is named.
+
+    Arrays with an axis of problems, which `array` made, are not copied again.
+    """
     p, k = Q.shape[-1], T.shape[-1]
     for name, value, shape in (("Q", Q, (p, p)), ("R", R, (p, k)), ("T", T, (k, k))):
         if value.shape[-2:] != shape:
             raise ValueError(f"Argument `{name}` must have shape {shape}, or (problems, {shape[0]}, {shape[1]}), but has shape {value.shape}.")
     lead = np.broadcast_shapes(Q.shape[:-2], R.shape[:-2], T.shape[:-2])
-    made = [np.array(value, order="C") for value in (Q, R, T)]
-    if many_compiled.feasible(*(value.reshape(-1, *value.shape[-2:]) for value in made), SLACK):
-        return made[0], made[1], made[2]
+    Q, R, T = (np.ascontiguousarray(value) if value.ndim == 3 else value.copy() for value in (Q, R, T))
+    if many_compiled.feasible(*(value.reshape(-1, *value.shape[-2:]) for value in (Q, R, T)), SLACK):
+        return Q, R, T
     return slowly(Q, R, T, lead)
 
 

@@ -13,16 +13,20 @@ A4 = types.float64[:, :, :, ::1]
 
 @jit
 def make_symmetric(value, slack):
-    """Replace a matrix by its symmetric part; return whether it was symmetric up to the slack."""
+    """Replace a matrix that is symmetric up to the slack by its symmetric part; return whether it was."""
+    n = value.shape[0]
     largest, difference = 1e-300, 0.0
-    for i in range(value.shape[0]):
-        for j in range(value.shape[0]):
+    for i in range(n):
+        for j in range(n):
             largest = max(largest, abs(value[i, j]))
-        for j in range(i):
             difference = max(difference, abs(value[i, j] - value[j, i]))
+    if difference > slack * largest:
+        return False
+    for i in range(n):
+        for j in range(i):
             value[i, j] = 0.5 * (value[i, j] + value[j, i])
             value[j, i] = value[i, j]
-    return difference <= slack * largest
+    return True
 
 
 @jit

@@ -315,9 +315,9 @@ def finite(name: str, array: np.ndarray, shared: bool = False) -> None:
     """Refuse NaN and infinity, with the problem they are in."""
     rows = array.reshape(len(array), int(np.prod(array.shape[1:])))
     bad = ~np.isfinite(rows)
-    problems = np.flatnonzero(bad.any(axis=1))
-    if not problems.size:
+    if not bad.any():
         return
+    problems = np.flatnonzero(bad.any(axis=1))
     first = rows[problems[0]][bad[problems[0]]][0]
     more = f" ({problems.size - 1} more do so)" if problems.size > 1 else ""
     where = "" if shared else f"problem {problems[0]} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from .inputs import check_jacobian
 from .rows import ROWS
 from .solution import IntegrationError, IntegrationInterrupted, Status, status_of
 from .wide import LANES
-
-if TYPE_CHECKING:
-    from .kept import Kept
 
 #: Problems from which on a straight-line right-hand side is worth its compilation.
 WORTH = 128
@@ -128,7 +125,7 @@ class Batch:
                 made.append((whole, address_of(function), own, function))
         return made
 
-    def programs(self, indices: np.ndarray, depth: int = 0) -> list[tuple[np.ndarray, Kept, np.ndarray]]:
+    def programs(self, indices: np.ndarray, depth: int = 0) -> list[tuple[np.ndarray, Any, np.ndarray]]:
         """Return problems, the straight line that is for them, and its inputs, parting problems that take other branches."""
         from .kept import Recorder, key_of, shelf
         from .trace import MixedError, NotStraightError, strict, trace
@@ -155,7 +152,7 @@ class Batch:
         kept = shelf.keep(key, (plain, *(self.instead or {}).values()), program, values, fixed)
         return [*sets, (indices, kept, program.inputs)]
 
-    def compiled(self, kept: Kept, own: np.ndarray, indices: np.ndarray) -> Any:
+    def compiled(self, kept: Any, own: np.ndarray, indices: np.ndarray) -> Any:
         """Return the compiled straight line if it gives the bits of the function itself, else None."""
         from numba.core.errors import NumbaError
 

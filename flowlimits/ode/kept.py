@@ -264,7 +264,8 @@ class Kept:
         """Return the problems that the line is for, and their inputs; the parameters have a row for each."""
         assert self.numbers is not None
         # Zeros of either sign are equal, but not in every function.
-        rows = np.flatnonzero(same_bits(params[:, equations], self.numbers).all(axis=1))
+        equal = same_bits(params[:, equations], self.numbers)
+        rows = np.arange(len(params)) if equal.all() else np.flatnonzero(equal.all(axis=1))
         own = params if len(rows) == len(params) else params[rows]
         try:
             inputs, agree = self.program.recipe.compute(own)  # type: ignore[attr-defined]
@@ -294,7 +295,7 @@ class Shelf:
             rows, inputs = one.inputs(params if len(left) == len(params) else params[left], equations)
             if rows.size:
                 found.append((left[rows], one, inputs))
-                left = np.delete(left, rows)
+                left = np.delete(left, rows) if rows.size < left.size else left[:0]
         return found, left
 
     def keep(self, key: Any, functions: Iterable[Any], program: Program, params: np.ndarray, equations: list[int]) -> Kept:
