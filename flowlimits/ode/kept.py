@@ -81,8 +81,8 @@ class Recorder(Line):
         if values is not None and repr(self.operations[made.place]) != repr(operation):
             place, _ = self.merged.setdefault(repr(operation), (-1 - len(self.merged), operation))
             self.decide(same_bits, place, made.place, True)
-        if made.place in (trivial := vars(self).get("trivial", {})):
-            self.decide(same_bits, made.place, trivial[made.place], True)
+        if made.place in self.trivial:
+            self.decide(same_bits, made.place, self.trivial[made.place], True)
         return Known(self, made.place, made.values)
 
     def finish(self, velocities: Iterable[Any]) -> Program:
