@@ -120,14 +120,14 @@ def at_limit(h, K, ynew, point, last, weights):
 
 
 @jit
-def is_stiff(h, K, ynew, point, last, weights, real, count):
-    """Count signs of stiffness; whether to leave for the implicit method."""
+def is_stiff(h, K, ynew, point, last, weights, count):
+    """Count signs of stiffness; whether there are enough to leave for the implicit method."""
     if at_limit(h, K, ynew, point, last, weights):
         count[NONSTIFF_SIGNS] = 0
         count[STIFF_SIGNS] += 1
         if count[STIFF_SIGNS] >= 15:
             count[STIFF_SIGNS] = 0
-            return (real[END] - real[T]) / h > count[PATIENCE]
+            return True
     else:
         count[NONSTIFF_SIGNS] += 1
         if count[NONSTIFF_SIGNS] >= 6:
@@ -227,6 +227,10 @@ def advance(
             error = tsit5.error(h, y, K, ynew, real[RTOL], atol, weights)
         if error <= 1.0 and not all_finite(K[last]):
             error = np.inf
+        quickness = 0.0
+        if method == DOP853 and error <= 1.0:
+            fast, quickness = dop853.fast_motion(h, K, ynew, point, weights)
+            error = fast if fast > error else error
         rows = 0
         if error <= 1.0 and count[DENSE_MODE] == 1 and times[count[NEXT]] < tnew:
             rows = extend(method, rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
@@ -259,7 +263,11 @@ def advance(
         if h < natural:
             # A step cut short by a requested time says little about the natural one.
             real[H] = max(real[H], natural)
-        leave = count[PATIENCE] >= 0 and h >= natural and is_stiff(h, K, ynew, point, last, weights, real, count)
+        if quickness > 0.0:
+            real[H] = min(real[H], h * max(smallest, dop853.STABLE / quickness))
+        # Where few steps are left, another method is not worth its beginning.
+        leave = count[PATIENCE] >= 0 and h >= natural and (real[END] - t) / h > count[PATIENCE]
+        leave = leave and is_stiff(h, K, ynew, point, last, weights, count)
 
         if addresses.size > 0:
             evaluate_all(addresses, tnew, ynew, values[1], params, work)

@@ -38,6 +38,7 @@ from .lanes_layout import (
     PATIENCE,
     POINT,
     PROBLEM,
+    QUICKNESS,
     REJECTED,
     RTOL,
     START,
@@ -192,7 +193,11 @@ def attempt(rhs, method, lane, rows, params, work, rtol, atol):
     bad = 0.0 * h
     for i in range(len(end)):
         bad = bad + (end[i] - end[i])
-    lane[ERROR] = where((bad != 0.0) & (error <= 1.0), np.inf, error)
+    error = where((bad != 0.0) & (error <= 1.0), np.inf, error)
+    if method == DOP853:
+        fast, lane[QUICKNESS] = dop853.fast_motion(h, slopes, new, rows[POINT], rows[WEIGHTS])
+        error = where((error <= 1.0) & (fast > error), fast, error)
+    lane[ERROR] = error
 
 
 @jit(

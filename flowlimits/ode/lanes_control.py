@@ -5,6 +5,7 @@ Free lanes take part with steps of length zero.
 
 from .._jit import jit
 from .control import eighth_root, fit, too_small
+from .dop853 import STABLE
 from .explicit import DOP853, at_limit
 from .lanes_layout import (
     ACCEPTED,
@@ -21,6 +22,7 @@ from .lanes_layout import (
     NATURAL,
     NEW,
     POINT,
+    QUICKNESS,
     REJECTED,
     SIGNS,
     STEP,
@@ -70,6 +72,9 @@ def judge(method, lane):
     careful = where(lane[AFTER_REJECTION] != 0.0, minimum(growth, 1.0), growth)
     longer = h * careful
     longer = where(h < natural, maximum(longer, natural), longer)
+    quickness = lane[QUICKNESS]
+    stable = minimum(longer, h * maximum(1.0 / 3.0, STABLE / quickness))
+    longer = where(quickness > 0.0, stable, longer)
     shorter = where(finite, h * shrink, 0.1 * h)
     lane[H] = where(accepted, longer, shorter)
     lane[MEMORY] = where(accepted, maximum(error, 1e-4), lane[MEMORY])
@@ -84,13 +89,15 @@ def judge(method, lane):
 def count_signs(lane, rows, last, end, patience):
     """Count signs of stiffness, see `explicit.is_stiff`; return whether a lane is to leave for the implicit method."""
     h = lane[STEP]
+    judged = (lane[ACCEPTED] != 0.0) & (h >= lane[NATURAL]) & ((end - lane[T]) / h > patience)
+    if not holds(judged):
+        return False
     limited = at_limit(h, rows_from(rows, K), rows[NEW], rows[POINT], last, rows[WEIGHTS])
-    judged = (lane[ACCEPTED] != 0.0) & (h >= lane[NATURAL])
     signs = where(limited, lane[SIGNS] + 1.0, lane[SIGNS])
     calm = where(limited, 0.0, lane[CALM] + 1.0)
     many = limited & (signs >= 15.0)
     signs = where(many | (calm >= 6.0), 0.0, signs)
-    leaves = judged & many & ((end - lane[T]) / h > patience)
+    leaves = judged & many
     lane[SIGNS] = where(judged, signs, lane[SIGNS])
     lane[CALM] = where(judged, calm, lane[CALM])
     lane[LEAVES] = where(leaves, 1.0, 0.0)

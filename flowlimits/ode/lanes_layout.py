@@ -26,11 +26,12 @@ Y, NEW, POINT, WEIGHTS, K = range(5)
     FAILING,  # consecutive steps with values that are not finite
     SIGNS,  # signs of stiffness
     CALM,  # steps since the last one
+    QUICKNESS,  # h |J| of the fastest motion in the step, 0: not known
     STUCK,  # whether the lane cannot take another step
     LEAVES,  # whether the problem is to go on with the implicit method
     BUSY,  # whether there is a problem in the lane
-) = range(21)
-LANE_NUMBERS = 21
+) = range(22)
+LANE_NUMBERS = 22
 
 # place: int64 array (2, LANES): the problem in the lane, -1 if there is none, and the index of its next requested time
 PROBLEM, NEXT = range(2)
