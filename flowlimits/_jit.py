@@ -222,8 +222,10 @@ def _fingerprint(function):
             if isinstance(value, Dispatcher | CFunc):
                 pending.append(inspect.unwrap(value))
             elif isinstance(value, python_types.FunctionType) and value.__module__.split(".")[0] == __package__:
-                # What it means inside compiled code is defined in its file.
+                # What it means inside compiled code is defined in its file, perhaps by compiled functions there.
                 digest.update(_source(value.__module__))
+                own = vars(sys.modules[value.__module__]).values()
+                pending += [inspect.unwrap(one) for one in own if isinstance(one, Dispatcher | CFunc)]
             elif isinstance(value, bool | int | float | complex | str | tuple):
                 digest.update(f"{name}={value!r}".encode())
             elif isinstance(value, np.ndarray):

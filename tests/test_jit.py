@@ -12,6 +12,7 @@ import pytest
 
 import flowlimits
 from flowlimits import _jit
+from flowlimits.ode import lanes, velocity
 
 PACKAGE = Path(flowlimits.__file__).parent
 
@@ -87,6 +88,14 @@ def test_a_change_in_a_callee_of_another_file_is_noticed(tmp_path):
     # Of another length: Python itself takes a file of the same second and size for unchanged.
     (tmp_path / "helper.py").write_text("from flowlimits._jit import jit\n\n@jit\ndef rate(y):\n    return 3.0 * y + 0.0\n")
     assert run_again(tmp_path / "script.py", **environment) == ["3.0", "0"]
+
+
+def test_what_lies_behind_functions_of_wide_numbers_is_in_the_key(monkeypatch):
+    """`velocity` calls compiled functions only where it is compiled itself."""
+    key = _jit._fingerprint(lanes.attempt.py_func)
+    assert _jit._fingerprint(lanes.attempt.py_func) == key
+    monkeypatch.setattr(velocity, "SHIFTED", 99)
+    assert _jit._fingerprint(lanes.attempt.py_func) != key
 
 
 @pytest.mark.parametrize("place", ["nowhere", "full"])
