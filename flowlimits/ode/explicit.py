@@ -43,7 +43,7 @@ from .layout import (
     H,
     T,
 )
-from .wide import where
+from .wide import each, maximum, minimum, where
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]
@@ -96,6 +96,26 @@ def begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresse
     real[MEMORY] = 1e-4
     count[BEGUN] = 1
     return RUNNING
+
+
+@jit
+def factors(method, error, memory):
+    """Return by which factor a rejected step shrinks, and by which an accepted one grows; `memory` is the error of the last one."""
+    if method == DOP853:
+        root = eighth_root(error)
+        return maximum(1.0 / 3.0, 0.9 / root), 1.0 / minimum(maximum(root / 0.9, 1.0 / 6.0), 3.0)
+    slow_down = each(pow, error, 0.2 - 0.75 * 0.04) / each(pow, memory, 0.04) / 0.9
+    return maximum(0.2, 0.9 / each(pow, error, 0.2)), 1.0 / minimum(maximum(slow_down, 1.0 / 10.0), 1.0 / 0.2)
+
+
+@jit
+def following(h, natural, growth, after_rejection, quickness):
+    """Return the natural length of the step after an accepted one; `quickness` is h |J|, 0 if it is not known."""
+    longer = h * where(after_rejection, minimum(growth, 1.0), growth)
+    # A step cut short by a requested time says little about the natural one.
+    longer = where(h < natural, maximum(longer, natural), longer)
+    stable = minimum(longer, h * maximum(1.0 / 3.0, dop853.STABLE / quickness))
+    return where(quickness > 0.0, stable, longer)
 
 
 @jit
@@ -196,8 +216,6 @@ def advance(
         if status != RUNNING:
             return status
     last = 12 if method == DOP853 else 6
-    largest = 6.0 if method == DOP853 else 10.0
-    smallest = 1.0 / 3.0 if method == DOP853 else 0.2
     ynew, point, weights = scratch[0], scratch[1], scratch[3]
     for _ in range(budget):
         if count[NEXT] >= times.size:
@@ -227,7 +245,7 @@ def advance(
             error = tsit5.error(h, y, K, ynew, real[RTOL], atol, weights)
         if error <= 1.0 and not all_finite(K[last]):
             error = np.inf
-        quickness = 0.0
+        quickness = 0.0 * h
         if method == DOP853 and error <= 1.0:
             fast, quickness = dop853.fast_motion(h, K, ynew, point, weights)
             error = fast if fast > error else error
@@ -240,31 +258,21 @@ def advance(
                 )  # fmt: skip
                 error = max(error, accuracy)
                 count[EVALUATIONS] += 1
+        shrink, growth = factors(method, error, real[MEMORY])
         if not error <= 1.0:
             count[REJECTED] += 1
             count[AFTER_REJECTION] = 1
             if np.isfinite(error):
-                root = eighth_root(error) if method == DOP853 else error**0.2
-                real[H] = h * max(smallest, 0.9 / root)
+                real[H] = h * shrink
             else:
                 count[NOT_FINITE_RUN] += 1
                 real[H] = 0.1 * h
             continue
+        real[H] = following(h, natural, growth, count[AFTER_REJECTION] == 1, quickness)
+        real[MEMORY] = max(error, 1e-4)
         count[STEPS] += 1
         count[NOT_FINITE_RUN] = 0
-        slow_down = eighth_root(error) if method == DOP853 else error ** (0.2 - 0.75 * 0.04) / real[MEMORY] ** 0.04
-        slow_down /= 0.9
-        real[MEMORY] = max(error, 1e-4)
-        growth = 1.0 / min(max(slow_down, 1.0 / largest), 1.0 / smallest)
-        if count[AFTER_REJECTION] == 1:
-            growth = min(growth, 1.0)
         count[AFTER_REJECTION] = 0
-        real[H] = h * growth
-        if h < natural:
-            # A step cut short by a requested time says little about the natural one.
-            real[H] = max(real[H], natural)
-        if quickness > 0.0:
-            real[H] = min(real[H], h * max(smallest, dop853.STABLE / quickness))
         # Where few steps are left, another method is not worth its beginning.
         leave = count[PATIENCE] >= 0 and h >= natural and (real[END] - t) / h > count[PATIENCE]
         leave = leave and is_stiff(h, K, ynew, point, last, weights, count)

@@ -4,9 +4,8 @@ Free lanes take part with steps of length zero.
 """
 
 from .._jit import jit
-from .control import eighth_root, fit, too_small
-from .dop853 import STABLE
-from .explicit import DOP853, at_limit
+from .control import fit, too_small
+from .explicit import DOP853, at_limit, factors, following
 from .lanes_layout import (
     ACCEPTED,
     AFTER_REJECTION,
@@ -36,7 +35,7 @@ from .lanes_layout import (
     Y,
 )
 from .rows import rows_from
-from .wide import each, holds, maximum, minimum, where
+from .wide import holds, maximum, minimum, where
 
 
 @jit
@@ -61,20 +60,8 @@ def judge(method, lane):
     """Accept or reject the steps, and choose the natural lengths of the next ones; see `explicit.advance`."""
     error, h, natural = lane[ERROR], lane[STEP], lane[NATURAL]
     accepted, finite = error <= 1.0, 0.0 * error == 0.0
-    if method == DOP853:
-        root = eighth_root(error)
-        shrink = maximum(1.0 / 3.0, 0.9 / root)
-        growth = 1.0 / minimum(maximum(root / 0.9, 1.0 / 6.0), 3.0)
-    else:
-        shrink = maximum(0.2, 0.9 / each(pow, error, 0.2))
-        slow_down = each(pow, error, 0.2 - 0.75 * 0.04) / each(pow, lane[MEMORY], 0.04) / 0.9
-        growth = 1.0 / minimum(maximum(slow_down, 1.0 / 10.0), 1.0 / 0.2)
-    careful = where(lane[AFTER_REJECTION] != 0.0, minimum(growth, 1.0), growth)
-    longer = h * careful
-    longer = where(h < natural, maximum(longer, natural), longer)
-    quickness = lane[QUICKNESS]
-    stable = minimum(longer, h * maximum(1.0 / 3.0, STABLE / quickness))
-    longer = where(quickness > 0.0, stable, longer)
+    shrink, growth = factors(method, error, lane[MEMORY])
+    longer = following(h, natural, growth, lane[AFTER_REJECTION] != 0.0, lane[QUICKNESS])
     shorter = where(finite, h * shrink, 0.1 * h)
     lane[H] = where(accepted, longer, shorter)
     lane[MEMORY] = where(accepted, maximum(error, 1e-4), lane[MEMORY])

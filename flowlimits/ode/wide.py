@@ -114,12 +114,12 @@ def _of_llvm(name):
 
 def maximum(first, second):
     """Return ``max(first, second)`` in every lane."""
-    return np.where(second > first, second, first)
+    return np.where(second > first, second, first)[()]
 
 
 def minimum(first, second):
     """Return ``min(first, second)`` in every lane."""
-    return np.where(second < first, second, first)
+    return np.where(second < first, second, first)[()]
 
 
 @overload(maximum)
@@ -178,7 +178,7 @@ _define_logic(operator.invert, lambda builder, a: builder.not_(a), 1)
 
 def where(condition, this, other):
     """Return `this` in the lanes where the condition holds, `other` elsewhere; also of single numbers."""
-    return np.where(condition, this, other)
+    return np.where(condition, this, other)[()]
 
 
 @intrinsic
@@ -240,7 +240,7 @@ def _spread_anything(value):
 
 def each(function, *arguments):
     """Return the values of a function of single numbers, lane by lane; of single numbers, its value."""
-    if not any(isinstance(one, np.ndarray) for one in arguments):
+    if not any(map(np.ndim, arguments)):
         return function(*arguments)
     return np.array([function(*one) for one in zip(*np.broadcast_arrays(*arguments, np.zeros(LANES))[:-1])])
 

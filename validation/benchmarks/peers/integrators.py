@@ -16,7 +16,7 @@ import numpy as np
 
 from .subject import COMPONENTS, PLACES, TIMES, UPPER, WEIGHTS, WIDTH, Subject, velocity
 
-Prepare = Callable[..., Callable[[], np.ndarray]]
+Prepare = Callable[..., Callable[[], Any]]
 #: Problems that one call of a vectorised integrator takes; the fastest of 16, 128 and 1024.
 BLOCK = {"diffrax": 128, "torchdiffeq": 1024}
 
@@ -31,17 +31,26 @@ class Integrator:
     threaded: bool = False
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """A dataset, and as an array the states as the others return them, made only where they are compared."""
+
+    result: Any
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        Q, R = self.result["Q"].values[..., UPPER[0], UPPER[1]], self.result["R"].values
+        return np.concatenate([Q, R.reshape(*Q.shape[:2], -1)], axis=-1)
+
+
 def ours_many(subject: Subject) -> Prepare:
     """The public call on many problems, its checks and its labelled result included."""
     import flowlimits as fl
 
-    def prepare(problems: int, rtol: float, threads: int = 1) -> Callable[[], np.ndarray]:
+    def prepare(problems: int, rtol: float, threads: int = 1) -> Callable[[], Labelled]:
         fields = {"Q": subject.Q[:problems], "R": subject.R[:problems], "T": subject.T[:problems]}
 
-        def run() -> np.ndarray:
-            result = fl.solve_many(fl.Committee, fields, TIMES, rtol=rtol, atol=rtol / 100, threads=threads, progress=False)
-            Q, R = result["Q"].values[..., UPPER[0], UPPER[1]], result["R"].values
-            return np.concatenate([Q, R.reshape(*Q.shape[:2], -1)], axis=-1)
+        def run() -> Labelled:
+            return Labelled(fl.solve_many(fl.Committee, fields, TIMES, rtol=rtol, atol=rtol / 100, threads=threads, progress=False))
 
         return run
 

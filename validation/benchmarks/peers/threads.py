@@ -20,7 +20,7 @@ def run(quick: bool) -> dict[str, Any]:
     rows = {}
     for name, prepare in built.items():
         runs = {threads: prepare(problems, EQUAL, threads=threads) for threads in (1, 2)}
-        same = bool((runs[1]() == runs[2]()).all())
+        same = np.array_equal(runs[1](), runs[2]())
         taken = in_turn(runs, repeats)
         gains = np.array(taken[1].wall) / np.array(taken[2].wall)
         got = np.array(taken[2].processor) / np.array(taken[2].wall)

@@ -37,7 +37,7 @@ def reference(subject: Subject, sample: int) -> tuple[np.ndarray, dict[str, floa
     )[1]  # fmt: skip
     others = {"SciPy DOP853, NumPy": FEW, "numbalsoda lsoda": sample, OURS: sample}
     built, _ = integrators.build_all(subject, tuple(others))
-    return states, {name: error_of(prepare(others[name], 1e-13)(), states)["worst"] for name, prepare in built.items()}
+    return states, {name: error_of(np.asarray(prepare(others[name], 1e-13)()), states)["worst"] for name, prepare in built.items()}
 
 
 def counts_of(built: dict[str, Prepare], sample: int) -> tuple[dict[str, int], dict[str, float], dict[str, str]]:
@@ -69,7 +69,7 @@ def scan(
         slow = time.perf_counter() - began > SLOW
         for rtol in THREE if slow else tolerances:
             run = built[name](count, rtol)
-            error = error_of(run(), states)
+            error = error_of(np.asarray(run()), states)
             if np.isfinite(error["worst"]):
                 runs[name, rtol], errors[name, rtol] = run, error
     taken = in_turn(runs, repeats, patience=SLOW)
@@ -93,7 +93,7 @@ def contest(
         block = BLOCK.get(name.split()[0], 1)
         counts[name] = min(problems, max(block, count // block * block))
         runs[name] = built[name](counts[name], rtol)
-        rows[name] = {"rtol": rtol, "problems": counts[name], **error_of(runs[name]()[: len(states)], states)}
+        rows[name] = {"rtol": rtol, "problems": counts[name], **error_of(np.asarray(runs[name]())[: len(states)], states)}
     for name, times in in_turn(runs, repeats, patience=LONGEST).items():
         each = 1e6 / counts[name]
         rows[name] |= {"processor": each * times.median(), "wall": each * times.median("wall"), "repeats": len(times.wall)}
