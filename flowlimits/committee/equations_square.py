@@ -23,6 +23,7 @@ from .._jit import EVENT_SIGNATURE, RHS_SIGNATURE, callback, jit
 from .._views import matrix, vector
 from .layout import (
     EVENT_VALUE,
+    HEADER,
     NOISE,
     SECOND_LAYER_RATE,
     STUDENT_CENTRED,
@@ -73,19 +74,6 @@ def constant_error(C, w, params):
         for i in range(p):
             rest -= w[i] * params[STUDENT_OFFSET]
     return rest
-
-
-@jit(inline="always")
-def trace_of_square(C, w, params):
-    """Return tr(A C A C); the teacher's own part is a constant of the problem."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    total = 0.0
-    for i in range(p):
-        row = 0.5 * w[i] * C[i, i] * C[i, i]
-        for u in range(i + 1, p + k):
-            row += w[u] * C[i, u] * C[i, u]
-        total += w[i] * row
-    return 2.0 * total + params[TEACHER_CONSTANT]
 
 
 @jit(inline="always")
@@ -198,13 +186,27 @@ def rhs(t, y, dy, params, work):
 
 @callback(EVENT_SIGNATURE)
 def risk_event(t, y, params, work):
-    """Risk m^2/2 + tr(ACAC) minus the value of an event."""
+    """Risk m^2/2 + tr(ACAC) minus the value of an event; of the teacher's own part the trace is a constant of the problem.
+
+    The overlaps are read where they are, because many states are described at once.
+    """
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    C, _, _, _, w, a, _ = views(p, p + k, work)
-    fill_covariance(y, params, C)
+    w, a = vector(work, 0, p + k), vector(work, p + k, p)
     fill_outputs(y, params, a, w)
-    m = constant_error(C, w, params)
-    own = 1.0 - params[STUDENT_CENTRED]
+    student, teacher = 1.0 - params[STUDENT_CENTRED], 1.0 - params[TEACHER_CENTRED]
+    m = total = 0.0
+    for r in range(k):
+        m += w[p + r] * (teacher * params[HEADER + k + p + r * (k + 1)] - params[TEACHER_OFFSET])
+    at, across = 0, p * (p + 1) // 2
     for i in range(p):
-        m += own * w[i] * C[i, i]
-    return 0.5 * m**2 + trace_of_square(C, w, params) - params[EVENT_VALUE]
+        m += w[i] * (student * y[at] - params[STUDENT_OFFSET])
+        row = 0.5 * w[i] * y[at] * y[at]
+        at += 1
+        for j in range(i + 1, p):
+            row += w[j] * y[at] * y[at]
+            at += 1
+        for r in range(k):
+            row += w[p + r] * y[across] * y[across]
+            across += 1
+        total += w[i] * row
+    return 0.5 * m**2 + 2.0 * total + params[TEACHER_CONSTANT] - params[EVENT_VALUE]

@@ -6,6 +6,7 @@ import numpy as np
 from numba import types
 
 from .._jit import A1, A2, ADDRESS, call_event, jit
+from .._views import vector
 
 A3 = types.float64[:, :, ::1]
 A4 = types.float64[:, :, :, ::1]
@@ -77,9 +78,11 @@ def feasible(Q, R, T, slack):
 def describe(address, states, params, work, Q, R, layers, risk):
     """Write Q, R, trained second layers (of length 0 if they are not) and risk of all states (problems, times, n)."""
     p, k = R.shape[2], R.shape[3]
+    numbers, n, own = states.reshape(-1), states.shape[2], params.reshape(-1)
     for i in range(states.shape[0]):
+        mine = vector(own, i * params.shape[1], params.shape[1])
         for t in range(states.shape[1]):
-            state, at = states[i, t], 0
+            state, at = vector(numbers, (i * states.shape[1] + t) * n, n), 0
             for a in range(p):
                 for b in range(a, p):
                     Q[i, t, a, b] = state[at]
@@ -92,6 +95,6 @@ def describe(address, states, params, work, Q, R, layers, risk):
             for a in range(layers.shape[2]):
                 layers[i, t, a] = state[at]
                 at += 1
-            value = call_event(address, 0.0, state, params[i], work)
+            value = call_event(address, 0.0, state, mine, work)
             # Round-off of the overlaps may leave a risk of -1e-17 at a perfect student; NaN stays.
             risk[i, t] = 0.0 if value < 0.0 else value

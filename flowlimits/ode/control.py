@@ -40,27 +40,40 @@ def scaled(values, y, rtol, atol):
 
 
 @jit
-def first_step(rhs, t, y, slope, order, span, rtol, atol, point, other, params, work):
-    """Guess the first step; costs one evaluation.
-
-    As in Hairer, Norsett & Wanner, section II.4, but the root is taken in units of the time in which the state
-    changes by its own size, so that the guess does not depend on the unit of time.
-    """
+def trial_step(y, slope, span, rtol, atol, point):
+    """Return a short first step, and write where it leads to `point`."""
     size, speed = scaled(y, y, rtol, atol), scaled(slope, y, rtol, atol)
     trial = min(0.01 * size / speed, span) if size > 1e-5 and speed > 0.0 else 1e-6 * span
     if not trial > 0.0:
         trial = 1e-6 * span
     for i in range(y.size):
         point[i] = y[i] + trial * slope[i]
-    call_rhs(rhs, t + trial, point, other, params, work)
+    return trial
+
+
+@jit
+def guess_step(trial, y, slope, other, order, span, rtol, atol):
+    """Guess the first step from the slope at the end of a trial step, which is overwritten.
+
+    As in Hairer, Norsett & Wanner, section II.4, but the root is taken in units of the time in which the state
+    changes by its own size, so that the guess does not depend on the unit of time.
+    """
     if not all_finite(other):
         return 1e-3 * trial
     for i in range(y.size):
         other[i] -= slope[i]
-    largest = max(100.0 * trial * speed, 1e4 * trial * scaled(other, y, rtol, atol))
+    largest = max(100.0 * trial * scaled(slope, y, rtol, atol), 1e4 * trial * scaled(other, y, rtol, atol))
     factor = (0.01 / largest) ** (1.0 / order) if largest > 1e-15 else 1.0
     guess = min(100.0 * trial * min(factor, 1.0), span)
     return guess if guess > 0.0 else 1e-6 * span
+
+
+@jit
+def first_step(rhs, t, y, slope, order, span, rtol, atol, point, other, params, work):
+    """Guess the first step; costs one evaluation."""
+    trial = trial_step(y, slope, span, rtol, atol, point)
+    call_rhs(rhs, t + trial, point, other, params, work)
+    return guess_step(trial, y, slope, other, order, span, rtol, atol)
 
 
 @jit

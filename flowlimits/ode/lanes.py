@@ -10,7 +10,7 @@ from numba import types
 
 from .._jit import A1, A2, ADDRESS, call_rhs, jit
 from . import dop853, tsit5
-from .control import all_finite, first_step
+from .control import all_finite, guess_step, trial_step
 from .explicit import DOP853
 from .lanes_control import choose_steps, count_calls, count_signs, judge, take
 from .lanes_layout import (
@@ -41,6 +41,7 @@ from .lanes_layout import (
     QUICKNESS,
     REJECTED,
     RTOL,
+    SHIFTED,
     START,
     STATUS,
     STEP,
@@ -58,7 +59,7 @@ from .lanes_layout import (
 )
 from .layout import NOT_FINITE, RUNNING, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .rows import A3, address_of_numbers, line_of, rows_from, rows_of
-from .velocity import velocity
+from .velocity import call_wide, velocity
 from .wide import LANES, where
 
 INTEGERS = types.int64[:, ::1]
@@ -83,16 +84,31 @@ def retire(l, status, lane, place, queue, outcome, reached):
 
 
 @jit
+def slope_in_lane(l, model, t, y, slope, lane, board, inputs, own, work):
+    """Write the slope at state y of the problem in a lane, by the function for all lanes if there is one: it takes less time."""
+    if model[1] == 0:
+        # What it forgets is found out.
+        slope[:] = np.nan
+        call_rhs(model[0], t, y, slope, own[l], work[l])
+        return
+    rows, line = rows_of(board), line_of(lane)
+    lane[SHIFTED, l] = t
+    for i in range(y.size):
+        board[i, NEW, l] = y[i]
+    call_wide(model[1], rows_from(line, SHIFTED), rows[NEW], rows[POINT], line_of(inputs))
+    for i in range(y.size):
+        slope[i] = board[i, POINT, l]
+
+
+@jit
 def load(
     l, model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, atol, scratch, work
 ):  # fmt: skip
     """Put the next waiting problem into a lane, with its first slope and step; return a status."""
     problem = queue[FOLLOWING]
     queue[FOLLOWING] += 1
-    y, slope = scratch[2], scratch[3]
+    point, other, y, slope = scratch[0], scratch[1], scratch[2], scratch[3]
     y[:] = y0s[problem]
-    # A right-hand side that forgets a component leaves NaN there, and is found out.
-    slope[:] = np.nan
     place[PROBLEM, l] = problem
     queue[TAKEN] += 1
     place[NEXT, l] = 0
@@ -102,17 +118,19 @@ def load(
     lane[MEMORY, l] = 1e-4
     work[l, :] = 0.0
     own[l, :] = params[min(problem, params.shape[0] - 1)]
-    call_rhs(model[0], settings[START], y, slope, own[l], work[l])
+    source = min(problem, wide_inputs.shape[0] - 1)
+    for i in range(wide_inputs.shape[1]):
+        inputs[i, l] = wide_inputs[source, i]
+    slope_in_lane(l, model, settings[START], y, slope, lane, board, inputs, own, work)
     lane[EVALUATIONS, l] = 1.0
     if not all_finite(slope):
         return NOT_FINITE
     lane[H, l] = settings[FIRST_STEP]
     if settings[FIRST_STEP] <= 0.0:
-        span = settings[END] - settings[START]
-        lane[H, l] = first_step(
-            model[0], settings[START], y, slope, float(model[2]), span, settings[RTOL], atol, scratch[0], scratch[1], own[l],
-            work[l],
-        )  # fmt: skip
+        span, rtol = settings[END] - settings[START], settings[RTOL]
+        trial = trial_step(y, slope, span, rtol, atol, point)
+        slope_in_lane(l, model, settings[START] + trial, point, other, lane, board, inputs, own, work)
+        lane[H, l] = guess_step(trial, y, slope, other, float(model[2]), span, rtol, atol)
         lane[EVALUATIONS, l] += 1.0
     if times[0] <= settings[START]:
         states[problem, 0, :] = y
@@ -123,9 +141,6 @@ def load(
     for i in range(y.size):
         board[i, Y, l] = y[i]
         board[i, K, l] = slope[i]
-    source = min(problem, wide_inputs.shape[0] - 1)
-    for i in range(wide_inputs.shape[1]):
-        inputs[i, l] = wide_inputs[source, i]
     return RUNNING
 
 
