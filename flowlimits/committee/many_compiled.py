@@ -64,12 +64,16 @@ def feasible(Q, R, T, slack):
     for i in range(len(T)):
         good &= make_symmetric(T[i], slack)
     for i in range(max(len(Q), len(R), len(T))):
-        C[:p, :p] = Q[min(i, len(Q) - 1)]
-        C[p:, p:] = T[min(i, len(T) - 1)]
-        own = R[min(i, len(R) - 1)]
+        # Loops, because copies of whole matrices take seconds to compile.
+        at_q, at_r, at_t = min(i, len(Q) - 1), min(i, len(R) - 1), min(i, len(T) - 1)
         for j in range(p):
+            for s in range(p):
+                C[j, s] = Q[at_q, j, s]
             for r in range(k):
-                C[p + r, j] = own[j, r]
+                C[p + r, j] = R[at_r, j, r]
+        for r in range(k):
+            for s in range(k):
+                C[p + r, p + s] = T[at_t, r, s]
         good &= is_positive(C, slack)
     return good
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import parallel
-from . import explicit, lanes, lanes_layout, layout
+from . import decisions, lanes, lanes_layout, layout
 from .batch_threads import Stoppable, for_each
 from .driver import Integration, Jacobian
 from .functions import RightHandSide, address_of
@@ -27,7 +27,7 @@ MOST_GROUPS = 16
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
 SLICE = 0.1
 
-_LANES = {"auto": explicit.DOP853, "dop853": explicit.DOP853, "tsit5": explicit.TSIT5}
+_LANES = {"auto": decisions.DOP853, "dop853": decisions.DOP853, "tsit5": decisions.TSIT5}
 #: Not begun; the codes of `layout` are positive.
 WAITING = -1
 

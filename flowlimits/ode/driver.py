@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import explicit, layout
+from . import decisions, layout
 from .solution import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
 
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
@@ -19,7 +19,7 @@ LOG_ROWS = 64
 #: After this many changes between explicit and implicit methods the implicit one stays.
 MOST_SWITCHES = 8
 
-_EXPLICIT = {"dop853": explicit.DOP853, "tsit5": explicit.TSIT5}
+_EXPLICIT = {"dop853": decisions.DOP853, "tsit5": decisions.TSIT5}
 #: First, lowest and highest index of the implicit methods (3, 5, 7 stages).
 _IMPLICIT = {"radau5": (0, 0, 0), "radau9": (1, 1, 1), "radau13": (2, 2, 2)}
 
@@ -103,9 +103,9 @@ class Integration:
         self.count[layout.PATIENCE] = -1
         self.count[layout.DENSE_FROM], self.count[layout.DENSE_WHILE] = dense_rule(method, self.dense_from)
         if method in _EXPLICIT:
-            stages = explicit.STAGES[_EXPLICIT[method]]
+            stages = decisions.STAGES[_EXPLICIT[method]]
             self.K = np.zeros((stages, self.y.size))
-            self.scratch, self.dense = np.zeros((4, self.y.size)), np.zeros((explicit.ROWS, self.y.size))
+            self.scratch, self.dense = np.zeros((4, self.y.size)), np.zeros((decisions.ROWS, self.y.size))
             if self.automatic and len(self.switches) <= MOST_SWITCHES:
                 self.count[layout.PATIENCE] = self.patience()
             return
@@ -134,6 +134,8 @@ class Integration:
     def slice(self, budget: int) -> int:
         """Run at most `budget` steps; return a status of `layout`."""
         if self.method in _EXPLICIT:
+            from . import explicit  # many problems in lanes do without its compiled loop
+
             return explicit.advance(
                 self.address, _EXPLICIT[self.method], self.real, self.count, self.y, self.K, self.scratch, self.dense,
                 self.times, self.states, self.atol, self.params, self.work, self.addresses, self.info, self.values,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._jit import call_event, jit
+from .copies import copy
 from .dense import event_on_polynomial
 from .layout import LOGGED, PIECES
 
@@ -98,7 +99,7 @@ def forget_later(log, logged, count, first, until):
     for row in range(first, count[LOGGED]):
         if log[row, 0] <= until:
             if kept != row:
-                log[kept, :] = log[row]
+                copy(log[row], log[kept])
                 logged[kept] = logged[row]
             kept += 1
     count[LOGGED] = kept

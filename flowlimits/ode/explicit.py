@@ -1,8 +1,6 @@
 """The loop of the explicit methods, compiled once for all models (compiled part).
 
-Order 8(5,3) by Dormand and Prince, order 5(4) by Tsitouras; see `dop853` and `tsit5`.  Stiffness is detected after
-Hairer & Wanner, *Solving Ordinary Differential Equations II*, section IV.2: in 15 steps, with fewer than 6 others
-between two of them, stability seems to limit the step.
+Order 8(5,3) by Dormand and Prince, order 5(4) by Tsitouras; see `dop853` and `tsit5`.
 """
 
 import numpy as np
@@ -10,7 +8,9 @@ from numba import types
 
 from .._jit import A1, A2, ADDRESS, call_event, call_rhs, jit
 from . import dop853, tsit5
-from .control import all_finite, eighth_root, emit, emit_end, first_step, fit, target, too_small
+from .control import all_finite, emit, emit_end, first_step, fit, target, too_small
+from .copies import copy, fill
+from .decisions import DOP853, TSIT5, at_limit, factors, following
 from .dense import hermite
 from .events import evaluate_all, find, forget_later, suspect
 from .layout import (
@@ -43,14 +43,9 @@ from .layout import (
     H,
     T,
 )
-from .wide import each, maximum, minimum, where
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]
-
-DOP853, TSIT5 = 8, 5
-STAGES = {DOP853: 16, TSIT5: 7}
-ROWS = 8
 
 
 @jit
@@ -80,7 +75,7 @@ def begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresse
     """Evaluate at the start, choose the first step; return a status."""
     t = real[T]
     # A right-hand side that forgets a component leaves NaN there, and is found out.
-    K[0, :] = np.nan
+    fill(K[0], np.nan)
     call_rhs(rhs, t, y, K[0], params, work)
     count[EVALUATIONS] += 1
     if not all_finite(K[0]):
@@ -96,47 +91,6 @@ def begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresse
     real[MEMORY] = 1e-4
     count[BEGUN] = 1
     return RUNNING
-
-
-@jit
-def factors(method, error, memory):
-    """Return by which factor a rejected step shrinks, and by which an accepted one grows; `memory` is the error of the last one."""
-    if method == DOP853:
-        root = eighth_root(error)
-        return maximum(1.0 / 3.0, 0.9 / root), 1.0 / minimum(maximum(root / 0.9, 1.0 / 6.0), 3.0)
-    slow_down = each(pow, error, 0.2 - 0.75 * 0.04) / each(pow, memory, 0.04) / 0.9
-    return maximum(0.2, 0.9 / each(pow, error, 0.2)), 1.0 / minimum(maximum(slow_down, 1.0 / 10.0), 1.0 / 0.2)
-
-
-@jit
-def following(h, natural, growth, after_rejection, quickness):
-    """Return the natural length of the step after an accepted one; `quickness` is h |J|, 0 if it is not known."""
-    longer = h * where(after_rejection, minimum(growth, 1.0), growth)
-    # A step cut short by a requested time says little about the natural one.
-    longer = where(h < natural, maximum(longer, natural), longer)
-    stable = minimum(longer, h * maximum(1.0 / 3.0, dop853.STABLE / quickness))
-    return where(quickness > 0.0, stable, longer)
-
-
-@jit
-def at_limit(h, K, ynew, point, last, weights):
-    """Whether the step seems to be limited by stability, not by accuracy.
-
-    The last two slopes belong to two states at the same time, so their differences give the Jacobian in one direction:
-    h |J| beyond 3.5, or a decay, h Re J below -1.5.  Decaying modes of that speed are gone after 15 steps unless the
-    step follows them for its stability only; oscillations are followed with h |J| up to about 3 for their accuracy.
-    """
-    slopes = distances = product = 0.0 * h
-    for i in range(len(ynew)):
-        # Components without any tolerance do not count.
-        weight = where(weights[i] < np.inf, weights[i], 0.0)
-        slope, distance = (K[last, i] - K[last - 1, i]) * weight, (ynew[i] - point[i]) * weight
-        slopes = slopes + slope * slope
-        distances = distances + distance * distance
-        product = product + slope * distance
-    quick = h * np.sqrt(slopes / distances) > 3.5
-    decaying = h * product / distances < -1.5
-    return (distances > 0.0) & (quick | decaying)
 
 
 @jit
@@ -174,7 +128,7 @@ def log_events(
             theta = min(max(theta + shift, 1e-15), 1.0)
         row = count[LOGGED]
         log[row, 0] = t + theta * h
-        log[row, 1:] = state
+        copy(state, log[row, 1:])
         logged[row] = e
         count[LOGGED] += 1
         if info[e, 0] == 1 and (stop < 0 or log[row, 0] < log[stop, 0]):
@@ -294,15 +248,15 @@ def advance(
                     emit(count, times, states, dense, rows, t, h, log[stop, 0])
                     forget_later(log, logged, count, first, log[stop, 0])
                     real[T] = log[stop, 0]
-                    y[:] = log[stop, 1:]
+                    copy(log[stop, 1:], y)
                     emit_end(count, times, states, real[T], y)
                     return EVENT
-            values[0, :] = values[1]
+            copy(values[1], values[0])
         if rows > 0:
             emit(count, times, states, dense, rows, t, h, tnew)
         real[T] = tnew
-        y[:] = ynew
-        K[0, :] = K[last]
+        copy(ynew, y)
+        copy(K[last], K[0])
         emit_end(count, times, states, tnew, y)
         if leave:
             return STIFF

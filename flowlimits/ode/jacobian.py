@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._jit import call_jacobian, call_rhs, call_structured_jacobian, jit
+from .copies import clear
 from .layout import EVALUATIONS, JACOBIANS
 
 DENSE, STRUCTURED, DIFFERENCES, COLOURED = range(4)
@@ -57,7 +58,7 @@ def differences(kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, point
     number = 0
     for j in range(n):
         number = max(number, groups[j] + 1)
-    J[:, :] = 0.0
+    clear(J)
     for g in range(number):
         for j in range(n):
             point[j] = y[j]

@@ -11,7 +11,7 @@ from numba import types
 from .._jit import A1, A2, ADDRESS, call_rhs, jit
 from . import dop853, tsit5
 from .control import all_finite, guess_step, trial_step
-from .explicit import DOP853
+from .decisions import DOP853
 from .lanes_control import choose_steps, count_calls, count_signs, judge, take
 from .lanes_layout import (
     ACCEPTED,
@@ -78,7 +78,8 @@ def retire(l, status, lane, place, queue, outcome, reached):
     reached[problem] = lane[T, l]
     place[PROBLEM, l] = -1
     queue[TAKEN] -= 1
-    lane[:, l] = 0.0
+    for row in range(len(lane)):
+        lane[row, l] = 0.0
     if status != STIFF:
         queue[FINISHED] += 1
 
@@ -88,7 +89,8 @@ def slope_in_lane(l, model, t, y, slope, lane, board, inputs, own, work):
     """Write the slope at state y of the problem in a lane, by the function for all lanes if there is one: it takes less time."""
     if model[1] == 0:
         # What it forgets is found out.
-        slope[:] = np.nan
+        for i in range(y.size):
+            slope[i] = np.nan
         call_rhs(model[0], t, y, slope, own[l], work[l])
         return
     rows, line = rows_of(board), line_of(lane)
@@ -108,16 +110,20 @@ def load(
     problem = queue[FOLLOWING]
     queue[FOLLOWING] += 1
     point, other, y, slope = scratch[0], scratch[1], scratch[2], scratch[3]
-    y[:] = y0s[problem]
+    for i in range(y.size):
+        y[i] = y0s[problem, i]
     place[PROBLEM, l] = problem
     queue[TAKEN] += 1
     place[NEXT, l] = 0
-    lane[:, l] = 0.0
+    for row in range(len(lane)):
+        lane[row, l] = 0.0
     lane[BUSY, l] = 1.0
     lane[T, l] = settings[START]
     lane[MEMORY, l] = 1e-4
-    work[l, :] = 0.0
-    own[l, :] = params[min(problem, params.shape[0] - 1)]
+    for i in range(work.shape[1]):
+        work[l, i] = 0.0
+    for i in range(own.shape[1]):
+        own[l, i] = params[min(problem, params.shape[0] - 1), i]
     source = min(problem, wide_inputs.shape[0] - 1)
     for i in range(wide_inputs.shape[1]):
         inputs[i, l] = wide_inputs[source, i]
@@ -133,7 +139,8 @@ def load(
         lane[H, l] = guess_step(trial, y, slope, other, float(model[2]), span, rtol, atol)
         lane[EVALUATIONS, l] += 1.0
     if times[0] <= settings[START]:
-        states[problem, 0, :] = y
+        for i in range(y.size):
+            states[problem, 0, i] = y[i]
         place[NEXT, l] = 1
         if times.size == 1:
             return SUCCESS

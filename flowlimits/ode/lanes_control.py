@@ -5,7 +5,7 @@ Free lanes take part with steps of length zero.
 
 from .._jit import jit
 from .control import fit, too_small
-from .explicit import DOP853, at_limit, factors, following
+from .decisions import DOP853, at_limit, factors, following
 from .lanes_layout import (
     ACCEPTED,
     AFTER_REJECTION,

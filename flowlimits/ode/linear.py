@@ -9,6 +9,7 @@ leaves one small system (m, m).  All functions serve real and complex numbers.
 """
 
 from .._jit import jit
+from .copies import clear, fill
 
 
 @jit
@@ -82,7 +83,7 @@ def prepare_structured(shift, h, D, U, V, inverse, A, pivots):
         if not 1e-290 < size(difference) < 1e290:
             return False
         inverse[i] = 1.0 / difference
-    A[:, :] = 0.0
+    clear(A)
     for i in range(n):
         for k in range(m):
             weight = h * V[i, k] * inverse[i]
@@ -97,7 +98,7 @@ def prepare_structured(shift, h, D, U, V, inverse, A, pivots):
 def solve_structured(h, U, V, inverse, A, pivots, small, b):
     """Overwrite `b` by the solution, by the Woodbury formula."""
     n, m = U.shape
-    small[:] = 0.0
+    fill(small, 0.0)
     for i in range(n):
         b[i] *= inverse[i]
         for k in range(m):

@@ -8,6 +8,7 @@ its limit (compare Hairer & Wanner, *Solving Ordinary Differential Equations II*
 import numpy as np
 
 from .._jit import call_rhs, jit
+from .copies import fill
 from .jacobian import STRUCTURED
 from .layout import EVALUATIONS, FACTORISATIONS
 from .linear import prepare_dense, prepare_structured, solve_structured, substitute
@@ -71,7 +72,7 @@ def correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex
             for m in range(n):
                 R[i, m] -= weight * Z[j, m]
     # F is free from here on and collects the correction.
-    real_vector[:] = 0.0
+    fill(real_vector, 0.0)
     for j in range(s):
         for m in range(n):
             real_vector[m] += tables[k, REAL_LEFT, j] * R[j, m]
@@ -80,7 +81,7 @@ def correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex
         for m in range(n):
             F[i, m] = tables[k, REAL_RIGHT, i] * real_vector[m]
     for pair in range(k + 1):
-        complex_vector[:] = 0.0
+        fill(complex_vector, 0.0)
         for j in range(s):
             for m in range(n):
                 complex_vector[m] += ctables[k, LEFT + pair, j] * R[j, m]

@@ -4,6 +4,7 @@ import numpy as np
 
 from .._jit import call_event, call_rhs, jit
 from .control import all_finite, emit_end, first_step
+from .copies import clear, copy, fill
 from .dense import evaluate
 from .events import evaluate_all
 from .layout import (
@@ -40,7 +41,7 @@ VECTORS = 9
 def begin(rhs, real, count, y, vectors, times, states, atol, addresses, values, params, work):
     """Evaluate at the start, choose the first step if there is none; return a status."""
     t = real[T]
-    vectors[SLOPE, :] = np.nan
+    fill(vectors[SLOPE], np.nan)
     call_rhs(rhs, t, y, vectors[SLOPE], params, work)
     count[EVALUATIONS] += 1
     if not all_finite(vectors[SLOPE]):
@@ -52,7 +53,7 @@ def begin(rhs, real, count, y, vectors, times, states, atol, addresses, values, 
             rhs, t, y, vectors[SLOPE], order, span, real[RTOL], atol, vectors[POINT], vectors[OTHER], params, work
         )
         count[EVALUATIONS] += 1
-    vectors[END_SLOPE, :] = vectors[SLOPE]
+    copy(vectors[SLOPE], vectors[END_SLOPE])
     evaluate_all(addresses, t, y, values, params, work)
     emit_end(count, times, states, t, y)
     count[STALE_JACOBIAN] = 1
@@ -71,7 +72,7 @@ def guess(k, tables, h, last_h, rows, dense, y, Z, point):
     """Start the stages from the extrapolated polynomial of the last step."""
     s = 2 * k + 3
     if rows == 0:
-        Z[:, :] = 0.0
+        clear(Z)
         return
     for i in range(s):
         evaluate(dense, rows, 1.0 + tables[k, NODES, i] * h / last_h, point)
@@ -126,9 +127,9 @@ def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol,
     error = largest(vector, y, ynew, rtol, atol) / widen
     if widen > 1.0 and error < 1.0:
         shift = complex_tables[k, EIGENVALUES, 0].real
-        other[:] = vector
+        copy(vector, other)
         for _ in range(s - 1):
-            spare[:] = other
+            copy(other, spare)
             solve_real(kind, h, matrices, spare)
             for m in range(y.size):
                 other[m] = shift * spare[m] - other[m]
@@ -218,7 +219,7 @@ def log_events(
             theta = min(max(theta + shift, 1e-15), 1.0)
         row = count[LOGGED]
         log[row, 0] = t + theta * h
-        log[row, 1:] = vectors[STATE]
+        copy(vectors[STATE], log[row, 1:])
         logged[row] = e
         count[LOGGED] += 1
         if info[e, 0] == 1 and (stop < 0 or log[row, 0] < log[stop, 0]):

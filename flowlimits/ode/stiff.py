@@ -11,6 +11,7 @@ from numba import types
 
 from .._jit import A1, A2, ADDRESS, call_rhs, jit
 from .control import SPACING, all_finite, emit, emit_end, fit, target, too_small
+from .copies import copy
 from .events import evaluate_all, find, forget_later, suspect
 from .jacobian import STRUCTURED, bound, jacobian
 from .layout import (
@@ -295,14 +296,14 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
                     emit(count, times, states, dense, rows, t, h, log[stop, 0])
                     forget_later(log, logged, count, first, log[stop, 0])
                     real[T] = log[stop, 0]
-                    y[:] = log[stop, 1:]
+                    copy(log[stop, 1:], y)
                     emit_end(count, times, states, real[T], y)
                     return EVENT
-            values[0, :] = values[1]
+            copy(values[1], values[0])
         emit(count, times, states, dense, rows, t, h, tnew)
         real[T] = tnew
-        y[:] = ynew
-        slope[:] = slope_new
+        copy(ynew, y)
+        copy(slope_new, slope)
         emit_end(count, times, states, tnew, y)
         choose_order(real, count, contraction)
         if count[PATIENCE] >= 0 and count[NONSTIFF_SIGNS] >= 20 and count[NEXT] < times.size:
