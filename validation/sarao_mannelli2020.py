@@ -70,7 +70,8 @@ def run(record: Record, full: bool) -> None:
             constant = n * (TEACHERS + 2) / (16 * (TEACHERS + 2 + n)) * 4 / 2
             record.close("docs/theory.md (Q11)", f"m = {m} > m*: t^2 E at t = 1e4", final * late**2, constant, rtol=2e-2)
         else:
-            record.below("docs/theory.md", f"m = m* = {m}: E at t = 1e4 falls exponentially", final, 1e-20)
+            # A power of time would leave 1e-8 here; overlaps of size one resolve the risk to 1e-16.
+            record.below("docs/theory.md", f"m = m* = {m}: E at t = 1e4 falls exponentially, to round-off", final, 1e-15)
         axes.plot(times, ours, style.LINES[index], color=style.COLOURS[index], label=f"$m = {m}$")
         axes.plot(times, theirs, style.MARKERS[index], ms=3, color=style.COLOURS[index])
     axes.set_xscale("log")
