@@ -74,6 +74,11 @@ def rows_from(rows, first):
     return rows[first:]
 
 
+def part_of(line, first, count):
+    """Return `count` components of a line, from `first` on, as a line."""
+    return line[first : first + count]
+
+
 def address_of_numbers(array):
     """Return the address of an array's numbers."""
     return array
@@ -113,6 +118,16 @@ def _shifted(typingctx, rows, first):
     return rows(rows, types.int64), generate
 
 
+@intrinsic
+def _part(typingctx, line, first, count):
+    def generate(context, builder, signature, arguments):
+        given = cgutils.create_struct_proxy(LINE)(context, builder, value=arguments[0])
+        places = builder.mul(arguments[1], ir.Constant(ir.IntType(64), LANES))
+        return _make(context, builder, LINE, builder.gep(given.data, [places]), arguments[2])
+
+    return (LINE(LINE, types.int64, types.int64), generate) if line == LINE else None
+
+
 @overload(rows_of, inline="always")
 def _rows_of(board):
     return lambda board: _from_array(board)  # type: ignore[call-arg]
@@ -126,6 +141,11 @@ def _line_of(array):
 @overload(rows_from, inline="always")
 def _rows_from(rows, first):
     return lambda rows, first: _shifted(rows, first)  # type: ignore[call-arg]
+
+
+@overload(part_of, inline="always")
+def _part_of(line, first, count):
+    return lambda line, first, count: _part(line, first, count)  # type: ignore[call-arg]
 
 
 @overload(address_of_numbers, inline="always")

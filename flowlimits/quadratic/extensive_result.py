@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from .extensive import ExtensiveQuadratic
     from .extensive_solve import Solution
 
+#: Variables that are columns of an observed row.
+COLUMNS = {
+    "risk": subordination.RISK,
+    "overlap": subordination.OVERLAP,
+    "misalignment": subordination.MISALIGNMENT,
+    "trace": subordination.TRACE,
+}
+
 
 def columns(problem: ExtensiveQuadratic, times: np.ndarray, solution: Solution) -> dict[str, np.ndarray]:
     """Return the variables at `times`; the rows of the solution stand for the positive ones."""
@@ -25,13 +33,7 @@ def columns(problem: ExtensiveQuadratic, times: np.ndarray, solution: Solution) 
     multiplier = np.zeros(times.size)
     if square:
         multiplier = rows[:, subordination.PSI] + 0.5 * math.log(solution.start.mean) - problem.weight_decay * times
-    return {
-        "risk": rows[:, subordination.RISK],
-        "overlap": rows[:, subordination.OVERLAP],
-        "misalignment": rows[:, subordination.MISALIGNMENT],
-        "trace": rows[:, subordination.TRACE],
-        "multiplier": multiplier,
-    }
+    return {name: rows[:, column] for name, column in COLUMNS.items()} | {"multiplier": multiplier}
 
 
 def first_row(problem: ExtensiveQuadratic, solution: Solution) -> np.ndarray:

@@ -122,6 +122,21 @@ def teacher_of(
     return Teacher(z, q, low, 0.0 if abs(delta) < EQUAL else delta, reference, panels)
 
 
+def accuracy_of(rtol: float) -> float:
+    """Return the accuracy asked of the nodes of a continuous teacher."""
+    return max(1e-2 * rtol, 1e-13)
+
+
+def tolerance_of(rtol: float) -> float:
+    """Return the tolerance of the steps."""
+    return min(max(SHARPENING * rtol, SHARPEST), 1e-4)
+
+
+def first_velocity(start: Start, teacher: Teacher) -> tuple[float, float]:
+    """Return the velocity of the multiplier at 0+, and the sum of the absolute values of its terms."""
+    return -2 * start.variance, 2 * math.fsum(teacher.q * np.abs(teacher.z - 1)) + 2 * start.variance
+
+
 def integrate(
     problem: ExtensiveQuadratic,
     gammas: np.ndarray,
@@ -136,7 +151,7 @@ def integrate(
     given by `teacher`; panels are halved until it is below the tolerance.
     """
     began = time.perf_counter()
-    asked = max(1e-2 * rtol, 1e-13)
+    asked = accuracy_of(rtol)
     options = (gammas, rtol, max_steps)
     solution = _integrate(problem, *options, keep, asked, 0, teacher)
     if problem.teacher.refine and gammas.size and teacher is None and solution.provenance.get("status", 0) == 0:
@@ -191,9 +206,8 @@ def _integrate(
                 gammas, *common, math.log(start.mean), problem.weight_decay, rows, kept
             )
         return solution
-    tolerance = min(max(SHARPENING * rtol, SHARPEST), 1e-4)
-    rate = -2 * start.variance
-    size = 2 * math.fsum(teacher.q * np.abs(teacher.z - 1)) + 2 * start.variance
+    tolerance = tolerance_of(rtol)
+    rate, size = first_velocity(start, teacher)
     status, steps, rejected, evaluations = extensive_steps.advance(
         gammas, *common, *radau_tables(), tolerance, max_steps, rate, size, rows, kept
     )

@@ -1,7 +1,8 @@
-"""Many limits of extensive widths at once: every problem by its own compiled steps, side by side in threads."""
+"""Many limits of extensive widths at once: in lanes where problems are alike, others by their own compiled steps."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from .extensive_limit import METHODS, _observables
 
 if TYPE_CHECKING:
     from .extensive import ExtensiveQuadratic
+
+#: Smaller groups of problems that are alike are solved one by one: they gain less than it takes to load what lanes need.
+LEAST = 16
+#: Problems that one thread solves at a time: the last of them leave lanes free, and Ctrl-C waits for them.
+MOST = 256
 
 
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
@@ -38,6 +44,36 @@ def solve_list(problems: list[ExtensiveQuadratic], options: Options) -> Solution
         columns = extensive_result.columns(problem, times, solution)
         return {name: columns[name] for name in names}
 
-    solutions = solve_each(one, problems, options)
-    solutions.provenance |= {"route": "compiled steps, one by one", "rtol": rtol, "method": "collocation"}
+    def several(part: list[ExtensiveQuadratic]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        columns, finished = extensive_lanes.solve(part, times, rtol, steps)
+        return {name: columns[name] for name in names}, finished
+
+    parts = alike(problems, options.threads)
+    if parts:
+        from . import extensive_lanes  # compiled code of its own, which few problems should not wait for
+
+    solutions = solve_each(one, problems, options, parts, several)
+    shared = sum(map(len, parts))
+    singly = "compiled steps, one by one"
+    route = singly if shared == 0 else "lanes" if shared == len(problems) else f"{shared} in lanes, {len(problems) - shared} by {singly}"
+    solutions.provenance |= {"route": route, "rtol": rtol, "method": "collocation"}
     return solutions
+
+
+def alike(problems: list[ExtensiveQuadratic], threads: int) -> list[np.ndarray]:
+    """Return which problems are solved side by side in lanes: those with equally many nodes and starts of one kind.
+
+    Each array of indices is the work of one thread at a time.  What has an explicit solution, and what is solved more
+    than once to refine the nodes of the teacher, is left out.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for index, problem in enumerate(problems):
+        if problem.activation == "square" and not problem.teacher.refine:
+            start = extensive_solve.start_of(problem)
+            groups.setdefault((start.gaussian, start.ell.size, problem.teacher.nodes.size), []).append(index)
+    found = []
+    for group in groups.values():
+        if len(group) >= LEAST:
+            pieces = max(-(-len(group) // MOST), min(threads, len(group) // LEAST))
+            found += np.array_split(np.array(group), pieces)
+    return found
