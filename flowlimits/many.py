@@ -78,7 +78,8 @@ def solve_many(
     -----
     `Committee` with constant learning rates runs in lanes, see `flowlimits.ode.integrate_batch`: its steps end on the requested times, so
     that the numbers may differ from those of `solve` within the tolerance; they depend neither on the number of threads
-    nor on the other problems.  The other classes are solved as `solve` does it, side by side in threads.
+    nor on the other problems.  `ExtensiveQuadratic` runs in lanes where many problems have equally many nodes and starts of one kind,
+    with the bits of `solve`.  The other classes are solved as `solve` does it, side by side in threads.
 
     Examples
     --------

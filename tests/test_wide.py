@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowlimits._jit import jit
-from flowlimits.ode.rows import ROWS, address_of_numbers, line_of, numbers_at, rows_from, rows_of
+from flowlimits.ode.rows import ROWS, address_of_numbers, line_of, numbers_at, part_of, rows_from, rows_of
 from flowlimits.ode.wide import LANES, each, holds, maximum, minimum, spread, where
 
 SPECIAL = [0.0, -0.0, 1.0, -1.5, np.inf, -np.inf, np.nan, 1e-308, 1e308, 3.0]
@@ -90,3 +90,20 @@ def test_rows_are_views_of_the_board():
     assert np.array_equal(board[:, untouched], before[:, untouched])
     assert out.tolist() == [2.0, 4.0, 1.0, 0.0, 9.0, 0.0]
     assert (line[1] == 2.5).all()
+
+
+@jit
+def exchange(line, out):
+    part = part_of(part_of(line_of(line), 1, 5), 2, 2)
+    out[0], out[1], out[2] = len(part), part[0, 1], part[1, LANES - 1]
+    part[1] = part[0] + 1.0
+
+
+def test_parts_are_views_of_a_line():
+    line, out = np.random.default_rng(0).normal(size=(7, LANES)), np.zeros(3)
+    before = line.copy()
+    exchange(line, out)
+    assert out.tolist() == [2.0, before[3, 1], before[4, LANES - 1]]
+    assert np.array_equal(line[4], before[3] + 1.0)
+    untouched = [row for row in range(7) if row != 4]
+    assert np.array_equal(line[untouched], before[untouched])

@@ -259,6 +259,19 @@ def extensive_limit_of_gaussian_start():
 
 
 @case
+def extensive_limits_in_lanes():
+    from flowlimits.quadratic import extensive_lanes
+
+    found = []
+    zero = fl.Spectrum([0.0, 0.5, 1.5], [0.4, 0.3, 0.3])
+    for start in ("gaussian", zero, "orthonormal"):
+        ratios = [0.7, 0.8] if start is zero else [1.0, 1.2]
+        problems = [fl.ExtensiveQuadratic(a, fl.Spectrum([0.0, 0.8, 1.2], [0.1, 0.45, 0.45]).normalised(), start) for a in ratios]
+        found.append(list(extensive_lanes.solve(problems, np.array([0.0, 0.1, 3.0]), 1e-3, 100)[0].values()))
+    return found
+
+
+@case
 def extensive_centred():
     problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25), activation="centred")
     return problem.solve([0.1, 1.0], rtol=1e-4, spectrum=[0.5, 2.0])

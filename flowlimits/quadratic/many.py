@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +13,10 @@ from .extensive_limit import METHODS, _observables
 if TYPE_CHECKING:
     from .extensive import ExtensiveQuadratic
 
-#: Smaller groups of problems that are alike are solved one by one: they gain less than it takes to load what lanes need.
-LEAST = 16
-#: Problems that one thread solves at a time: the last of them leave lanes free, and Ctrl-C waits for them.
+#: Smaller groups of problems that are alike, and fewer problems in all groups, are solved one by one: they gain less than
+#: it takes to load what lanes need, 25 ms.
+LEAST, FEWEST = 16, 64
+#: Problems of up to ten nodes that one thread solves at a time: the last of them leave lanes free, and Ctrl-C waits for them.
 MOST = 256
 
 
@@ -66,14 +66,15 @@ def alike(problems: list[ExtensiveQuadratic], threads: int) -> list[np.ndarray]:
     Each array of indices is the work of one thread at a time.  What has an explicit solution, and what is solved more
     than once to refine the nodes of the teacher, is left out.
     """
-    groups: dict[Hashable, list[int]] = {}
+    groups: dict[tuple[bool, int, int], list[int]] = {}
     for index, problem in enumerate(problems):
         if problem.activation == "square" and not problem.teacher.refine:
             start = extensive_solve.start_of(problem)
             groups.setdefault((start.gaussian, start.ell.size, problem.teacher.nodes.size), []).append(index)
     found = []
-    for group in groups.values():
+    for (_, _, nodes), group in groups.items():
         if len(group) >= LEAST:
-            pieces = max(-(-len(group) // MOST), min(threads, len(group) // LEAST))
+            most = max(10 * MOST // max(nodes, 10), LEAST)
+            pieces = max(-(-len(group) // most), min(threads, len(group) // LEAST))
             found += np.array_split(np.array(group), pieces)
-    return found
+    return found if sum(map(len, found)) >= FEWEST else []
