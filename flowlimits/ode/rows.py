@@ -118,14 +118,20 @@ def _shifted(typingctx, rows, first):
     return rows(rows, types.int64), generate
 
 
-@intrinsic
-def _part(typingctx, line, first, count):
-    def generate(context, builder, signature, arguments):
-        given = cgutils.create_struct_proxy(LINE)(context, builder, value=arguments[0])
-        places = builder.mul(arguments[1], ir.Constant(ir.IntType(64), LANES))
-        return _make(context, builder, LINE, builder.gep(given.data, [places]), arguments[2])
+@type_callable(part_of)
+def _type_part(context):
+    def typer(line, first, count):
+        return LINE if line == LINE and isinstance(first, types.Integer) and isinstance(count, types.Integer) else None
 
-    return (LINE(LINE, types.int64, types.int64), generate) if line == LINE else None
+    return typer
+
+
+@lower_builtin(part_of, RowType, types.Integer, types.Integer)
+def _lower_part(context, builder, signature, arguments):
+    given = cgutils.create_struct_proxy(LINE)(context, builder, value=arguments[0])
+    first, count = (context.cast(builder, *one, types.int64) for one in zip(arguments[1:], signature.args[1:]))
+    places = builder.mul(first, ir.Constant(ir.IntType(64), LANES))
+    return _make(context, builder, LINE, builder.gep(given.data, [places]), count)
 
 
 @overload(rows_of, inline="always")
@@ -141,11 +147,6 @@ def _line_of(array):
 @overload(rows_from, inline="always")
 def _rows_from(rows, first):
     return lambda rows, first: _shifted(rows, first)  # type: ignore[call-arg]
-
-
-@overload(part_of, inline="always")
-def _part_of(line, first, count):
-    return lambda line, first, count: _part(line, first, count)  # type: ignore[call-arg]
 
 
 @overload(address_of_numbers, inline="always")
