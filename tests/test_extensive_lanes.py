@@ -130,6 +130,23 @@ def test_problems_that_take_turns_in_a_lane_do_not_matter_to_each_other(monkeypa
     assert_same(fl.solve_many(problems, TIMES), result)
 
 
+def test_the_work_of_a_thread_has_bounds():
+    def sizes(problems, outputs, threads):
+        parts = many.alike(problems, outputs, threads)
+        assert sorted(np.concatenate(parts).tolist()) == list(range(len(problems)))
+        return [len(part) for part in parts]
+
+    assert sizes(pairs(100), 10, 1) == [100]
+    assert sizes(pairs(100), 10, 2) == [50, 50]
+    assert sizes(pairs(600), 10, 1) == [200, 200, 200]
+    assert sizes(pairs(100), 10_000, 1) == [20] * 5
+    assert sizes(pairs(64), 10**6, 1) == [16] * 4
+    wide = fl.Spectrum(np.arange(1.0, 81.0), np.full(80, 1 / 80)).normalised()
+    assert sizes([fl.ExtensiveQuadratic(0.5, wide)] * 96, 10, 1) == [32] * 3
+    assert many.alike(pairs(63), 10, 1) == []
+    assert many.alike(pairs(70)[:15] + pairs(70, start="gaussian")[:15], 10, 1) == []
+
+
 def test_a_failing_lane_has_the_end_that_it_has_alone():
     problems = pairs(70)
     result = fl.solve_many(problems, TIMES)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 #: Smaller groups of problems that are alike, and fewer problems in all groups, are solved one by one: they gain less than
 #: it takes to load what lanes need, 25 ms.
 LEAST, FEWEST = 16, 64
-#: Problems of up to ten nodes that one thread solves at a time: the last of them leave lanes free, and Ctrl-C waits for them.
-MOST = 256
+#: Problems of up to ten nodes, and outputs of all problems, that one thread computes at a time: the last problems leave
+#: lanes free, Ctrl-C waits for them, and their observables take memory besides the results.
+MOST, MOST_OUTPUTS = 256, 200_000
 
 
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
@@ -48,7 +49,7 @@ def solve_list(problems: list[ExtensiveQuadratic], options: Options) -> Solution
         columns, finished = extensive_lanes.solve(part, times, rtol, steps)
         return {name: columns[name] for name in names}, finished
 
-    parts = alike(problems, options.threads)
+    parts = alike(problems, times.size, options.threads)
     if parts:
         from . import extensive_lanes  # compiled code of its own, which few problems should not wait for
 
@@ -60,7 +61,7 @@ def solve_list(problems: list[ExtensiveQuadratic], options: Options) -> Solution
     return solutions
 
 
-def alike(problems: list[ExtensiveQuadratic], threads: int) -> list[np.ndarray]:
+def alike(problems: list[ExtensiveQuadratic], outputs: int, threads: int) -> list[np.ndarray]:
     """Return which problems are solved side by side in lanes: those with equally many nodes and starts of one kind.
 
     Each array of indices is the work of one thread at a time.  What has an explicit solution, and what is solved more
@@ -74,7 +75,7 @@ def alike(problems: list[ExtensiveQuadratic], threads: int) -> list[np.ndarray]:
     found = []
     for (_, _, nodes), group in groups.items():
         if len(group) >= LEAST:
-            most = max(10 * MOST // max(nodes, 10), LEAST)
+            most = max(min(10 * MOST // max(nodes, 10), MOST_OUTPUTS // outputs), LEAST)
             pieces = max(-(-len(group) // most), min(threads, len(group) // LEAST))
             found += np.array_split(np.array(group), pieces)
     return found if sum(map(len, found)) >= FEWEST else []
