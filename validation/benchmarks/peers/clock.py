@@ -23,13 +23,17 @@ class Times:
 
 
 def in_turn(competitors: Mapping[Any, Callable[[], Any]], repeats: int, patience: float = np.inf) -> dict[Any, Times]:
-    """Call all competitors in turn, several times: A B C A B C ..., so that a change of the machine hits all alike.
+    """Call all competitors in turn, several times, so that a change of the machine hits all alike.
 
-    A competitor that has taken more than `patience` seconds in all is left out of the rounds after the second.
+    Each round has an order of its own: caches and memory are left to the next one as the last one used them, and nobody
+    is to follow the same one every time.  A competitor that has taken more than `patience` seconds in all is left out of
+    the rounds after the second.
     """
+    rng = np.random.default_rng(0)
     taken: dict[Any, Times] = {name: Times([], []) for name in competitors}
     for turn in range(repeats):
-        for name, function in competitors.items():
+        for index in rng.permutation(len(competitors)):
+            name, function = list(competitors.items())[index]
             if turn >= 2 and sum(taken[name].wall) > patience:
                 continue
             wall, processor = time.perf_counter(), time.process_time()
