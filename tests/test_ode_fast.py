@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.integrate._ivp import dop853_coefficients as published
 
 import flowlimits as fl
 from flowlimits import ode
@@ -145,3 +146,33 @@ def test_jumps_cost_a_bounded_number_of_rejections():
         assert np.abs(states - tight).max() < 1e3 * rtol
         # Some 45 jumps, each found by steps that shrink from 0.1 to the tolerance by at most a third.
         assert report.rejected < 45 * np.log(0.1 / rtol) / np.log(3.0)
+
+
+def test_a_step_and_its_error_are_those_of_the_published_tableau():
+    """The lanes share the text of single problems, so that comparing the two would not see a wrong sign."""
+    rng = np.random.default_rng(0)
+    n, h, rtol = 6, 0.3, 1e-3
+    y, K, atol = rng.normal(size=n), rng.normal(size=(16, n)), rng.uniform(1e-4, 1e-2, n)
+    new, weights = np.empty(n), np.empty(n)
+    error = dop853.end_and_error(h, y, K, new, rtol, atol, weights)
+    expected = y + h * (published.B @ K[:12])
+    np.testing.assert_allclose(new, expected, rtol=1e-14)
+    scale = atol + rtol * np.maximum(abs(y), abs(expected))
+    np.testing.assert_allclose(weights, 1 / scale, rtol=1e-13)
+    five, three = (np.max(abs(row[:12] @ K[:12]) / scale) for row in (published.E5, published.E3))
+    assert error == pytest.approx(h * five**2 / np.sqrt(five**2 + 0.01 * three**2), rel=1e-12)
+    for stage, row in enumerate(STAGES, 1):
+        np.testing.assert_allclose(row, published.A[stage, :stage], rtol=1e-14)
+    np.testing.assert_allclose(dop853.C, published.C, rtol=1e-14)
+
+
+@pytest.mark.parametrize("rate", [-0.2, -6.0, -23.0, 4.0])
+def test_the_speed_of_a_linear_problem_is_read_off_the_last_stage(rate):
+    h, K, weights = 0.5, np.zeros((16, 2)), np.array([100.0, np.inf])
+    point, new = np.array([0.25, 3.0]), np.array([-0.5, 3.0])
+    K[11], K[12] = rate * point, rate * new
+    error, speed = dop853.fast_motion(h, K, new, point, weights)
+    assert speed == pytest.approx(h * abs(rate))
+    # What has no tolerance, the second component, does not count.
+    assert error == pytest.approx(0.005 * 75.0 * (h * abs(rate) - 0.5))
+    assert dop853.fast_motion(h, K, new, new, weights)[1] == 0.0
