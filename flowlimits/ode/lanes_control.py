@@ -1,4 +1,4 @@
-"""Decisions about the steps of all lanes at once, in the words of `control` and `explicit` (compiled part).
+"""Decisions about the steps of all lanes at once, in the words of `control` and `decisions` (compiled part).
 
 Free lanes take part with steps of length zero.
 """
