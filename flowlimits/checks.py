@@ -38,7 +38,9 @@ def did_you_mean(word: Any, known: Iterable[str]) -> str:
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def number(name: str, value: Any, *, positive: bool = False, nonnegative: bool = False, below: float = math.inf) -> float:
+def number(
+    name: str, value: Any, *, positive: bool = False, nonnegative: bool = False, below: float = math.inf
+) -> float:
     """Return `value` as a finite float; zero-dimensional arrays count as numbers."""
     scalar = _scalar(value)
     if not isinstance(scalar, Real):
@@ -118,7 +120,9 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
     return value
 
 
-def array(name: str, value: Any, shape: Sequence[int | str | None] | None = None, *, allow_empty: bool = False) -> np.ndarray:
+def array(
+    name: str, value: Any, shape: Sequence[int | str | None] | None = None, *, allow_empty: bool = False
+) -> np.ndarray:
     """Return `value` as a finite, C-contiguous float array of the given shape (a copy).
 
     Parameters
@@ -129,7 +133,9 @@ def array(name: str, value: Any, shape: Sequence[int | str | None] | None = None
     try:
         given = np.asarray(value)
         # Fractions and the like arrive as objects; text, dates, complex numbers and None are no real numbers.
-        if given.dtype.kind not in "fiu" and not (given.dtype.kind == "O" and all(isinstance(v, Real) for v in given.flat)):
+        if given.dtype.kind not in "fiu" and not (
+            given.dtype.kind == "O" and all(isinstance(v, Real) for v in given.flat)
+        ):
             raise TypeError
         result = np.array(given, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError):
@@ -153,7 +159,9 @@ def same_dimension(W: np.ndarray, W_star: np.ndarray) -> None:
         return
     # Networks with equally many rows, more than columns, are most likely stored with their inputs in rows.
     hint = "; rows are units: transpose both if yours are inputs." if len(W) == len(W_star) > max(d, other) else "."
-    raise ValueError(f"Arguments `W` and `W_star` must have the same number of columns, the dimension, but have {d} and {other}{hint}")
+    raise ValueError(
+        f"Arguments `W` and `W_star` must have the same number of columns, the dimension, but have {d} and {other}{hint}"
+    )
 
 
 def _check_shape(name: str, value: np.ndarray, shape: Sequence[int | str | None]) -> None:
@@ -226,7 +234,9 @@ def named_arguments(**absent: str) -> Callable[[Callable[Arguments, Result]], Ca
     def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         parameters = inspect.signature(function).parameters
         known = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD]
-        needed = [(place, name) for place, name in enumerate(known) if parameters[name].default is inspect.Parameter.empty]
+        needed = [
+            (place, name) for place, name in enumerate(known) if parameters[name].default is inspect.Parameter.empty
+        ]
         closed = len(known) == len(parameters)
         known = [name for name in known if name not in ("self", "cls")]
         said = (SEED if "rng" in known else {}) | absent

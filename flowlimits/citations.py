@@ -237,5 +237,7 @@ def _papers(problem: Any) -> tuple[str, ...]:
         problem = load_problem(problem)
     papers = getattr(problem, "papers", None)
     if papers is None:
-        raise TypeError(f"Argument `problem` must be a problem, a class of problems or a result, but is {show(problem)}.")
+        raise TypeError(
+            f"Argument `problem` must be a problem, a class of problems or a result, but is {show(problem)}."
+        )
     return tuple(papers)

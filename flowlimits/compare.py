@@ -86,9 +86,24 @@ def _compare_theories(first: xr.Dataset, second: xr.Dataset, chosen: Points, lev
     judgement = verdicts.two_theories(ours, theirs, tolerance)
     dataset = _dataset(
         chosen,
-        {"theory": ours, "second_theory": theirs, "deviation": theirs - ours, "tolerance": tolerance, "score": judgement.score},
+        {
+            "theory": ours,
+            "second_theory": theirs,
+            "deviation": theirs - ours,
+            "tolerance": tolerance,
+            "score": judgement.score,
+        },
     )
-    return _comparison(judgement, chosen, "tolerances", level, dataset, first, (second,), sentences.two_theories(judgement, chosen, _clock(first)))
+    return _comparison(
+        judgement,
+        chosen,
+        "tolerances",
+        level,
+        dataset,
+        first,
+        (second,),
+        sentences.two_theories(judgement, chosen, _clock(first)),
+    )
 
 
 def _compare_runs(theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points, level: float) -> Comparison:
@@ -191,7 +206,9 @@ def _curves(theory: xr.Dataset, chosen: Points, values: np.ndarray, errors: np.n
         for suffix, array in (("", values), ("_error", errors)):
             table = np.moveaxis(chosen.table(array)[here].reshape(*shape, chosen.times.size), -1, 0)
             data[variable + suffix] = (("time", *dims), table, dict(theory[variable].attrs) if not suffix else {})
-    return xr.Dataset(data, coords={"time": chosen.times}, attrs={"kind": "extrapolation", "clock": theory.attrs.get("clock", "")})
+    return xr.Dataset(
+        data, coords={"time": chosen.times}, attrs={"kind": "extrapolation", "clock": theory.attrs.get("clock", "")}
+    )
 
 
 @checks.named_arguments()
@@ -242,7 +259,9 @@ def convergence(
         If a size repeats or is not positive, or `runs` is below two; and what `solve` and `simulate` raise.
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"Argument `problem` must be a problem such as fl.ExtensiveQuadratic, but is {checks.show(problem)}.")
+        raise TypeError(
+            f"Argument `problem` must be a problem such as fl.ExtensiveQuadratic, but is {checks.show(problem)}."
+        )
     if not problem.size_name:
         raise ValueError(f"{type(problem).__name__} has no size to converge in: it is exact at its own.")
     times = checks.times(times)

@@ -75,7 +75,9 @@ class Comparison:
 
     def __bool__(self) -> bool:
         # An object is true by default, and `assert fl.compare(...)` would pass whatever the verdict.
-        raise TypeError("A comparison has three outcomes: ask for its attribute `passed`, which is True, False or None.")
+        raise TypeError(
+            "A comparison has three outcomes: ask for its attribute `passed`, which is True, False or None."
+        )
 
     def _repr_html_(self) -> str:
         first, *rest = (html.escape(sentence) for sentence in self.sentences)

@@ -19,7 +19,9 @@ import numpy as np
 ROUNDING = 5.0  # relative change of c1 per relative change of a width
 
 
-def fit_weights(design: np.ndarray, errors: np.ndarray, nuisance: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def fit_weights(
+    design: np.ndarray, errors: np.ndarray, nuisance: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Weights of a linear least-squares fit at every point: ``coefficients = weights @ values``.
 
     Parameters
@@ -135,7 +137,11 @@ def _windows(labels: np.ndarray, times: np.ndarray) -> Iterator[tuple[np.ndarray
     """Yield the points of every variable with the first and last of those between half and twice the time of each."""
     for label in np.unique(labels):
         here = np.flatnonzero(labels == label)
-        yield here, np.searchsorted(times[here], times[here] / 2), np.searchsorted(times[here], times[here] * 2, side="right")
+        yield (
+            here,
+            np.searchsorted(times[here], times[here] / 2),
+            np.searchsorted(times[here], times[here] * 2, side="right"),
+        )
 
 
 def _envelope(values: np.ndarray, labels: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -98,13 +98,13 @@ def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
         source = load(source)
     text = source.attrs.get("problem")
     if not text and "problem" in source.dims:
-        raise ValueError("This Dataset holds the numbers of many problems, and not the problems: keep the list or the arrays given to fl.solve_many.")
+        raise ValueError(
+            "This Dataset holds the numbers of many problems, and not the problems: keep the list or the arrays given to fl.solve_many."
+        )
     if not text:
         raise ValueError("This Dataset holds no problem: its attribute `problem` is missing.")
     arrays = {
-        str(name): values.values
-        for name, values in source.variables.items()
-        if str(name).startswith(ARRAY_PREFIX)
+        str(name): values.values for name, values in source.variables.items() if str(name).startswith(ARRAY_PREFIX)
     }
     try:
         plain = json.loads(text)

@@ -93,9 +93,18 @@ def solve_many(
     if listed and times is None:
         fields, times = None, fields
     if times is None:
-        raise TypeError("Argument `times` is missing: solve_many(Class, fields, times), or solve_many(problems, times).")
+        raise TypeError(
+            "Argument `times` is missing: solve_many(Class, fields, times), or solve_many(problems, times)."
+        )
     options = check_options(
-        times, rtol=rtol, atol=atol, method=method, max_steps=max_steps, observables=observables, threads=threads, progress=progress
+        times,
+        rtol=rtol,
+        atol=atol,
+        method=method,
+        max_steps=max_steps,
+        observables=observables,
+        threads=threads,
+        progress=progress,
     )
     began = time.perf_counter()
     if listed:
@@ -170,21 +179,30 @@ def check_times(times: Any) -> np.ndarray:
 
 def check_class(owner: Any) -> None:
     """Refuse what is no problem class with a `solve` over times."""
-    if not (isinstance(owner, type) and issubclass(owner, Problem)) or "times" not in inspect.signature(owner.solve).parameters:  # type: ignore[attr-defined]
-        raise TypeError(f"Argument `problems` must be a problem class that is solved over times, or a list of problems, but is {checks.show(owner)}.")
+    if (
+        not (isinstance(owner, type) and issubclass(owner, Problem))
+        or "times" not in inspect.signature(owner.solve).parameters
+    ):  # type: ignore[attr-defined]
+        raise TypeError(
+            f"Argument `problems` must be a problem class that is solved over times, or a list of problems, but is {checks.show(owner)}."
+        )
 
 
 def check_list(problems: Any) -> list[Any]:
     """Return the problems as a list: at least one, all of one class."""
     if isinstance(problems, Problem):
-        raise TypeError("Argument `problems` must be a class or a list of problems, but is one problem; use its `solve`.")
+        raise TypeError(
+            "Argument `problems` must be a class or a list of problems, but is one problem; use its `solve`."
+        )
     own = list(checks.items("problems", problems, Problem))
     if not own:
         raise ValueError("Argument `problems` must hold at least one problem, but is empty.")
     check_class(type(own[0]))
     for index, problem in enumerate(own):
         if type(problem) is not type(own[0]):
-            raise TypeError(f"Argument `problems` must hold problems of one class, but problem 0 is a {type(own[0]).__name__} and problem {index} is {checks.show(problem)}.")
+            raise TypeError(
+                f"Argument `problems` must hold problems of one class, but problem 0 is a {type(own[0]).__name__} and problem {index} is {checks.show(problem)}."
+            )
     return own
 
 
@@ -199,7 +217,11 @@ def build(solutions: Solutions, options: Options) -> xr.Dataset:
     data = {}
     for name, values in solutions.variables.items():
         known = problem.variables.get(name)
-        dims = known.dims if known is not None and len(known.dims) == values.ndim - 2 else tuple(f"{name}_{axis}" for axis in range(values.ndim - 2))
+        dims = (
+            known.dims
+            if known is not None and len(known.dims) == values.ndim - 2
+            else tuple(f"{name}_{axis}" for axis in range(values.ndim - 2))
+        )
         data[name] = (("problem", "time", *dims), values, {} if known is None else known.attributes())
     coords: dict[str, Any] = {
         "problem": np.arange(number),
@@ -209,14 +231,27 @@ def build(solutions: Solutions, options: Options) -> xr.Dataset:
     }
     for name, values in solutions.coordinates.items():
         coords.setdefault(name, ("problem", values))
-    details = {"call": {"verb": "solve_many", "class": type(problem).__name__}, "threads": options.threads, **solutions.provenance, "versions": versions()}
-    attrs = {"kind": solutions.kind or problem.kind, "clock": problem.clock, "provenance": json.dumps(details, default=str), "schema": SCHEMA}
+    details = {
+        "call": {"verb": "solve_many", "class": type(problem).__name__},
+        "threads": options.threads,
+        **solutions.provenance,
+        "versions": versions(),
+    }
+    attrs = {
+        "kind": solutions.kind or problem.kind,
+        "clock": problem.clock,
+        "provenance": json.dumps(details, default=str),
+        "schema": SCHEMA,
+    }
     return xr.Dataset(data, coords=coords, attrs=attrs)
 
 
 def reason(solutions: Solutions, index: int) -> str:
     """Return why a problem was not solved."""
-    return solutions.messages.get(index) or f"Integration stopped at t={solutions.reached[index]:.3g} ({solutions.statuses[index]})."
+    return (
+        solutions.messages.get(index)
+        or f"Integration stopped at t={solutions.reached[index]:.3g} ({solutions.statuses[index]})."
+    )
 
 
 def tell(solutions: Solutions) -> None:
@@ -229,5 +264,7 @@ def tell(solutions: Solutions) -> None:
         sentence = f"Interrupted: {number - failed.size} of {number} problems are finished."
     else:
         first = int(failed[0])
-        sentence = f"{failed.size} of {number} problems failed; the first is problem {first}: {reason(solutions, first)}"
+        sentence = (
+            f"{failed.size} of {number} problems failed; the first is problem {first}: {reason(solutions, first)}"
+        )
     warnings.warn(f"{sentence} What was not reached is NaN; see the coordinate `status`.", RuntimeWarning, stacklevel=3)

@@ -72,7 +72,11 @@ class General:
         def one(problem: Any) -> dict[str, np.ndarray]:
             result = problem.solve(options.times, **keywords)
             lead = ("time",)
-            return {str(name): value.values for name, value in result.data_vars.items() if tuple(map(str, value.dims[:1])) == lead}
+            return {
+                str(name): value.values
+                for name, value in result.data_vars.items()
+                if tuple(map(str, value.dims[:1])) == lead
+            }
 
         return solve_each(one, problems, options)
 
@@ -115,7 +119,13 @@ def solve_each(
             status, last = SUCCESS, times[-1]
         except IntegrationError as error:
             partial = getattr(error, "partial", None)
-            values = {} if partial is None else {str(name): value.values for name, value in partial.data_vars.items() if value.dims[:1] == ("time",)}
+            values = (
+                {}
+                if partial is None
+                else {
+                    str(name): value.values for name, value in partial.data_vars.items() if value.dims[:1] == ("time",)
+                }
+            )
             status, last = error.report.status.value, error.report.reached
             messages[index] = str(error)
         with lock:
@@ -170,14 +180,18 @@ def one_by_one(owner: type, fields: dict[str, Any]) -> list[Any]:
     first, number = next(iter(lengths.items()))
     for name, length in lengths.items():
         if length != number:
-            raise ValueError(f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {length}.")
+            raise ValueError(
+                f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {length}."
+            )
     if number == 0:
         raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
     made = []
     for index in range(number):
         own = {name: value[index] if name in lengths else value for name, value in fields.items()}
         try:
-            made.append(owner(**{name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}))
+            made.append(
+                owner(**{name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()})
+            )
         except (TypeError, ValueError) as error:
             raise type(error)(f"Problem {index}: {error}") from None
     return made

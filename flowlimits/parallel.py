@@ -160,7 +160,9 @@ def run_threads(
     return made if assemble is None else assemble(made)
 
 
-def _run_pool(function: Callable[[int], Result], count: int, workers: int, finished: dict[int, Result], bar: Progress) -> None:
+def _run_pool(
+    function: Callable[[int], Result], count: int, workers: int, finished: dict[int, Result], bar: Progress
+) -> None:
     with ThreadPoolExecutor(workers) as pool:
         pending: dict[Future[Result], int] = {}
         following = 0

@@ -26,7 +26,9 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         raise IsADirectoryError(f"Cannot write {path}: it is a folder.")
     there = next(folder for folder in target.parents if folder.exists())
     if not there.is_dir():
-        raise NotADirectoryError(f"Cannot write {path}: the folder {target.parent} cannot be made, because {there} is a file.")
+        raise NotADirectoryError(
+            f"Cannot write {path}: the folder {target.parent} cannot be made, because {there} is a file."
+        )
     _create(there / target.name, path).unlink()
     return target
 

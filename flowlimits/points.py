@@ -67,16 +67,24 @@ class Points:
 def kind_of(dataset: Any, position: str) -> str:
     """Return the kind of a Dataset; refuse what is no result."""
     if isinstance(dataset, Problem):
-        raise TypeError(f"{position} is a problem: pass its result, problem.solve(times) or problem.simulate(times, ...).")
+        raise TypeError(
+            f"{position} is a problem: pass its result, problem.solve(times) or problem.simulate(times, ...)."
+        )
     if isinstance(dataset, xr.DataArray):
-        raise TypeError(f'{position} is one variable: pass the whole result, and name the variable with variables="{dataset.name}".')
+        raise TypeError(
+            f'{position} is one variable: pass the whole result, and name the variable with variables="{dataset.name}".'
+        )
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"{position} must be a result (an xarray.Dataset), but is {checks.show(dataset)}.")
     kind = dataset.attrs.get("kind")
     if kind is None or "time" not in dataset.coords:
-        raise ValueError(f"{position} is no result in time: wrap your own numbers with fl.wrap(times, overlap=..., dimension=...).")
+        raise ValueError(
+            f"{position} is no result in time: wrap your own numbers with fl.wrap(times, overlap=..., dimension=...)."
+        )
     if "problem" in dataset.dims:
-        raise ValueError(f"{position} holds {dataset.sizes['problem']} problems: pass one of them, such as result.isel(problem=0).")
+        raise ValueError(
+            f"{position} holds {dataset.sizes['problem']} problems: pass one of them, such as result.isel(problem=0)."
+        )
     if kind in ("comparison", "extrapolation"):
         raise ValueError(f"{position} is the outcome of a comparison: pass the theory and the runs themselves.")
     return str(kind)
@@ -89,7 +97,9 @@ def check_clocks(theory: xr.Dataset, others: Sequence[xr.Dataset]) -> None:
         theirs = other.attrs.get("clock", "")
         if clock and theirs and clock != theirs:
             named = "second theory is" if other.attrs.get("kind") in THEORIES else "runs are"
-            raise ValueError(f'The theory is on the clock "{clock}", but the {named} on "{theirs}": convert the times of one of them.')
+            raise ValueError(
+                f'The theory is on the clock "{clock}", but the {named} on "{theirs}": convert the times of one of them.'
+            )
 
 
 def check_times(runs: Sequence[xr.Dataset]) -> np.ndarray:
@@ -140,7 +150,9 @@ def _rest(dataset: xr.Dataset, name: str) -> list[str]:
 
 def _timed(dataset: xr.Dataset) -> list[str]:
     """Return the variables in time, errors of others apart."""
-    named = [str(name) for name, values in dataset.data_vars.items() if "time" in values.dims and values.dtype.kind == "f"]
+    named = [
+        str(name) for name, values in dataset.data_vars.items() if "time" in values.dims and values.dtype.kind == "f"
+    ]
     return [name for name in named if not (name.endswith("_error") and name.removesuffix("_error") in named)]
 
 

@@ -108,5 +108,7 @@ def _same(first: xr.Dataset, second: xr.Dataset, name: str) -> bool:
     a, b = np.asarray(one.values), np.asarray(two.values)
     if a.dtype.kind == "f" and b.dtype.kind == "f":
         # A NaN equals itself here, and 0.0 differs from -0.0.
-        return a.dtype == b.dtype and bool((np.ascontiguousarray(a).view(np.uint8) == np.ascontiguousarray(b).view(np.uint8)).all())
+        return a.dtype == b.dtype and bool(
+            (np.ascontiguousarray(a).view(np.uint8) == np.ascontiguousarray(b).view(np.uint8)).all()
+        )
     return bool(np.array_equal(a, b))

@@ -57,7 +57,9 @@ def check_grid(value: Any) -> np.ndarray:
         return parse_grid(value)
     if isinstance(value, dict):
         if not {"start", "stop", "count"} <= set(value) <= {"start", "stop", "count", "spacing"}:
-            raise ValueError(f"must have the keys start, stop, count and perhaps spacing, but has {', '.join(value) or 'none'}")
+            raise ValueError(
+                f"must have the keys start, stop, count and perhaps spacing, but has {', '.join(value) or 'none'}"
+            )
         try:
             start, stop = checks.number("start", value["start"]), checks.number("stop", value["stop"])
             return make_grid(start, stop, checks.integer("count", value["count"]), value.get("spacing", "linear"))
@@ -200,7 +202,9 @@ class QuadraticFlowTable(ProblemTable):
         drawn = {"ensemble", "dimension", "student_width", "teacher_width", "rng"} & set(fields)
         weights = {"W", "W_star"} & set(fields)
         if drawn and weights:
-            raise ValueError(f"`{min(weights)}` and `{min(drawn)}` exclude each other: give the weights or an ensemble.")
+            raise ValueError(
+                f"`{min(weights)}` and `{min(drawn)}` exclude each other: give the weights or an ensemble."
+            )
         wanted = ("W", "W_star") if weights else ("dimension", "student_width", "teacher_width")
         missing = [name for name in wanted if name not in fields]
         if missing:
@@ -217,7 +221,9 @@ class MeanFieldQuadraticTable(ProblemTable):
 
 def _committee_activation(value: Any) -> Any:
     """Return a name, a polynomial as text, or coefficients; what they mean is for the problem to say."""
-    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)):
+    if isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
+    ):
         return value
     raise ValueError(f"must be text or a list of coefficients, but is {show(value)}")
 
@@ -256,7 +262,9 @@ class CommitteeTable(ProblemTable):
         drawn = {"student_width", "teacher_width", "dimension", "rng", "scale"} & set(fields)
         given = {"Q", "R", "T"} & set(fields)
         if drawn and given:
-            raise ValueError(f"`{min(given)}` and `{min(drawn)}` exclude each other: give the overlaps or widths and a dimension.")
+            raise ValueError(
+                f"`{min(given)}` and `{min(drawn)}` exclude each other: give the overlaps or widths and a dimension."
+            )
         wanted = ("Q", "R", "T") if given else ("student_width", "teacher_width", "dimension")
         missing = [name for name in wanted if name not in fields]
         if missing:

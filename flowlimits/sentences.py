@@ -57,7 +57,9 @@ def _not_judged(judgement: Judgement, points: Points) -> list[str]:
         )
     skewed = int((~judgement.judged & ~early).sum())
     if skewed:
-        told.append(f"Not judged: {skewed} of {total} points, where single runs are so skewed that their mean is not determined.")
+        told.append(
+            f"Not judged: {skewed} of {total} points, where single runs are so skewed that their mean is not determined."
+        )
     return told
 
 
@@ -137,11 +139,21 @@ def several_sizes(
         return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
     sizes = ", ".join(str(one.size) for one in samples)
     counts = sorted({one.runs for one in samples if one.runs})
-    runs = "" if not counts else f" ({counts[0]} runs each)" if len(counts) == 1 else f" ({counts[0]} to {counts[-1]} runs each)"
+    runs = (
+        ""
+        if not counts
+        else f" ({counts[0]} runs each)"
+        if len(counts) == 1
+        else f" ({counts[0]} to {counts[-1]} runs each)"
+    )
     scale = scales(points, *theories)[judgement.judged]
     known = float(np.max(found.error[judgement.judged] / scale))
     largest = _largest(judgement, points, level, clock)
-    first = f"{judgement.verdict}: {largest}." if judgement.verdict != FEW_RUNS else f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}. {_FEW}"
+    first = (
+        f"{judgement.verdict}: {largest}."
+        if judgement.verdict != FEW_RUNS
+        else f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}. {_FEW}"
+    )
     told = [
         first,
         f"Extrapolated to infinite {name.replace('_', ' ')} from {letter} = {sizes}{runs}: "

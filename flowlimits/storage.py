@@ -38,10 +38,14 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"Argument `dataset` must be an xarray.Dataset, but is {show(dataset)}.")
     if Path(path).suffix in (".csv", ".tex"):
-        raise ValueError(f"Results are saved as netCDF, in a file such as result.nc, but the path is {show(str(path))}; fl.to_table writes tables.")
+        raise ValueError(
+            f"Results are saved as netCDF, in a file such as result.nc, but the path is {show(str(path))}; fl.to_table writes tables."
+        )
     with replacing(path) as temporary:
         clean = dataset.drop_encoding()
-        clean.to_netcdf(temporary, engine="h5netcdf", encoding={str(n): _encoding(v) for n, v in clean.variables.items()})
+        clean.to_netcdf(
+            temporary, engine="h5netcdf", encoding={str(n): _encoding(v) for n, v in clean.variables.items()}
+        )
         seal = _seal(temporary)
         with temporary.open("ab") as written:
             written.write(seal)

@@ -18,7 +18,9 @@ from .paths import replacing
 Column = tuple[str, str, np.ndarray, np.ndarray | None]
 
 
-def to_table(dataset: xr.Dataset, path: str | os.PathLike[str], *, variables: Sequence[str] | str | None = None) -> Path:
+def to_table(
+    dataset: xr.Dataset, path: str | os.PathLike[str], *, variables: Sequence[str] | str | None = None
+) -> Path:
     """Write a result as a table, atomically.
 
     Parameters
@@ -138,7 +140,9 @@ def _latex(columns: list[Column]) -> str:
     cells = []
     for _, _, values, error in columns:
         errors = [None] * values.size if error is None else error.tolist()
-        cells.append([_plain(value) if e is None else with_error(value, e) for value, e in zip(values.tolist(), errors)])
+        cells.append(
+            [_plain(value) if e is None else with_error(value, e) for value, e in zip(values.tolist(), errors)]
+        )
     lines = [rf"\begin{{tabular}}{{{'r' * len(columns)}}}", r"\hline", " & ".join(heads) + r" \\", r"\hline"]
     lines += [" & ".join(row) + r" \\" for row in zip(*cells)]
     return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])

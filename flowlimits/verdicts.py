@@ -34,7 +34,9 @@ FINITE_SIZE = 5.0  # largest n |deviation| / scale that counts as O(1/d)
 FLUCTUATION = 3.0  # largest |deviation| scale / spread^2 that counts as an effect of fluctuations
 TOLERANCES = 100.0  # global error, in units of the tolerance of a step
 SKEWED = 1.5  # largest skewness at which the mean of some 16 to 32 runs is tested
-POWERLESS = 15.0  # a test that allows more standard errors than this everywhere, as with two to four runs, cannot acquit
+POWERLESS = (
+    15.0  # a test that allows more standard errors than this everywhere, as with two to four runs, cannot acquit
+)
 FEW_RUNS = "undecided: few runs"
 UNRESOLVED = 1e-13  # round-off, in units of the scale, where no tolerance is stated
 
@@ -106,7 +108,16 @@ def one_size(
         unknown = np.full(deviation.size, np.nan)
         judged = np.zeros(deviation.size, dtype=bool)
         return Judgement(
-            "undecided: one size", None, np.nan, index, np.nan, unknown, judged, early, sample.size, float(relative[index])
+            "undecided: one size",
+            None,
+            np.nan,
+            index,
+            np.nan,
+            unknown,
+            judged,
+            early,
+            sample.size,
+            float(relative[index]),
         )
     error = np.hypot(sample.error, floor)
     judged = _judged([sample], early)
@@ -160,7 +171,9 @@ def several_sizes(
         unknown = np.full(relative.size, np.nan)
         judged = np.zeros(relative.size, dtype=bool)
         size = next(one.size for one in samples if one.runs == 1)
-        return Judgement("undecided: one run", None, np.nan, index, np.nan, unknown, judged, early, size, float(relative[index]))
+        return Judgement(
+            "undecided: one run", None, np.nan, index, np.nan, unknown, judged, early, size, float(relative[index])
+        )
     variances = np.array([one.error**2 for one in samples]) + floor**2
     inverse = np.array([1 / one.size for one in samples])
     freedom = np.array([one.freedom for one in samples])

@@ -45,7 +45,9 @@ def by_sign(t, y, dy, params, work):
         dy[0] = 1.0
 
 
-PENDULUM, DECAY, CHAIN, SWITCHING, BY_SIGN = (fl.ode.right_hand_side(f) for f in (pendulum, decay, chain, switching, by_sign))
+PENDULUM, DECAY, CHAIN, SWITCHING, BY_SIGN = (
+    fl.ode.right_hand_side(f) for f in (pendulum, decay, chain, switching, by_sign)
+)
 
 
 def network(number, student, teacher, **physics):

@@ -34,14 +34,23 @@ class Rounded(Problem):
 
     def solve(self, times, *, rtol=1e-9, atol=1e-11):
         call = {"verb": "solve", "rtol": rtol, "atol": atol}
-        return results.build(self, kind="limit", times=checks.times(times), variables={"overlap": self._curve(times)}, call=call)
+        return results.build(
+            self, kind="limit", times=checks.times(times), variables={"overlap": self._curve(times)}, call=call
+        )
 
     def simulate(self, times, *, dimension, runs, rng=None, threads=None, progress=None):
         noise = np.array([g.standard_normal() for g in streams.generators(streams.root(rng), runs)])
         curves = self.realised(dimension)._curve(times) * (1 + (1 + noise[:, None]) / dimension)
         attrs = {"realised_student_ratio": self.realised(dimension).student_ratio}
         return results.build(
-            self, kind="simulation", times=times, variables={"overlap": curves}, call={}, run=True, dimension=dimension, attrs=attrs
+            self,
+            kind="simulation",
+            times=times,
+            variables={"overlap": curves},
+            call={},
+            run=True,
+            dimension=dimension,
+            attrs=attrs,
         )
 
 

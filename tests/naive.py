@@ -82,7 +82,9 @@ def closed_form(W, W_star, t, weight_decay=0.0, steps=4000):
             now = V0.T @ power @ power @ V0 * np.exp(-2 * psi)
             middle_phi = phi + ds / 2 * trace_error(power, phi, u, integral)
             middle_power = power @ half
-            middle = V0.T @ middle_power @ middle_power @ V0 * np.exp(-2 * (middle_phi + weight_decay * (u + ds / 2) / 2))
+            middle = (
+                V0.T @ middle_power @ middle_power @ V0 * np.exp(-2 * (middle_phi + weight_decay * (u + ds / 2) / 2))
+            )
             slope = trace_error(middle_power, middle_phi, u + ds / 2, integral + ds / 4 * (now + middle))
             phi = phi + ds * slope
             integral = integral + ds * middle

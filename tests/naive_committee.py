@@ -96,7 +96,10 @@ def saad_solla(Q, R, T, A, v, lr, lr2, wd, sigma, both):
 
         def l1(m):
             return (
-                det * (1 + C[m, m]) - C[j, m] ** 2 * (1 + C[i, i]) - C[i, m] ** 2 * (1 + C[j, j]) + 2 * C[i, j] * C[i, m] * C[j, m]
+                det * (1 + C[m, m])
+                - C[j, m] ** 2 * (1 + C[i, i])
+                - C[i, m] ** 2 * (1 + C[j, j])
+                + 2 * C[i, j] * C[i, m] * C[j, m]
             )
 
         return 4 / np.pi**2 / math.sqrt(det) * math.asin(l0() / math.sqrt(l1(k) * l1(l)))

@@ -216,7 +216,14 @@ def network_calls() -> dict[str, Call]:
     task = {"X": X[:3], "y": y[:3], "X_test": X, "y_test": y}
     problem = fl.GuessAndCheck(**task)
     widths = {"widths": [50, 60], "runs": 10 * MANY, "rng": 0}
-    train = {"widths": "widths", "runs": "count", "method": "choice", "rng": "rng", "threads": "threads", "progress": "progress"}
+    train = {
+        "widths": "widths",
+        "runs": "count",
+        "method": "choice",
+        "rng": "rng",
+        "threads": "threads",
+        "progress": "progress",
+    }
     return {
         "GuessAndCheck": (fl.GuessAndCheck, task, {"X": "matrix", "y": "vector", "X_test": "matrix", "y_test": "vector", "depth": "count", "law": "choice"}),
         "GuessAndCheck.solve": (

@@ -80,7 +80,12 @@ def environment(a):
     from threadpoolctl import threadpool_info
 
     blas = max((entry["num_threads"] for entry in threadpool_info()), default=1)
-    return {"blas": blas, "numba": int(os.environ.get("NUMBA_NUM_THREADS", 0)), "process": os.getpid(), "loaded": "matplotlib" in sys.modules}
+    return {
+        "blas": blas,
+        "numba": int(os.environ.get("NUMBA_NUM_THREADS", 0)),
+        "process": os.getpid(),
+        "loaded": "matplotlib" in sys.modules,
+    }
 
 
 def polite_exit(a):

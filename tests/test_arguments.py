@@ -13,7 +13,9 @@ from flowlimits.load import DESCRIPTIONS, description_class
 from flowlimits.problem import Problem
 
 VERBS = {
-    name: call for name, call in calls().items() if name.partition(", ")[0].endswith((".solve", ".simulate", ".random", ".descend")) or name == "convergence"
+    name: call
+    for name, call in calls().items()
+    if name.partition(", ")[0].endswith((".solve", ".simulate", ".random", ".descend")) or name == "convergence"
 }
 
 

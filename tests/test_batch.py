@@ -40,9 +40,15 @@ def test_a_lane_takes_the_steps_of_one_problem_and_ends_with_its_bits(name, meth
     (rhs, y0s, params, work_size), states, report = solved(name, method)
     assert report.operations > 0 or name.startswith("branches")
     for i in (0, 1, 77, NUMBER - 1):
-        _, expected, one = fl.ode.integrate(rhs, y0s[i], TIMES, params[i], method=method, dense=False, work_size=work_size)
+        _, expected, one = fl.ode.integrate(
+            rhs, y0s[i], TIMES, params[i], method=method, dense=False, work_size=work_size
+        )
         assert same(states[i], expected)
-        assert (report.steps[i], report.rejected[i], report.evaluations[i]) == (one.steps, one.rejected, one.evaluations)
+        assert (report.steps[i], report.rejected[i], report.evaluations[i]) == (
+            one.steps,
+            one.rejected,
+            one.evaluations,
+        )
         assert (report.statuses[i], report.outputs[i], report.reached[i]) == (one.status, TIMES.size, one.reached)
     assert report.methods == (method,) * NUMBER
     assert not report.failed.size
@@ -151,7 +157,9 @@ def test_memory_is_that_of_the_outputs_whatever_the_steps():
     peaks, steps = [], []
     for rtol in (1e-4, 1e-13):
         tracemalloc.start()
-        _, states, report = fl.ode.integrate_batch(PENDULUM, y0s, [1.0, 20.0], [1.0, 0.3], rtol=rtol, atol=rtol, threads=1)
+        _, states, report = fl.ode.integrate_batch(
+            PENDULUM, y0s, [1.0, 20.0], [1.0, 0.3], rtol=rtol, atol=rtol, threads=1
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         steps.append(report.steps.sum())

@@ -34,7 +34,9 @@ def test_a_blow_up_ends_one_problem_and_not_its_neighbours(number, threads):
     with pytest.warns(RuntimeWarning) as caught:
         _, states, report = fl.ode.integrate_batch(EXPLOSION, y0s, TIMES, method="dop853", threads=threads)
     assert len(caught) == 1
-    assert str(caught[0].message).startswith(f"2 of {number} problems failed; the first is problem 3: Integration stopped at t=1.25 (")
+    assert str(caught[0].message).startswith(
+        f"2 of {number} problems failed; the first is problem 3: Integration stopped at t=1.25 ("
+    )
     assert str(caught[0].message).endswith("States that were not reached are NaN; see the status of each problem.")
     assert caught[0].filename == __file__
     assert report.failed.tolist() == [3, 20]
@@ -44,7 +46,12 @@ def test_a_blow_up_ends_one_problem_and_not_its_neighbours(number, threads):
             fl.ode.integrate(EXPLOSION, y0s[i], TIMES, method="dop853", dense=False)
         one = error.value.report
         assert report.statuses[i] is one.status
-        assert (report.reached[i], report.steps[i], report.rejected[i], report.evaluations[i]) == (one.reached, one.steps, one.rejected, one.evaluations)
+        assert (report.reached[i], report.steps[i], report.rejected[i], report.evaluations[i]) == (
+            one.reached,
+            one.steps,
+            one.rejected,
+            one.evaluations,
+        )
         assert same(states[i, : report.outputs[i]], error.value.states)
         assert np.isnan(states[i, report.outputs[i] :]).all()
     alone = fl.ode.integrate(EXPLOSION, y0s[0], TIMES, method="dop853", dense=False)[1]
@@ -120,7 +127,9 @@ def test_stiff_problems_leave_the_lanes_for_the_implicit_method(threads):
 
 def test_a_stiff_problem_that_fails_later_has_its_own_status():
     with pytest.warns(RuntimeWarning, match="2 of 3 problems failed; the first is problem 1: .*too many steps"):
-        _, states, report = fl.ode.integrate_batch(VAN_DER_POL, [[0.0, 0.0], [2.0, 0.0], [2.0, 0.0]], [1.0, 2e5], [1e5], max_steps=150)
+        _, states, report = fl.ode.integrate_batch(
+            VAN_DER_POL, [[0.0, 0.0], [2.0, 0.0], [2.0, 0.0]], [1.0, 2e5], [1e5], max_steps=150
+        )
     with pytest.raises(fl.ode.IntegrationError) as error:
         fl.ode.integrate(VAN_DER_POL, [2.0, 0.0], [1.0, 2e5], [1e5], max_steps=150)
     assert report.statuses == (Status.SUCCESS, Status.TOO_MANY_STEPS, Status.TOO_MANY_STEPS)
@@ -168,7 +177,9 @@ def test_an_interrupt_returns_what_is_finished(number, threads, impatience, monk
     rhs, y0s, params, _ = batch_problems.random(PENDULUM, number, 2, 2)
     whole = fl.ode.integrate_batch(rhs, y0s, TIMES, params)[1]
     interrupt_after(monkeypatch, 4 if number == 60 else 9, impatience)
-    with pytest.warns(RuntimeWarning, match=f"Interrupted: .* of {number} problems are finished. States that were not") as caught:
+    with pytest.warns(
+        RuntimeWarning, match=f"Interrupted: .* of {number} problems are finished. States that were not"
+    ) as caught:
         _, states, report = fl.ode.integrate_batch(rhs, y0s, TIMES, params, threads=threads)
     finished = [i for i, status in enumerate(report.statuses) if status is Status.SUCCESS]
     assert 0 < len(finished) < number
@@ -194,7 +205,9 @@ def test_an_interrupt_in_the_implicit_method_keeps_what_it_finished(monkeypatch)
 
     monkeypatch.setattr(batch_threads.Integration, "run", interrupted)
     with pytest.warns(RuntimeWarning, match="Interrupted: 2 of 5"):
-        _, states, report = fl.ode.integrate_batch(PENDULUM, np.ones((5, 2)), [1.0], [1.0, 1.0], method="radau5", threads=1)
+        _, states, report = fl.ode.integrate_batch(
+            PENDULUM, np.ones((5, 2)), [1.0], [1.0, 1.0], method="radau5", threads=1
+        )
     assert [status is Status.SUCCESS for status in report.statuses] == [True, True, False, False, False]
     assert np.isnan(states[2:]).all()
 
@@ -204,7 +217,9 @@ def test_an_interrupt_stops_long_implicit_integrations_in_all_threads(threads):
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.warns(RuntimeWarning, match="Interrupted: 0 of 3"):
-        _, states, report = fl.ode.integrate_batch(PENDULUM, np.ones((3, 2)), [1.0, 1e9], [1.0, 0.0], method="radau5", threads=threads, max_steps=10**12)
+        _, states, report = fl.ode.integrate_batch(
+            PENDULUM, np.ones((3, 2)), [1.0, 1e9], [1.0, 0.0], method="radau5", threads=threads, max_steps=10**12
+        )
     timer.join()
     assert report.outputs.tolist() == [1] * threads + [0] * (3 - threads)
     assert np.isfinite(states[:threads, 0]).all()

@@ -26,7 +26,15 @@ def peers(monkeypatch):
 
 
 def row(processor, **more):
-    return {"rtol": 1e-8, "problems": 10_000, "median": 4e-9, "worst": 1e-8, "processor": processor, "wall": processor, "repeats": 3} | more
+    return {
+        "rtol": 1e-8,
+        "problems": 10_000,
+        "median": 4e-9,
+        "worst": 1e-8,
+        "processor": processor,
+        "wall": processor,
+        "repeats": 3,
+    } | more
 
 
 @pytest.fixture
@@ -56,7 +64,9 @@ def test_integrators_that_cannot_be_imported_are_named_with_the_reason(peers, mo
         monkeypatch.setitem(sys.modules, name, None)
     subject = peers("subject").make(2)
     built, skipped = peers("integrators").build_all(subject)
-    missing = {one.name: one.package for one in peers("integrators").INTEGRATORS if one.package not in ("flowlimits", "scipy")}
+    missing = {
+        one.name: one.package for one in peers("integrators").INTEGRATORS if one.package not in ("flowlimits", "scipy")
+    }
     assert set(skipped) == set(missing)
     assert set(built) == {one.name for one in peers("integrators").INTEGRATORS} - set(missing)
     for name, package in missing.items():
@@ -69,7 +79,9 @@ def test_straight_lines_and_matrices_are_the_same_equations(peers):
     for index in range(3):
         dy = np.empty(26)
         compute(0.0, subject.y0s[index], dy, subject.inputs[index])
-        np.testing.assert_allclose(dy, peers("subject").velocity(subject.y0s[index], subject.T[index]), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(
+            dy, peers("subject").velocity(subject.y0s[index], subject.T[index]), rtol=1e-12, atol=1e-13
+        )
 
 
 def test_a_subject_comes_back_from_its_file(peers, tmp_path):
@@ -124,7 +136,10 @@ def test_only_the_section_between_the_markers_is_written(peers, stored, tmp_path
         page.write(tmp_path, stored)
         text = path.read_text(encoding="utf-8")
         assert text == f"before\n{page.BEGIN}\n\n{page.render(stored)}\n{page.END}\nafter\n"
-    assert {one.name for one in (tmp_path / "figures").iterdir()} == {"performance_precision.svg", "performance_precision.png"}
+    assert {one.name for one in (tmp_path / "figures").iterdir()} == {
+        "performance_precision.svg",
+        "performance_precision.png",
+    }
     path.write_text("no markers\n", encoding="utf-8")
     with pytest.raises(ValueError, match="must hold the lines"):
         page.write(tmp_path, stored)

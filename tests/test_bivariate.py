@@ -14,10 +14,14 @@ def by_quadrature(h, k, r):
     """Integrate phi(x) Phi((k - r x) / c) up to h, with break points where the step of the second factor lies."""
     c = math.sqrt((1 - r) * (1 + r))
     centre = k / r if r else 0.0
-    points = sorted({p for p in (centre - 8 * c, centre - c, centre, centre + c, centre + 8 * c, -2.0, 0.0) if -12 < p < h})
+    points = sorted(
+        {p for p in (centre - 8 * c, centre - c, centre, centre + c, centre + 8 * c, -2.0, 0.0) if -12 < p < h}
+    )
     edges = [-12.0, *points, h]
     density = lambda x: math.exp(-x * x / 2) / math.sqrt(2 * math.pi) * special.ndtr((k - r * x) / c)  # noqa: E731
-    return sum(integrate.quad(density, a, b, epsabs=1e-16, epsrel=1e-13)[0] for a, b in itertools.pairwise(edges) if b > a)
+    return sum(
+        integrate.quad(density, a, b, epsabs=1e-16, epsrel=1e-13)[0] for a, b in itertools.pairwise(edges) if b > a
+    )
 
 
 def test_agrees_with_quadrature_for_all_correlations():

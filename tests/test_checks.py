@@ -82,9 +82,9 @@ def test_boolean_takes_only_true_and_false():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("sqare", "Argument `activation` must be one of \"square\", \"centred\", but is 'sqare'; did you mean `square`?"),
-        ("zzz", "Argument `activation` must be one of \"square\", \"centred\", but is 'zzz'."),
-        (["square"], "Argument `activation` must be one of \"square\", \"centred\", but is ['square']."),
+        ("sqare", 'Argument `activation` must be one of "square", "centred", but is \'sqare\'; did you mean `square`?'),
+        ("zzz", 'Argument `activation` must be one of "square", "centred", but is \'zzz\'.'),
+        (["square"], 'Argument `activation` must be one of "square", "centred", but is [\'square\'].'),
     ],
 )
 def test_choice_names_the_known_and_the_nearest(value, message):
@@ -191,7 +191,9 @@ def test_streams_say_what_is_wrong(rng, kind, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("rng", [None, 0, 2**100, np.random.SeedSequence([1, 2], spawn_key=(3,)), np.random.default_rng(5)])
+@pytest.mark.parametrize(
+    "rng", [None, 0, 2**100, np.random.SeedSequence([1, 2], spawn_key=(3,)), np.random.default_rng(5)]
+)
 def test_a_described_root_gives_the_same_streams(rng):
     root = streams.root(rng)
     again = streams.rebuild(streams.describe(root))

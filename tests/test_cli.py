@@ -73,9 +73,18 @@ def test_every_fault_of_a_toml_file_is_a_line(run, tmp_path):
     [
         ("solve decay --rate -1 --times 1", "Error: Argument `rate` must be positive, but is -1.0."),
         ("solve decay --rate 1 --word x --times 1", "word: must be 'plain' or 'fancy', but is 'x'."),
-        ("solve decay --rate 1 --times 2,1", "Error: Argument `times` must increase strictly, but is not sorted: 1.0 follows 2.0 at index 1."),
-        ("simulate decay --rate 1 --times 1 --dimension 5 --runs 0", "Error: Argument `runs` must be at least 1, but is 0."),
-        ("simulate decay --rate 1 --times 1 --dimension 5 --rng -1", "Error: Argument `rng` must not be negative, but is -1."),
+        (
+            "solve decay --rate 1 --times 2,1",
+            "Error: Argument `times` must increase strictly, but is not sorted: 1.0 follows 2.0 at index 1.",
+        ),
+        (
+            "simulate decay --rate 1 --times 1 --dimension 5 --runs 0",
+            "Error: Argument `runs` must be at least 1, but is 0.",
+        ),
+        (
+            "simulate decay --rate 1 --times 1 --dimension 5 --rng -1",
+            "Error: Argument `rng` must not be negative, but is -1.",
+        ),
         ("solve none.toml", "none.toml: there is no such file."),
         ("show none.nc", "Error: There is no file none.nc."),
         ("plot none.nc -o x.pdf", "Error: There is no file none.nc."),
@@ -93,12 +102,24 @@ def test_wrong_values_are_one_sentence(run, line, sentence):
         ("solve decay --times 1", "Missing option '--rate'."),
         ("solve decay --rate x --times 1", "Invalid value for '--rate': 'x' is not a valid float."),
         ("solve decay --rate 1", "The times are missing: give --times, or `times` in the section [solve] of the file."),
-        ("solve decay --rate 1 --times 1:2", "'1:2' must be START:STOP:COUNT[:linear|:log] or a list such as 0.1,1,10."),
+        (
+            "solve decay --rate 1 --times 1:2",
+            "'1:2' must be START:STOP:COUNT[:linear|:log] or a list such as 0.1,1,10.",
+        ),
         ("solve decay --rate 1 --times 1:2:0", "A grid must have at least one point, but has 0."),
-        ("solve decay --rate 1 --times 1:2:3:lin", "must be one of \"linear\", \"log\", but is 'lin'; did you mean `linear`?"),
-        ("solve decay --rate 1 --times 0:2:3:log", "A logarithmic grid must start and stop above 0, but goes from 0 to 2."),
+        (
+            "solve decay --rate 1 --times 1:2:3:lin",
+            'must be one of "linear", "log", but is \'lin\'; did you mean `linear`?',
+        ),
+        (
+            "solve decay --rate 1 --times 0:2:3:log",
+            "A logarithmic grid must start and stop above 0, but goes from 0 to 2.",
+        ),
         ("solve decay --rate 1 --times 1 -o x.txt", "Cannot write x.txt: the name must end in one of .nc, .nc4, .h5."),
-        ("simulate decay --rate 1 --times 1", "The size is missing: give --dimension, or `dimension` in the section [simulate]."),
+        (
+            "simulate decay --rate 1 --times 1",
+            "The size is missing: give --dimension, or `dimension` in the section [simulate].",
+        ),
         ("converge decay --rate 1 --sizes 10,20.5", "'10,20.5' must be a list of whole numbers such as 60,120,240."),
         ("plot a.nc -o x.bmp", "Cannot write x.bmp: the name must end in one of .pdf, .png, .svg, .eps."),
         ("plot a.nc", "Missing option '-o' / '--output'."),
@@ -140,7 +161,9 @@ def test_an_interrupt_saves_the_finished_runs(run, monkeypatch):
         return original(self, times, shift)
 
     monkeypatch.setattr(toy.Decay, "_values", values)
-    status, out, err = run("simulate decay --rate 2 --times 1,2 --dimension 40 --runs 20 --rng 5 --threads 1 -o runs.nc")
+    status, out, err = run(
+        "simulate decay --rate 2 --times 1,2 --dimension 40 --runs 20 --rng 5 --threads 1 -o runs.nc"
+    )
     assert (status, out) == (130, "")
     assert err.strip() == "Interrupted after 3 of 20 runs. The finished part is saved in runs.nc."
     monkeypatch.setattr(toy.Decay, "_values", original)
@@ -171,7 +194,9 @@ def test_an_interrupt_without_output_is_one_sentence(run, monkeypatch):
     monkeypatch.setattr(toy.Decay, "solve", interrupt)
     status, _, err = run("solve decay --rate 1 --times 1")
     assert (status, err.strip()) == (130, "Interrupted.")
-    monkeypatch.setattr(toy.Decay, "simulate", lambda *_, **__: (_ for _ in ()).throw(Interrupted("Interrupted after 0 of 3 runs.", {})))
+    monkeypatch.setattr(
+        toy.Decay, "simulate", lambda *_, **__: (_ for _ in ()).throw(Interrupted("Interrupted after 0 of 3 runs.", {}))
+    )
     status, _, err = run("simulate decay --rate 1 --times 1 --dimension 3 -o x.nc")
     assert (status, err.strip()) == (130, "Interrupted after 0 of 3 runs.")
     assert not os.path.exists("x.nc")
@@ -219,7 +244,11 @@ def test_help_is_quick():
 def test_ctrl_c_ends_a_real_simulation_cleanly(tmp_path):
     line = "simulate extensive --student-ratio 0.5 --teacher-ratio 0.25 --dimension 100 --runs 50000 --times 0.1,1 -o runs.nc"
     process = subprocess.Popen(
-        [sys.executable, "-m", "flowlimits", *line.split()], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        [sys.executable, "-m", "flowlimits", *line.split()],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
     )
     for words in process.stderr:
         if re.match(r"runs: \d+/50000 after", words):
@@ -228,7 +257,9 @@ def test_ctrl_c_ends_a_real_simulation_cleanly(tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
-    assert re.fullmatch(r"Interrupted after \d+ of 50000 runs\. The finished part is saved in runs\.nc\.", err.strip().splitlines()[-1])
+    assert re.fullmatch(
+        r"Interrupted after \d+ of 50000 runs\. The finished part is saved in runs\.nc\.", err.strip().splitlines()[-1]
+    )
     assert "Traceback" not in err
     assert fl.load(tmp_path / "runs.nc").sizes["run"] > 1
 

@@ -41,7 +41,9 @@ def test_a_comparison_is_drawn_alone(run):
 
 def test_a_bibliography_is_printed_for_a_class_a_description_and_a_result(run, spectral):
     with open("problem.toml", "w") as file:
-        file.write('[problem]\nclass = "ExtensiveQuadratic"\nstudent_ratio = 0.5\nteacher = { kind = "orthonormal", ratio = 0.25 }\n')
+        file.write(
+            '[problem]\nclass = "ExtensiveQuadratic"\nstudent_ratio = 0.5\nteacher = { kind = "orthonormal", ratio = 0.25 }\n'
+        )
     entries = {run(f"cite {target}")[1] for target in ("extensive", "problem.toml", "limit.nc")}
     assert entries == {fl.cite(spectral) + "\n"}
 
@@ -53,7 +55,9 @@ def test_results_of_problems_that_are_unknown_here_are_shown_all_the_same(run, s
     result.to_netcdf("foreign.nc", engine="h5netcdf")
     status, out, _ = run("show foreign.nc")
     assert status == 0
-    assert "(problem unknown here: There is no problem class `ExtensiveCubic`; did you mean `ExtensiveQuadratic`?)" in out
+    assert (
+        "(problem unknown here: There is no problem class `ExtensiveCubic`; did you mean `ExtensiveQuadratic`?)" in out
+    )
     assert "(unreadable)" in out
 
 
@@ -95,7 +99,9 @@ def test_a_target_that_no_file_can_be_made_at_is_refused(run, monkeypatch):
 
 def test_the_size_has_the_name_that_the_problem_gives_it(run):
     with open("flow.toml", "w") as file:
-        file.write('[problem]\nclass = "ExtensiveQuadratic"\nstudent_ratio = 0.5\nteacher = { kind = "orthonormal", ratio = 0.25 }\n')
+        file.write(
+            '[problem]\nclass = "ExtensiveQuadratic"\nstudent_ratio = 0.5\nteacher = { kind = "orthonormal", ratio = 0.25 }\n'
+        )
     status, _, err = run("simulate flow.toml --times 0.1")
     assert status == 2
     assert "The size is missing: give --dimension, or `dimension` in the section [simulate]." in " ".join(err.split())

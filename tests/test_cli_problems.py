@@ -18,7 +18,9 @@ from flowlimits.repeat import differing
         ),
         (
             "solve extensive --student-ratio 0.5 --teacher-nodes 0,1,3 --teacher-weights 0.5,0.25,0.25 --times 0.1 --spectrum 0.5:2:4",
-            lambda: fl.ExtensiveQuadratic(0.5, fl.Spectrum([0, 1, 3], [0.5, 0.25, 0.25])).solve([0.1], spectrum=np.linspace(0.5, 2, 4)),
+            lambda: fl.ExtensiveQuadratic(0.5, fl.Spectrum([0, 1, 3], [0.5, 0.25, 0.25])).solve(
+                [0.1], spectrum=np.linspace(0.5, 2, 4)
+            ),
         ),
         (
             "solve quadratic --dimension 6 --student-width 4 --teacher-width 2 --weights-rng 3 --activation centred --times 1,2",
@@ -40,8 +42,16 @@ from flowlimits.repeat import differing
             "solve committee --student-width 2 --teacher-width 1 --start-dimension 50 --weights-rng 3 --scale 0.5 --learning-rate 0.02 "
             "--noise 0.1 --activation x**3-x --teacher-activation hermite2 --second-layer-rate 0.2 --times 0.1,0.2 --observables overlap",
             lambda: fl.Committee.random(
-                2, 1, dimension=50, rng=3, scale=0.5, activation="x**3 - x", teacher_activation="hermite2", learning_rate=0.02,
-                noise=0.1, second_layer_rate=0.2,
+                2,
+                1,
+                dimension=50,
+                rng=3,
+                scale=0.5,
+                activation="x**3 - x",
+                teacher_activation="hermite2",
+                learning_rate=0.02,
+                noise=0.1,
+                second_layer_rate=0.2,
             ).solve([0.1, 0.2], observables=["overlap"]),
         ),
         (

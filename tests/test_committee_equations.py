@@ -33,7 +33,9 @@ def velocity(problem, rate, rhs=None):
 
 @pytest.mark.parametrize(("student", "teacher"), PAIRS)
 def test_velocities_follow_from_the_update_of_the_weights(student, teacher):
-    problem = problem_of(1, activation=student, teacher_activation=teacher, noise=0.3, weight_decay=0.2, second_layer_rate=0.7)
+    problem = problem_of(
+        1, activation=student, teacher_activation=teacher, noise=0.3, weight_decay=0.2, second_layer_rate=0.7
+    )
     nodes = 70 if student == "erf" else 16
     expected = naive.velocities(problem, problem.Q, problem.R, problem.second_layer, 0.4, nodes)
     for seen, wanted in zip(velocity(problem, 0.4), expected):
@@ -43,7 +45,9 @@ def test_velocities_follow_from_the_update_of_the_weights(student, teacher):
 @pytest.mark.parametrize("student", ["square", "hermite3", "erf"])
 def test_the_spherical_constraint_keeps_norms(student):
     problem = problem_of(2, activation=student, noise=0.3, spherical=True)
-    expected = naive.velocities(problem, problem.Q, problem.R, problem.second_layer, 0.4, 60 if student == "erf" else 12)
+    expected = naive.velocities(
+        problem, problem.Q, problem.R, problem.second_layer, 0.4, 60 if student == "erf" else 12
+    )
     dQ, dR, _, _ = velocity(problem, 0.4)
     np.testing.assert_allclose(dQ, expected[0], rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(dR, expected[1], rtol=1e-8, atol=1e-9)
@@ -74,10 +78,17 @@ def test_wide_networks_by_blas_agree_with_loops(activation, rate):
         np.testing.assert_allclose(one, two, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize(("equal", "rate", "most"), [(True, 0.0, 405), (False, 0.0, 460), (True, 0.3, 680), (False, 0.3, 770)])
+@pytest.mark.parametrize(
+    ("equal", "rate", "most"), [(True, 0.0, 405), (False, 0.0, 460), (True, 0.3, 680), (False, 0.3, 770)]
+)
 def test_straight_lines_of_squares_need_few_operations(equal, rate, most):
     """Besides the products of matrices, 10 and 16 of their rows, only weights and sums of diagonals."""
-    problems = [problem_of(seed, 4, 4, noise=0.1, **({"second_layer": np.ones(4), "teacher_second_layer": np.ones(4)} if equal else {})) for seed in range(3)]
+    problems = [
+        problem_of(
+            seed, 4, 4, noise=0.1, **({"second_layer": np.ones(4), "teacher_second_layer": np.ones(4)} if equal else {})
+        )
+        for seed in range(3)
+    ]
     family, params = families.choose(problems[0]), np.array([families.parameters(one, rate) for one in problems])
     flags = [place for place in range(layout.HEADER) if place not in many.NUMBERS]
     program = trace.trace(family.rhs.__wrapped__, 26, params, family.work_size, equations=flags)
@@ -117,7 +128,15 @@ def test_erf_equations_are_those_of_saad_and_solla():
     A, v = rng.normal(size=M), rng.normal(size=K)
     dQ, dR, dv = naive.saad_solla(Q, R, T, A, v, lr, lr2, 0.0, sigma, True)
     problem = fl.Committee(
-        Q, R, T, activation="erf", learning_rate=lr, noise=sigma**2, second_layer=K * v, teacher_second_layer=M * A, second_layer_rate=K**2 * lr2 / lr
+        Q,
+        R,
+        T,
+        activation="erf",
+        learning_rate=lr,
+        noise=sigma**2,
+        second_layer=K * v,
+        teacher_second_layer=M * A,
+        second_layer_rate=K**2 * lr2 / lr,
     )
     ours = velocity(problem, lr)
     clock = lr / K
@@ -126,7 +145,15 @@ def test_erf_equations_are_those_of_saad_and_solla():
     np.testing.assert_allclose(ours[2] * clock, K * dv, rtol=1e-11, atol=1e-14)
     dQ, dR, _ = naive.saad_solla(Q, R, T, A, v, lr, lr2, wd, sigma, False)
     decayed = fl.Committee(
-        Q, R, T, activation="erf", learning_rate=lr, noise=sigma**2, second_layer=K * v, teacher_second_layer=M * A, weight_decay=K * wd / lr
+        Q,
+        R,
+        T,
+        activation="erf",
+        learning_rate=lr,
+        noise=sigma**2,
+        second_layer=K * v,
+        teacher_second_layer=M * A,
+        weight_decay=K * wd / lr,
     )
     ours = velocity(decayed, lr)
     np.testing.assert_allclose(ours[0] * clock, dQ, rtol=1e-11, atol=1e-14)

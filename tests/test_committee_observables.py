@@ -74,7 +74,9 @@ def test_what_is_no_curve_is_refused():
         committee.specialisation(fl.QuadraticFlow(np.eye(2), np.eye(2)).solve([1.0]))
 
 
-@pytest.mark.parametrize("function", [fl.committee.plateau, fl.committee.weak_recovery, fl.committee.specialisation, fl.committee.invariants])
+@pytest.mark.parametrize(
+    "function", [fl.committee.plateau, fl.committee.weak_recovery, fl.committee.specialisation, fl.committee.invariants]
+)
 def test_what_is_no_result_is_refused(function):
     with pytest.raises(TypeError, match=r"Argument `result` must be a result \(an xarray.Dataset\), but is 3\."):
         function(3)

@@ -93,7 +93,10 @@ def test_moments_that_take_too_long_are_refused_before_the_start():
     with pytest.raises(ValueError, match=r"The noise of activations of degree 12 with p = 60 and k = 60 takes about"):
         fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), learning_rate=0.1, **physics)
     fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), **physics)
-    with pytest.raises(ValueError, match=r'The noise of the activation "relu" with p = 60 and k = 60 takes about .* lower the widths, or set learning_rate=0'):
+    with pytest.raises(
+        ValueError,
+        match=r'The noise of the activation "relu" with p = 60 and k = 60 takes about .* lower the widths, or set learning_rate=0',
+    ):
         fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), activation="relu", learning_rate=0.1)
     fl.Committee(np.eye(60), np.zeros((60, 60)), np.eye(60), activation="erf", learning_rate=0.1)
     with pytest.raises(ValueError, match=r'The noise of the activation "erf" with p = 400'):
@@ -106,7 +109,10 @@ def test_weights_have_exactly_the_overlaps():
     np.testing.assert_allclose(W @ W.T / 50, problem.Q, atol=1e-13)
     np.testing.assert_allclose(W @ W_star.T / 50, problem.R, atol=1e-13)
     np.testing.assert_allclose(W_star @ W_star.T / 50, problem.T, atol=1e-13)
-    with pytest.raises(ValueError, match=r"Argument `dimension` must be at least student_width \+ teacher_width = 5 to realise these overlaps, but is 4."):
+    with pytest.raises(
+        ValueError,
+        match=r"Argument `dimension` must be at least student_width \+ teacher_width = 5 to realise these overlaps, but is 4.",
+    ):
         problem.weights(4)
 
 
@@ -138,7 +144,9 @@ def test_gradient_flow_agrees_with_the_flow_of_the_matrix_in_d_dimensions():
     d, times = 12, np.array([0.0, 0.3, 2.0, 20.0])
     W, W_star = rng.normal(size=(4, d)), rng.normal(size=(3, d))
     for activation in ("square", "centred"):
-        ours = fl.Committee.from_weights(W, W_star, activation=activation, weight_decay=0.05).solve(times, observables=["overlap"])
+        ours = fl.Committee.from_weights(W, W_star, activation=activation, weight_decay=0.05).solve(
+            times, observables=["overlap"]
+        )
         flow = fl.QuadraticFlow(W, W_star, activation=activation, weight_decay=0.05).solve(times)
         assert ours.attrs["kind"] == "exact"
         np.testing.assert_allclose(ours["risk"], flow["risk"], rtol=1e-6, atol=1e-10)
@@ -183,7 +191,10 @@ def test_bad_schedules_are_refused(times, values, message):
 
 def test_divergence_says_when_and_what_learning_rate_would_do():
     problem = fl.Committee.random(2, 1, dimension=100, rng=0, learning_rate=2.0)
-    with pytest.raises(fl.ode.IntegrationError, match=r"Integration stopped at t=0.0\d+ .* Lower the learning rate, 2: at this start the risk decreases only for") as caught:
+    with pytest.raises(
+        fl.ode.IntegrationError,
+        match=r"Integration stopped at t=0.0\d+ .* Lower the learning rate, 2: at this start the risk decreases only for",
+    ) as caught:
         problem.solve([0.001, 10.0])
     assert caught.value.partial["time"].values.tolist() == [0.001]
 
@@ -208,7 +219,9 @@ def _descent_bound_by_solving(problem):
 
 def test_events_are_found_between_the_requested_times():
     problem = committee(learning_rate=0.05)
-    result = problem.solve([0.0, 50.0], events=[fl.Event("risk", 0.1), fl.Event("overlap", 0.9), fl.Event("risk", 99.0)])
+    result = problem.solve(
+        [0.0, 50.0], events=[fl.Event("risk", 0.1), fl.Event("overlap", 0.9), fl.Event("risk", 99.0)]
+    )
     first, second, never = result["event_time"].values
     there = problem.solve(np.sort([first, second]), observables=["overlap"])
     index = 0 if first < second else 1
@@ -217,7 +230,9 @@ def test_events_are_found_between_the_requested_times():
     assert np.isnan(never)
     stopped = problem.solve([0.0, 50.0], events=fl.Event("risk", 0.1, stop=True))
     assert stopped["time"].values.tolist() == [0.0]
-    assert not problem.solve([5.0], events=fl.Event("risk", 0.5 * float(problem.solve([0.0])["risk"][0]), stop=True)).sizes["time"]
+    assert not problem.solve(
+        [5.0], events=fl.Event("risk", 0.5 * float(problem.solve([0.0])["risk"][0]), stop=True)
+    ).sizes["time"]
     with pytest.raises(ValueError, match="Argument `variable` must be one of"):
         problem.solve([1.0], events=fl.Event("margin", 0.1))
 
@@ -235,7 +250,10 @@ def test_a_flow_may_diverge_after_the_event_that_stops_it():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"observables": 3}, "Argument `observables` must be a sequence, but is 3."), ({"progress": "yes"}, "Argument `progress` must be True, False or None")],
+    [
+        ({"observables": 3}, "Argument `observables` must be a sequence, but is 3."),
+        ({"progress": "yes"}, "Argument `progress` must be True, False or None"),
+    ],
 )
 def test_bad_arguments_of_solve_are_refused(arguments, message):
     with pytest.raises(TypeError, match=message):
@@ -268,7 +286,10 @@ def test_problems_come_from_toml_files(tmp_path):
     for change, message in (
         (("x**3 - 3*x", "__import__('os').abort()"), "whole powers \\*\\* are allowed"),
         (("values = [0.02, 0.01] }", "values = [0.02, 0.0] }"), "must be positive, but holds 0"),
-        (('activation = "x**3 - 3*x"', "activation = 3"), "activation: must be text or a list of coefficients, but is 3"),
+        (
+            ('activation = "x**3 - 3*x"', "activation = 3"),
+            "activation: must be text or a list of coefficients, but is 3",
+        ),
         (("T = [[1.0]]", "dimension = 10"), "`Q` and `dimension` exclude each other"),
         (("T = [[1.0]]", "Tt = [[1.0]]"), "Tt: unknown key"),
     ):
@@ -320,7 +341,9 @@ def test_random_starts_of_any_dimension_cost_nothing():
     np.testing.assert_array_equal(fl.Committee.random(2, 1, dimension=10**6, rng=0).Q, W @ W.T / 10**6)
 
 
-@pytest.mark.parametrize(("make", "word"), [(lambda s, x: s.erf, "erf"), (lambda s, x: s.erf(x), "erf"), (lambda s, x: s.Max(0, x), "relu")])
+@pytest.mark.parametrize(
+    ("make", "word"), [(lambda s, x: s.erf, "erf"), (lambda s, x: s.erf(x), "erf"), (lambda s, x: s.Max(0, x), "relu")]
+)
 def test_activations_of_sympy_that_have_a_name_here_are_named(make, word):
     import sympy
 

@@ -21,12 +21,17 @@ def overlap_table(result):
     """Return Q, R and risk at the last time, shape (runs, numbers)."""
     last = result.isel(time=-1)
     runs = last.sizes["run"]
-    return np.concatenate([last["Q"].values.reshape(runs, -1), last["R"].values.reshape(runs, -1), last["risk"].values[:, None]], axis=1)
+    return np.concatenate(
+        [last["Q"].values.reshape(runs, -1), last["R"].values.reshape(runs, -1), last["risk"].values[:, None]], axis=1
+    )
 
 
 def ks_distance(first, second):
     both = np.sort(np.concatenate([first, second]))
-    return np.abs(np.searchsorted(np.sort(first), both, "right") / len(first) - np.searchsorted(np.sort(second), both, "right") / len(second)).max()
+    return np.abs(
+        np.searchsorted(np.sort(first), both, "right") / len(first)
+        - np.searchsorted(np.sort(second), both, "right") / len(second)
+    ).max()
 
 
 PHYSICS = [
@@ -86,14 +91,18 @@ def test_the_mean_square_of_a_fresh_input_is_exact():
     assert abs(Q.mean() - without_the_two) < 0.1
 
 
-@pytest.mark.parametrize("physics", [*PHYSICS, {"activation": "hermite3", "learning_rate": 0.01}], ids=lambda physics: physics["activation"])
+@pytest.mark.parametrize(
+    "physics", [*PHYSICS, {"activation": "hermite3", "learning_rate": 0.01}], ids=lambda physics: physics["activation"]
+)
 def test_simulations_follow_the_equations(physics):
     problem, times = committee(**physics), np.array([0.2, 0.5, 1.0])
     seen = problem.simulate(times, dimension=20_000, runs=4, rng=5, progress=False)
     theory = problem.solve(seen["time"].values)
     for name in ("risk", "Q", "R"):
         difference = seen[name].mean("run") - theory[name]
-        np.testing.assert_allclose(difference, 0.0, atol=6 / np.sqrt(4 * 20_000) * max(1.0, float(np.abs(theory[name]).max())))
+        np.testing.assert_allclose(
+            difference, 0.0, atol=6 / np.sqrt(4 * 20_000) * max(1.0, float(np.abs(theory[name]).max()))
+        )
 
 
 @pytest.mark.parametrize("activation", ["square", "centred", "hermite3", "erf", "relu"])
@@ -101,13 +110,18 @@ def test_gradient_descent_tends_to_the_flow_with_its_step(activation):
     problem = committee(activation=activation, weight_decay=0.1, second_layer_rate=0.3)
     times = np.array([0.5, 1.0])
     exact = problem.solve(times)
-    errors = [np.abs(problem.simulate(times, dimension=50, step=step)["Q"][0] - exact["Q"]).max().item() for step in (0.002, 0.001)]
+    errors = [
+        np.abs(problem.simulate(times, dimension=50, step=step)["Q"][0] - exact["Q"]).max().item()
+        for step in (0.002, 0.001)
+    ]
     assert errors[0] / errors[1] == pytest.approx(2.0, rel=0.1)
 
 
 def test_runs_do_not_depend_on_the_number_of_threads():
     problem = committee(activation="erf", learning_rate=0.5)
-    one, two = (problem.simulate([0.5], dimension=100, runs=5, rng=7, threads=threads, progress=False) for threads in (1, 3))
+    one, two = (
+        problem.simulate([0.5], dimension=100, runs=5, rng=7, threads=threads, progress=False) for threads in (1, 3)
+    )
     np.testing.assert_array_equal(one["Q"], two["Q"])
     other = problem.simulate([0.5], dimension=100, runs=5, rng=8, progress=False)
     assert not np.array_equal(one["Q"], other["Q"])
@@ -135,11 +149,17 @@ def test_starts_are_exactly_those_of_the_problem():
 
 def test_more_units_than_dimensions_are_simulated_in_law_too():
     problem = fl.Committee.random(6, 3, dimension=4, rng=0, learning_rate=0.05, noise=0.1)
-    one, two = (overlap_table(problem.simulate([0.3], dimension=4, runs=400, rng=seed, method=method, progress=False)) for seed, method in ((1, "overlaps"), (2, "samples")))
+    one, two = (
+        overlap_table(problem.simulate([0.3], dimension=4, runs=400, rng=seed, method=method, progress=False))
+        for seed, method in ((1, "overlaps"), (2, "samples"))
+    )
     error = np.sqrt((one.var(axis=0) + two.var(axis=0)) / 400)
     assert (np.abs(one.mean(axis=0) - two.mean(axis=0)) / error).max() < 4.5
     np.testing.assert_allclose(problem.simulate([0.0, 0.1], dimension=4, rng=0)["Q"][0, 0], problem.Q, atol=1e-12)
-    with pytest.raises(ValueError, match=r"Argument `dimension` must be at least the rank of \[\[Q, R\], \[R.T, T\]\] = 4 to realise these overlaps, but is 3."):
+    with pytest.raises(
+        ValueError,
+        match=r"Argument `dimension` must be at least the rank of \[\[Q, R\], \[R.T, T\]\] = 4 to realise these overlaps, but is 3.",
+    ):
         problem.simulate([0.1], dimension=3)
 
 
@@ -147,7 +167,9 @@ def test_own_weights_start_the_simulation_and_the_result_states_their_overlaps()
     rng = np.random.default_rng(0)
     W, W_star = rng.normal(size=(2, 40)), rng.normal(size=(1, 40))
     for method in ("overlaps", "samples"):
-        result = committee(learning_rate=0.05).simulate([0.0, 0.1], dimension=40, weights=(W, W_star), rng=1, method=method)
+        result = committee(learning_rate=0.05).simulate(
+            [0.0, 0.1], dimension=40, weights=(W, W_star), rng=1, method=method
+        )
         np.testing.assert_allclose(result["Q"][0, 0], W @ W.T / 40, atol=1e-13)
         np.testing.assert_allclose(fl.load_problem(result).T, W_star @ W_star.T / 40)
         again = fl.repeat.repeat(result) if hasattr(fl, "repeat") else _repeat(result)
@@ -161,7 +183,9 @@ def _repeat(result):
 
 
 def test_a_result_repeats_itself_bit_for_bit(tmp_path):
-    result = committee(learning_rate=0.01, activation="x**3 - x").simulate([0.05, 0.1], dimension=60, runs=3, rng=5, observables=["overlap"])
+    result = committee(learning_rate=0.01, activation="x**3 - x").simulate(
+        [0.05, 0.1], dimension=60, runs=3, rng=5, observables=["overlap"]
+    )
     path = fl.save(result, tmp_path / "runs.nc")
     again = _repeat(fl.load(path))
     for name in ("Q", "R", "risk", "overlap", "time"):
@@ -220,10 +244,16 @@ def test_compression_keeps_all_scalar_products():
 
 def test_a_run_that_diverges_says_where_and_what_to_do():
     problem = committee(learning_rate=3.0)
-    with pytest.raises(FloatingPointError, match=r"The simulation left the finite range at t=.*, after \d+ steps. Lower the learning rate, 3: at this start the risk"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"The simulation left the finite range at t=.*, after \d+ steps. Lower the learning rate, 3: at this start the risk",
+    ):
         problem.simulate([10.0], dimension=20, runs=2, rng=0)
     cubic = fl.Committee.random(2, 2, dimension=200, rng=5, scale=0.7, activation="x**3 - x", learning_rate=0.05)
-    with pytest.raises(FloatingPointError, match=r"Lower the learning rate, 0.05: it is below 0\.\d+, so that .* later\. A polynomial of degree above 2 amplifies rare inputs"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"Lower the learning rate, 0.05: it is below 0\.\d+, so that .* later\. A polynomial of degree above 2 amplifies rare inputs",
+    ):
         cubic.simulate([1.0], dimension=50, runs=40, rng=0)
 
 
@@ -236,7 +266,9 @@ def test_divergence_under_a_schedule_is_told_at_its_time_and_rate_after_an_exten
             attempt()
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
-    t, steps, rate = re.search(r"at t=(\S+), after (\d+) steps. Lower the learning rate, ([\d.]+):", messages[0]).groups()
+    t, steps, rate = re.search(
+        r"at t=(\S+), after (\d+) steps. Lower the learning rate, ([\d.]+):", messages[0]
+    ).groups()
     assert 1.0 < float(t) < 1.2
     assert int(steps) > 10000
     assert float(rate) == pytest.approx(0.02 + 99.9 * (float(t) - 1.0), abs=0.7)
@@ -247,10 +279,22 @@ def test_divergence_under_a_schedule_is_told_at_its_time_and_rate_after_an_exten
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"dimension": 2}, ValueError, r"Argument `dimension` must be at least student_width \+ teacher_width = 3 to realise these overlaps, but is 2."),
+        (
+            {"dimension": 2},
+            ValueError,
+            r"Argument `dimension` must be at least student_width \+ teacher_width = 3 to realise these overlaps, but is 2.",
+        ),
         ({"dimension": 20, "runs": 0}, ValueError, "Argument `runs` must be at least 1, but is 0."),
-        ({"dimension": 20, "method": "sgd"}, ValueError, 'Argument `method` must be one of "overlaps", "samples", "gd"'),
-        ({"dimension": 20, "method": "gd"}, ValueError, 'Method "gd" is population gradient descent and needs learning_rate = 0'),
+        (
+            {"dimension": 20, "method": "sgd"},
+            ValueError,
+            'Argument `method` must be one of "overlaps", "samples", "gd"',
+        ),
+        (
+            {"dimension": 20, "method": "gd"},
+            ValueError,
+            'Method "gd" is population gradient descent and needs learning_rate = 0',
+        ),
         ({"dimension": 20, "step": 0.1}, ValueError, 'Argument `step` belongs to method "gd"'),
         ({"dimension": 20, "weights": np.ones((2, 20))}, TypeError, r"Argument `weights` must be a pair \(W, W_star\)"),
         ({"dimension": 20, "observables": ["magnetisation"]}, ValueError, "Argument `observables` must be one of"),
@@ -264,7 +308,9 @@ def test_bad_arguments_are_refused_in_a_sentence(arguments, error, message):
 
 
 def test_two_times_on_one_step_are_refused():
-    with pytest.raises(ValueError, match=r"Argument `times` asks for 0.5 and 0.5001, which fall on one step of length 0.0025"):
+    with pytest.raises(
+        ValueError, match=r"Argument `times` asks for 0.5 and 0.5001, which fall on one step of length 0.0025"
+    ):
         committee(learning_rate=0.1).simulate([0.5, 0.5001], dimension=20)
 
 
@@ -281,7 +327,9 @@ def test_the_verdict_at_one_large_size_is_right():
     """At d = 1e6 the bias is far below the scatter: the right theory agrees, one with a learning rate 10 % off differs."""
     start = fl.Committee.random(2, 2, dimension=10_000, rng=0)
     times, right, wrong = [0.01, 0.03, 0.1, 0.25], 0, 0
-    problems = [fl.Committee(start.Q, start.R, start.T, activation="erf", noise=0.05, learning_rate=rate) for rate in (1.0, 0.9)]
+    problems = [
+        fl.Committee(start.Q, start.R, start.T, activation="erf", noise=0.05, learning_rate=rate) for rate in (1.0, 0.9)
+    ]
     theories = [problem.solve(times) for problem in problems]
     for seed in range(40):
         runs = problems[0].simulate(times, dimension=10**6, runs=8, rng=seed, progress=False)
@@ -293,5 +341,8 @@ def test_the_verdict_at_one_large_size_is_right():
 
 def test_single_runs_deviate_by_the_inverse_root_of_the_dimension():
     problem = committee(activation="erf", learning_rate=0.5, noise=0.1)
-    scatter = [float(problem.simulate([0.5], dimension=d, runs=60, rng=1, progress=False)["Q"].std("run").max()) for d in (100, 10_000)]
+    scatter = [
+        float(problem.simulate([0.5], dimension=d, runs=60, rng=1, progress=False)["Q"].std("run").max())
+        for d in (100, 10_000)
+    ]
     assert scatter[0] / scatter[1] == pytest.approx(10, rel=0.4)

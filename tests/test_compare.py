@@ -60,7 +60,9 @@ def test_extrapolated_curves_lie_on_the_theory_within_their_errors():
     np.testing.assert_allclose(
         data["standard_error"].sel(size=100, variable="risk"), one.std("run", ddof=1) / 4, rtol=1e-12
     )
-    np.testing.assert_allclose(data["extrapolated_deviation"].sel(variable="risk"), curves["risk"] - theory()["risk"], atol=1e-14)
+    np.testing.assert_allclose(
+        data["extrapolated_deviation"].sel(variable="risk"), curves["risk"] - theory()["risk"], atol=1e-14
+    )
 
 
 def test_one_size_leaves_a_plausible_finite_size_effect_open():
@@ -70,7 +72,9 @@ def test_one_size_leaves_a_plausible_finite_size_effect_open():
     assert (found.verdict, found.passed) == ("undecided: one size", None)
     assert found.at.variable == "overlap"
     assert found.sentences[0].startswith("undecided: one size. Largest deviation ")
-    assert found.sentences[1].startswith("At d = 400 (16 runs) it may be an effect of finite size: beyond its error, d x deviation is ")
+    assert found.sentences[1].startswith(
+        "At d = 400 (16 runs) it may be an effect of finite size: beyond its error, d x deviation is "
+    )
     assert found.sentences[1].endswith(
         "times the variable's scale, and up to 5 counts as O(1/d). "
         "Bring several sizes: fl.convergence(problem, times, sizes=[400, 800, 1600], runs=16)."
@@ -80,7 +84,9 @@ def test_one_size_leaves_a_plausible_finite_size_effect_open():
 def test_one_size_fails_what_is_too_large_for_a_finite_size_effect():
     found = fl.compare(theory(rate=2.5), runs(400))
     assert (found.verdict, found.passed) == ("differs", False)
-    assert found.sentences[1].startswith("Too large for an effect of finite size at d = 400 (16 runs): beyond its error, d x deviation is ")
+    assert found.sentences[1].startswith(
+        "Too large for an effect of finite size at d = 400 (16 runs): beyond its error, d x deviation is "
+    )
 
 
 def test_one_size_agrees_where_the_effect_is_below_the_noise():
@@ -123,7 +129,9 @@ def test_one_run_has_no_standard_error():
     found = fl.compare(theory(), runs(200, count=1))
     assert (found.verdict, found.passed) == ("undecided: one size", None)
     assert np.isnan(found.largest)
-    assert found.sentences[0].startswith("undecided: one size. A single run at d = 200 has no standard error; its largest deviation is ")
+    assert found.sentences[0].startswith(
+        "undecided: one size. A single run at d = 200 has no standard error; its largest deviation is "
+    )
     assert found.sentences[0].endswith("Bring several runs.")
     found = fl.compare(theory(), runs(100), runs(200, count=1))
     assert (found.verdict, found.passed, found.extrapolated) == ("undecided: one run", None, None)
@@ -154,7 +162,9 @@ def test_a_start_without_deviation_or_variance_is_no_deviation():
 def test_points_carried_by_rare_runs_are_not_judged():
     limit = fl.wrap(TIMES, overlap=np.ones(12), kind="limit")
     rng = np.random.default_rng(2)
-    rare = [fl.wrap(TIMES, overlap=np.exp(3 * rng.standard_normal((24, 12)) - 4.5), dimension=d) for d in (60, 120, 240)]
+    rare = [
+        fl.wrap(TIMES, overlap=np.exp(3 * rng.standard_normal((24, 12)) - 4.5), dimension=d) for d in (60, 120, 240)
+    ]
     found = fl.compare(limit, *rare)
     assert found.verdict == "undecided: skewed runs"
     assert found.sentences[1] == (
@@ -182,7 +192,9 @@ def test_runs_of_one_size_are_joined():
 
 
 def test_the_same_runs_twice_are_refused():
-    with pytest.raises(ValueError, match=r"^Two results of size 400 come from the same random streams: they are the same runs\.$"):
+    with pytest.raises(
+        ValueError, match=r"^Two results of size 400 come from the same random streams: they are the same runs\.$"
+    ):
         fl.compare(theory(), runs(400), runs(400))
 
 

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.usefixtures("toy_classes")
 
 def test_two_clocks_are_refused():
     with pytest.raises(
-        ValueError, match=r'^The theory is on the clock "tau = t/d", but the runs are on "t": convert the times of one of them\.$'
+        ValueError,
+        match=r'^The theory is on the clock "tau = t/d", but the runs are on "t": convert the times of one of them\.$',
     ):
         fl.compare(theory(), fl.wrap(TIMES, overlap=np.ones(12), dimension=100, clock="t"))
 
@@ -76,12 +77,16 @@ def test_widths_that_round_to_other_ratios_widen_the_error():
 def test_values_that_are_not_finite_are_refused(value):
     broken = runs(100)
     broken["risk"][3, 5] = value
-    with pytest.raises(ValueError, match=rf"^Variable `risk` of the runs must be finite, but is {value} at time 0.390281 in run 3\.$"):
+    with pytest.raises(
+        ValueError, match=rf"^Variable `risk` of the runs must be finite, but is {value} at time 0.390281 in run 3\.$"
+    ):
         fl.compare(theory(), broken)
 
 
 def test_what_is_no_theory_or_no_result_is_refused():
-    with pytest.raises(ValueError, match=r'^The first argument must be a theory, of kind "limit" or "exact", but is a simulation'):
+    with pytest.raises(
+        ValueError, match=r'^The first argument must be a theory, of kind "limit" or "exact", but is a simulation'
+    ):
         fl.compare(runs(100), theory())
     with pytest.raises(TypeError, match=r"^The theory \(first argument\) is a problem: pass its result"):
         fl.compare(toy.make(), runs(100))
@@ -116,10 +121,16 @@ def test_own_measurements_with_given_errors():
 
 
 def test_entries_of_matrices_are_points_of_their_own():
-    limit = xr.Dataset({"Q": (("time", "i", "j"), np.ones((12, 2, 2)))}, coords={"time": TIMES}, attrs={"kind": "limit"})
+    limit = xr.Dataset(
+        {"Q": (("time", "i", "j"), np.ones((12, 2, 2)))}, coords={"time": TIMES}, attrs={"kind": "limit"}
+    )
     values = 1 + 1e-4 * np.random.default_rng(6).standard_normal((16, 12, 2, 2))
     values[..., 0, 1] += 0.1
-    made = xr.Dataset({"Q": (("run", "time", "i", "j"), values)}, coords={"time": TIMES}, attrs={"kind": "simulation", "dimension": 10**6})
+    made = xr.Dataset(
+        {"Q": (("run", "time", "i", "j"), values)},
+        coords={"time": TIMES},
+        attrs={"kind": "simulation", "dimension": 10**6},
+    )
     found = fl.compare(limit, made)
     assert found.verdict == "differs"
     assert found.at.variable == "Q[0, 1]"

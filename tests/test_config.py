@@ -90,7 +90,10 @@ def test_all_faults_are_told_at_once(faults):
         ("problem = 3", ["[problem]: must be a section, but is 3."]),
         (MINIMAL + "[solv]", ["[solv]: unknown section; did you mean `solve`?"]),
         ("solve = 1\n" + MINIMAL, ["[solve]: must be a section, but is 1."]),
-        ("[problem]", ["class: missing key; it is one of ExtensiveQuadratic, QuadraticFlow, MeanFieldQuadratic, Committee."]),
+        (
+            "[problem]",
+            ["class: missing key; it is one of ExtensiveQuadratic, QuadraticFlow, MeanFieldQuadratic, Committee."],
+        ),
         (
             "[problem]\nclass = 'ExtensivQuadratic'",
             ["class: there is no problem class 'ExtensivQuadratic'; did you mean `ExtensiveQuadratic`?"],
@@ -106,7 +109,9 @@ def test_all_faults_are_told_at_once(faults):
         ),
         (
             MINIMAL.replace("orthonormal", "ortonormal"),
-            ["teacher.kind: must be one of 'orthonormal', 'marchenko_pastur', 'nodes', 'eigenvalues', but is 'ortonormal'."],
+            [
+                "teacher.kind: must be one of 'orthonormal', 'marchenko_pastur', 'nodes', 'eigenvalues', but is 'ortonormal'."
+            ],
         ),
         (
             MINIMAL.replace("orthonormal", "nodes").replace("ratio = 0.25", 'nodes = [0, "a"]\nweights = 3'),
@@ -140,7 +145,9 @@ def test_faults_are_sentences(faults, text, lines):
 
 
 def test_what_is_no_toml_says_where(faults):
-    assert faults("[problem\n") == ["problem.toml: not a TOML file: Expected ']' at the end of a table declaration (at line 1, column 9)."]
+    assert faults("[problem\n") == [
+        "problem.toml: not a TOML file: Expected ']' at the end of a table declaration (at line 1, column 9)."
+    ]
 
 
 def test_files_that_cannot_be_read(tmp_path, monkeypatch):
@@ -200,7 +207,9 @@ def test_array_files_lie_beside_the_toml_file_and_hold_no_objects(config, tmp_pa
     text = "[problem]\nclass = 'MeanFieldQuadratic'\nteacher_eigenvalues = 'l.npy'\nstart = 0.1\n"
     assert config(text).problem == fl.MeanFieldQuadratic([2.0, 1.0, 0.0], 0.1)
     np.save(tmp_path / "l.npy", np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(ConfigError, match=r"teacher_eigenvalues: cannot read the array file l\.npy \(Object arrays cannot be loaded"):
+    with pytest.raises(
+        ConfigError, match=r"teacher_eigenvalues: cannot read the array file l\.npy \(Object arrays cannot be loaded"
+    ):
         config(text)
 
 

@@ -59,7 +59,13 @@ def test_nn2pp_parameters_return():
 
 @pytest.mark.parametrize(
     "convention",
-    [conventions.Nn2pp(3, 2, 0.3), conventions.Arnaboldi(0.1), conventions.Veiga(2.0, 0.5), conventions.Martin(3, 2), conventions.SaraoMannelli()],
+    [
+        conventions.Nn2pp(3, 2, 0.3),
+        conventions.Arnaboldi(0.1),
+        conventions.Veiga(2.0, 0.5),
+        conventions.Martin(3, 2),
+        conventions.SaraoMannelli(),
+    ],
     ids=lambda c: type(c).__name__,
 )
 def test_conversions_there_and_back_change_nothing(convention):
@@ -108,7 +114,9 @@ def test_sarao_mannelli_flow_is_the_flow_of_its_matrix():
 
     A = runge_kutta(velocity, A, end)
     Q = problem.solve(convention.to_time([end]))["Q"][0].values
-    np.testing.assert_allclose(np.sort(np.linalg.eigvalsh(Q / m))[-d:], np.sort(np.linalg.eigvalsh(A))[-m:], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        np.sort(np.linalg.eigvalsh(Q / m))[-d:], np.sort(np.linalg.eigvalsh(A))[-m:], rtol=1e-6, atol=1e-9
+    )
 
 
 def test_arnaboldi_is_the_convention_of_the_package():
@@ -148,11 +156,23 @@ def test_veiga_problems_have_the_learning_rate_and_noise_of_the_limit():
 @pytest.mark.parametrize(
     ("attempt", "error", "message"),
     [
-        (lambda: conventions.Martin(2, 1).problem(*overlaps(3, 1)), ValueError, r"Argument `Q` must have shape \(2, 2\), but has shape \(3, 3\)."),
-        (lambda: conventions.Nn2pp(2, 1, 0.1).problem(*overlaps(2, 2)), ValueError, r"Argument `R` must have shape \(2, 1\), but has shape \(2, 2\)."),
+        (
+            lambda: conventions.Martin(2, 1).problem(*overlaps(3, 1)),
+            ValueError,
+            r"Argument `Q` must have shape \(2, 2\), but has shape \(3, 3\).",
+        ),
+        (
+            lambda: conventions.Nn2pp(2, 1, 0.1).problem(*overlaps(2, 2)),
+            ValueError,
+            r"Argument `R` must have shape \(2, 1\), but has shape \(2, 2\).",
+        ),
         (lambda: conventions.Martin(0, 1), ValueError, "Argument `student_width` must be at least 1, but is 0."),
         (lambda: conventions.Arnaboldi(-0.1), ValueError, "Argument `gamma` must not be negative, but is -0.1."),
-        (lambda: conventions.Veiga(1.0, 1.0, noise=-1.0), ValueError, "Argument `noise` must not be negative, but is -1.0."),
+        (
+            lambda: conventions.Veiga(1.0, 1.0, noise=-1.0),
+            ValueError,
+            "Argument `noise` must not be negative, but is -1.0.",
+        ),
         (lambda: conventions.Veiga(1.0, 1.0, kappa="a"), TypeError, "Argument `kappa` must be a number, but is 'a'."),
     ],
 )
@@ -165,7 +185,9 @@ def test_what_nn2pp_does_otherwise_is_refused():
     with pytest.raises(ValueError, match="Arguments `wd` and `both` cannot be combined"):
         conventions.Nn2pp(2, 2, 0.1, wd=0.1, both=True)
     with pytest.raises(ValueError, match="nn2pp knows the activations"):
-        conventions.Nn2pp.from_problem(fl.Committee([[1.0]], [[0.1]], [[1.0]], activation="hermite3", learning_rate=0.1))
+        conventions.Nn2pp.from_problem(
+            fl.Committee([[1.0]], [[0.1]], [[1.0]], activation="hermite3", learning_rate=0.1)
+        )
     with pytest.raises(ValueError, match="constant, positive learning rate"):
         conventions.Nn2pp.from_problem(fl.Committee([[1.0]], [[0.1]], [[1.0]]))
 
@@ -220,7 +242,10 @@ def test_a_log_is_read_on_the_clock_of_the_package(tmp_path):
         (("K=2", "K=two"), "has a header with a parameter that is no number: .*'two'"),
         (("1.3", "1..3"), "must hold numbers between its commas: .*1..3"),
         (("g1=erf", "g1=relu"), "teacher and student with different activations"),
-        ((", 0.11, -0.12", ""), r"must have 4 or 6 columns, or these and 8 order parameters for K = 2 and M = 1, but has \[12, 14\]"),
+        (
+            (", 0.11, -0.12", ""),
+            r"must have 4 or 6 columns, or these and 8 order parameters for K = 2 and M = 1, but has \[12, 14\]",
+        ),
     ],
 )
 def test_damaged_logs_are_refused(tmp_path, change, message):

@@ -54,9 +54,13 @@ def test_shapes_that_do_not_fit_the_times_are_refused(shape):
 
 
 def test_what_cannot_be_wrapped_is_refused():
-    with pytest.raises(ValueError, match=r"^There is nothing to wrap: give at least one variable, such as overlap=array\.$"):
+    with pytest.raises(
+        ValueError, match=r"^There is nothing to wrap: give at least one variable, such as overlap=array\.$"
+    ):
         fl.wrap(TIMES)
-    with pytest.raises(ValueError, match=r"^All variables must have the same number of runs, but `a` has 2, `b` has 3\.$"):
+    with pytest.raises(
+        ValueError, match=r"^All variables must have the same number of runs, but `a` has 2, `b` has 3\.$"
+    ):
         fl.wrap(TIMES, a=np.ones((2, 12)), b=np.ones((3, 12)))
     with pytest.raises(ValueError, match=r"^Argument `overlap` must be finite, but is nan at index \[0\]\.$"):
         fl.wrap([1.0], overlap=[np.nan])
@@ -226,7 +230,12 @@ def test_tables_write_the_clock_as_mathematics(tmp_path):
 
 @pytest.mark.parametrize(
     ("clock", "symbol"),
-    [("tau = t/d, dW/dt = -p d grad risk", r"\tau"), ("t, dW/dt = -p d grad risk", "t"), ("t (steps)", "t"), ("minus log loss", "")],
+    [
+        ("tau = t/d, dW/dt = -p d grad risk", r"\tau"),
+        ("t, dW/dt = -p d grad risk", "t"),
+        ("t (steps)", "t"),
+        ("minus log loss", ""),
+    ],
 )
 def test_symbols_of_clocks(clock, symbol):
     assert clock_symbol(clock) == symbol

@@ -14,7 +14,9 @@ from flowlimits.problem import Problem
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PROBLEMS = [name for name in DESCRIPTIONS if issubclass(description_class(name), Problem)]
-DIRECTIVE = re.compile(r"^\.\. auto(?:class|function|exception):: (\S+)$|^\.\. (?:currentmodule|automodule):: (\S+)$", re.MULTILINE)
+DIRECTIVE = re.compile(
+    r"^\.\. auto(?:class|function|exception):: (\S+)$|^\.\. (?:currentmodule|automodule):: (\S+)$", re.MULTILINE
+)
 TAG = re.compile(r"\\tag\{([A-Z]\d+)\}")
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the tests run without the repository")
@@ -102,7 +104,11 @@ def test_every_equation_that_is_cited_exists():
 
 
 def test_every_page_that_a_docstring_names_exists():
-    named = {page for path in (ROOT / "flowlimits").rglob("*.py") for page in re.findall(r"docs/[a-z_]+\.md", path.read_text(encoding="utf-8"))}
+    named = {
+        page
+        for path in (ROOT / "flowlimits").rglob("*.py")
+        for page in re.findall(r"docs/[a-z_]+\.md", path.read_text(encoding="utf-8"))
+    }
     assert "docs/theory.md" in named
     assert sorted(page for page in named if not (ROOT / page).is_file()) == []
 
@@ -117,7 +123,9 @@ def test_what_the_page_on_contributing_names_exists():
     named = re.findall(r"`((?:flowlimits|tests|docs|validation|\.ci)/[\w./]+)`", page)
     room = ROOT / "flowlimits" / "random_networks"
     table = page[page.index("| file | what it does") : page.index("### 1.")]
-    files = re.findall(r"`(\w+\.py)`", "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|")))
+    files = re.findall(
+        r"`(\w+\.py)`", "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
+    )
     assert len(named) > 10
     assert [name for name in named if not (ROOT / name).exists()] == []
     assert sorted(files) == sorted(path.name for path in room.glob("*.py"))
@@ -125,7 +133,10 @@ def test_what_the_page_on_contributing_names_exists():
 
 def test_the_example_of_the_page_on_contributing_is_the_smallest_room():
     homes = {module.split(".")[1] for module in (DESCRIPTIONS[name] for name in PROBLEMS)}
-    lines = {home: sum(len(path.read_text().splitlines()) for path in (ROOT / "flowlimits" / home).glob("*.py")) for home in homes}
+    lines = {
+        home: sum(len(path.read_text().splitlines()) for path in (ROOT / "flowlimits" / home).glob("*.py"))
+        for home in homes
+    }
     assert min(lines, key=lines.get) == "random_networks"
 
 

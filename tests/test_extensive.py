@@ -54,7 +54,9 @@ def test_the_published_digits(ratios):
         assert f"{float(limit.misalignment[5]):.1e}" == "3.3e-09"
 
 
-@pytest.mark.parametrize("ratios", [(0.5, 0.25), (0.5, 0.5), (0.25, 0.5), (0.8, 0.6), (0.9, 0.3), (0.49, 0.51), (0.3, 0.9)])
+@pytest.mark.parametrize(
+    "ratios", [(0.5, 0.25), (0.5, 0.5), (0.25, 0.5), (0.8, 0.6), (0.9, 0.3), (0.49, 0.51), (0.3, 0.9)]
+)
 def test_the_implicit_equation(ratios):
     gammas = np.geomspace(0.01, 2 if ratios[0] == ratios[1] else 5, 30)
     phi, chi, loss = naive.implicit_equation(*ratios, gammas).T
@@ -91,7 +93,12 @@ def test_any_start_on_a_gaussian_teacher_by_carrying_the_integrals_themselves(
     gammas = np.array([0.02, 0.1, 0.4, 1.0])
     phi, chi, loss, trace, _square = naive.direct(z, q, student_ratio, gammas, law, activation, weight_decay).T
     limit = solve(
-        student_ratio, fl.Spectrum.marchenko_pastur(0.5), gammas, start, activation=activation, weight_decay=weight_decay
+        student_ratio,
+        fl.Spectrum.marchenko_pastur(0.5),
+        gammas,
+        start,
+        activation=activation,
+        weight_decay=weight_decay,
     )
     np.testing.assert_allclose(limit.misalignment, 1 - chi, rtol=1e-8)
     np.testing.assert_allclose(limit.risk, 2 * loss, rtol=1e-8)
@@ -114,7 +121,9 @@ def test_principal_angles_at_finite_dimension_approach_as_one_over_d(student_rat
     np.testing.assert_allclose(2 * means[1] - means[0], expected, rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize(("student_ratio", "teacher_ratio", "activation"), [(0.5, 0.25, "square"), (0.25, 0.5, "centred")])
+@pytest.mark.parametrize(
+    ("student_ratio", "teacher_ratio", "activation"), [(0.5, 0.25, "square"), (0.25, 0.5, "centred")]
+)
 def test_flow_of_matrices_with_gaussian_weights(student_ratio, teacher_ratio, activation):
     """The multiplier and the risk of a finite flow have corrections of order 1/d."""
     d, gammas = 150, np.array([0.05, 0.2, 0.5])

@@ -113,7 +113,9 @@ def test_the_state_is_the_mean_on_the_eigenspaces_of_the_teacher():
 
 def test_running_out_of_steps_keeps_the_finished_part():
     times = np.geomspace(0.01, 5, 11)
-    with pytest.raises(fl.ode.IntegrationError, match=r"Integration stopped at t=.* \(too many steps\)\. Raise") as caught:
+    with pytest.raises(
+        fl.ode.IntegrationError, match=r"Integration stopped at t=.* \(too many steps\)\. Raise"
+    ) as caught:
         problem().solve(times, max_steps=8)
     partial = caught.value.partial
     assert 1 < partial.sizes["time"] < 11
@@ -125,7 +127,12 @@ def test_running_out_of_steps_keeps_the_finished_part():
     "fields",
     [
         {},
-        {"teacher": fl.Spectrum.marchenko_pastur(0.7), "start": "gaussian", "activation": "centred", "weight_decay": 0.5},
+        {
+            "teacher": fl.Spectrum.marchenko_pastur(0.7),
+            "start": "gaussian",
+            "activation": "centred",
+            "weight_decay": 0.5,
+        },
         {"start": fl.Spectrum([0, 1, 3], [0.5, 0.25, 0.25])},
     ],
 )
@@ -133,9 +140,7 @@ def test_a_result_rebuilds_its_problem_and_repeats_itself(fields, tmp_path):
     from flowlimits.repeat import differing, repeat
 
     stated = problem(**fields)
-    limit = stated.solve(
-        [0.1, 1.0], spectrum=[0.5, 1.5], events=[fl.Event("overlap", 0.5)], rtol=1e-7, keep_state=True
-    )
+    limit = stated.solve([0.1, 1.0], spectrum=[0.5, 1.5], events=[fl.Event("overlap", 0.5)], rtol=1e-7, keep_state=True)
     fl.save(limit, tmp_path / "limit.nc")
     loaded = fl.load(tmp_path / "limit.nc")
     assert fl.load_problem(loaded) == stated

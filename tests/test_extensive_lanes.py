@@ -53,14 +53,21 @@ def random_problems(number, seed):
     found = []
     for _ in range(number):
         ratio = float(rng.choice([rng.uniform(0.05, 1.6), 10 ** rng.uniform(-2, 0)]))
-        found.append(fl.ExtensiveQuadratic(ratio, teacher_of(rng, ratio), start_of(rng, ratio), weight_decay=float(rng.integers(2)) / 10))
+        found.append(
+            fl.ExtensiveQuadratic(
+                ratio, teacher_of(rng, ratio), start_of(rng, ratio), weight_decay=float(rng.integers(2)) / 10
+            )
+        )
     return found
 
 
 def pairs(number, seed=0, start="orthonormal"):
     """Problems that are alike."""
     rng = np.random.default_rng(seed)
-    return [fl.ExtensiveQuadratic(float(a), fl.Spectrum.orthonormal(float(b)), start) for a, b in rng.uniform(0.1, 0.95, (number, 2))]
+    return [
+        fl.ExtensiveQuadratic(float(a), fl.Spectrum.orthonormal(float(b)), start)
+        for a, b in rng.uniform(0.1, 0.95, (number, 2))
+    ]
 
 
 def route(result):
@@ -82,7 +89,13 @@ def every_group(monkeypatch):
 @pytest.mark.usefixtures("every_group")
 @pytest.mark.parametrize(
     ("times", "rtol"),
-    [(np.geomspace(1e-3, 1e6, 12), 1e-8), ([0.0, 0.1, 3.0], 1e-4), (np.geomspace(0.01, 30, 60), 1e-11), ([1e-8, 1e4], 1e-8), ([0.0], 1e-8)],
+    [
+        (np.geomspace(1e-3, 1e6, 12), 1e-8),
+        ([0.0, 0.1, 3.0], 1e-4),
+        (np.geomspace(0.01, 30, 60), 1e-11),
+        ([1e-8, 1e4], 1e-8),
+        ([0.0], 1e-8),
+    ],
     ids=["late", "coarse", "sharp", "few", "start"],
 )
 def test_every_problem_has_the_bits_that_it_has_alone(times, rtol):
@@ -103,7 +116,10 @@ def test_the_random_problems_reach_what_the_code_distinguishes():
     risk = fl.solve_many(problems, [1e6])["risk"].values
     assert (risk == 0).any()
     assert (risk > 1e-3).any()
-    keys = {(str(problem.start) if isinstance(problem.start, str) else "law", problem.teacher.nodes.size) for problem in problems}
+    keys = {
+        (str(problem.start) if isinstance(problem.start, str) else "law", problem.teacher.nodes.size)
+        for problem in problems
+    }
     assert len(keys) >= 9
     assert any(0 < problem.teacher.nodes[0] < 1e-8 for problem in problems)
     assert any(problem.student_ratio > 1 for problem in problems)
@@ -171,7 +187,11 @@ def test_a_failing_lane_has_the_end_that_it_has_alone():
 def test_steps_that_are_too_small_end_a_problem(monkeypatch):
     """No problem is known whose steps become so small: an error that nothing reduces makes them."""
     steps = extensive_lanes.steps
-    rows, outcome, place = np.full((1, 1, 9), np.nan), np.zeros((1, steps.OUTCOMES), dtype=np.int64), np.zeros((LANES, 2), dtype=np.int64)
+    rows, outcome, place = (
+        np.full((1, 1, 9), np.nan),
+        np.zeros((1, steps.OUTCOMES), dtype=np.int64),
+        np.zeros((LANES, 2), dtype=np.int64),
+    )
     lane = np.ones((extensive_lanes.board.LANE, LANES))
     lane[extensive_lanes.board.H] = 9e-11
 
@@ -186,7 +206,10 @@ def test_steps_that_are_too_small_end_a_problem(monkeypatch):
 
 
 def test_groups_of_all_kinds_in_one_list_come_back_in_order():
-    centred = [fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.3), activation="centred", weight_decay=decay) for decay in (0.0, 0.1)]
+    centred = [
+        fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.3), activation="centred", weight_decay=decay)
+        for decay in (0.0, 0.1)
+    ]
     refined = [fl.ExtensiveQuadratic(0.5, fl.Spectrum.marchenko_pastur(0.4))]
     few = [fl.ExtensiveQuadratic(0.4, fl.Spectrum([0.5, 1.0, 1.5], [0.25, 0.5, 0.25]))] * 3
     problems = pairs(50) + centred + refined + few + pairs(17, 1, "gaussian")

@@ -29,7 +29,10 @@ def test_coefficients_are_means_of_derivatives(name):
     x, w = np.polynomial.hermite_e.hermegauss(12)
     s, _ = naive.activation(name)
     for q in (0.0, 0.4, 1.7):
-        expected = [w @ s.deriv(n)(math.sqrt(q) * x) / w.sum() if n else w @ s(math.sqrt(q) * x) / w.sum() for n in range(s.degree() + 1)]
+        expected = [
+            w @ s.deriv(n)(math.sqrt(q) * x) / w.sum() if n else w @ s(math.sqrt(q) * x) / w.sum()
+            for n in range(s.degree() + 1)
+        ]
         np.testing.assert_allclose(coefficients_of(name, q), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -41,13 +44,17 @@ def test_slopes_are_derivatives_of_the_coefficients():
     np.testing.assert_allclose(out, 2 * difference, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize(("first", "second"), [("hermite3", "hermite4"), ("square", "hermite4"), ((1.0, 2.0, 3.0), (0.0, 1.0, 0.0, 1.0))])
+@pytest.mark.parametrize(
+    ("first", "second"), [("hermite3", "hermite4"), ("square", "hermite4"), ((1.0, 2.0, 3.0), (0.0, 1.0, 0.0, 1.0))]
+)
 def test_pairs_agree_with_wick_in_sympy(first, second):
     C = random_covariance(2, 3)
     expression = wick.moment(activations.coefficients(first), activations.coefficients(second))
     values = {symbol: C[i, j] for i, j in ((0, 0), (0, 1), (1, 1)) for symbol in [wick.covariance(2)[i, j]]}
     c, d = coefficients_of(first, C[0, 0]), coefficients_of(second, C[1, 1])
-    assert hermite.pair(c, 0, d, 0, min(len(c), len(d)), C[0, 1]) == pytest.approx(float(expression.subs(values)), rel=1e-12)
+    assert hermite.pair(c, 0, d, 0, min(len(c), len(d)), C[0, 1]) == pytest.approx(
+        float(expression.subs(values)), rel=1e-12
+    )
 
 
 def test_wick_in_sympy_knows_the_moments_of_one_field():
@@ -122,7 +129,9 @@ def test_relu_four_fields_are_symmetric():
 @pytest.mark.parametrize(("rho", "expected"), [(0.5, 1 / 5), (0.0, 1 / 16), (1 - 1e-12, 1 / 2)])
 def test_orthants_of_equal_correlations(rho, expected):
     C = np.full((4, 4), rho) + (1 - rho) * np.eye(4)
-    assert relu.orthant(C, 0, 1, 2, 3, np.zeros(relu.NODES)) == pytest.approx(expected, abs=1e-6 if rho > 0.9 else 1e-10)
+    assert relu.orthant(C, 0, 1, 2, 3, np.zeros(relu.NODES)) == pytest.approx(
+        expected, abs=1e-6 if rho > 0.9 else 1e-10
+    )
 
 
 def test_orthant_error_is_as_stated_near_coincidence_too():

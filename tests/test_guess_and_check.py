@@ -321,7 +321,9 @@ def test_guess_and_check_is_flat_in_width_and_descent_is_not():
 def test_hopeless_accuracy_is_refused_early_and_widths_are_named_once():
     problem = small()
     began = time.perf_counter()
-    with pytest.raises(RuntimeError, match="will not get there with max_points=16777216: raise `max_points` or `accuracy`"):
+    with pytest.raises(
+        RuntimeError, match="will not get there with max_points=16777216: raise `max_points` or `accuracy`"
+    ):
         problem.solve(accuracy=1e-9, rng=0, progress=False)
     assert time.perf_counter() - began < 5.0
     with pytest.raises(ValueError, match=r"Argument `widths` must hold every width once, but holds 4 twice\."):

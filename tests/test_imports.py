@@ -54,7 +54,9 @@ def _imports(path: str) -> set[str]:
 
 def _is_module(name: str) -> bool:
     relative = Path(*name.split(".")[1:])
-    return name.startswith("flowlimits") and ((PACKAGE / relative).with_suffix(".py").exists() or (PACKAGE / relative).is_dir())
+    return name.startswith("flowlimits") and (
+        (PACKAGE / relative).with_suffix(".py").exists() or (PACKAGE / relative).is_dir()
+    )
 
 
 def _foreign(path: str) -> set[str]:
@@ -92,7 +94,9 @@ def test_importing_the_package_loads_nothing_heavy():
     assert _loaded_after("import flowlimits; dir(flowlimits)") & (HEAVY | {"numpy", "click"}) == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["solve", "--help"], ["converge", "extensive", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["solve", "--help"], ["converge", "extensive", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     code = f"from flowlimits.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0"
     assert _loaded_after(code) & (HEAVY | {"numpy"}) == set()

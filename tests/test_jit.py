@@ -86,7 +86,9 @@ def test_a_change_in_a_callee_of_another_file_is_noticed(tmp_path):
     assert run(code, tmp_path, **environment) == ["2.0", "0"]
     assert run_again(tmp_path / "script.py", **environment) == ["2.0", "1"]
     # Of another length: Python itself takes a file of the same second and size for unchanged.
-    (tmp_path / "helper.py").write_text("from flowlimits._jit import jit\n\n@jit\ndef rate(y):\n    return 3.0 * y + 0.0\n")
+    (tmp_path / "helper.py").write_text(
+        "from flowlimits._jit import jit\n\n@jit\ndef rate(y):\n    return 3.0 * y + 0.0\n"
+    )
     assert run_again(tmp_path / "script.py", **environment) == ["3.0", "0"]
 
 

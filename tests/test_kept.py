@@ -58,7 +58,11 @@ def test_many_networks_are_followed_once_for_all_calls_and_blocks(followed, monk
     monkeypatch.setattr("flowlimits.committee.many.BLOCK", 150)
     rng = np.random.default_rng(0)
     W, W_star = rng.standard_normal((2, 300, 2, 30))
-    fields = {"Q": W @ W.transpose(0, 2, 1) / 30, "R": W @ W_star.transpose(0, 2, 1) / 30, "T": W_star @ W_star.transpose(0, 2, 1) / 30}
+    fields = {
+        "Q": W @ W.transpose(0, 2, 1) / 30,
+        "R": W @ W_star.transpose(0, 2, 1) / 30,
+        "T": W_star @ W_star.transpose(0, 2, 1) / 30,
+    }
     for activation in ("square", "hermite3", "erf"):
         followed.clear()
         for _ in range(3):
@@ -80,7 +84,11 @@ def test_a_parameter_that_decides_a_branch_decides_which_line(followed):
         check(batch_problems.SWITCHING, y0s, [value, 0.3])
         assert len(followed) == expected
     # All three in one batch, and one that two lines are not for.
-    check(batch_problems.SWITCHING, np.full((3 * NUMBER, 1), 0.5), np.column_stack([np.tile([2.0, 0.0, -2.0], NUMBER), np.linspace(0, 1, 3 * NUMBER)]))
+    check(
+        batch_problems.SWITCHING,
+        np.full((3 * NUMBER, 1), 0.5),
+        np.column_stack([np.tile([2.0, 0.0, -2.0], NUMBER), np.linspace(0, 1, 3 * NUMBER)]),
+    )
     assert len(followed) == 3
 
 
@@ -103,7 +111,14 @@ def test_whole_numbers_and_truths_of_parameters_decide_too(followed):
         dy[0] = -total
 
     y0s = np.linspace(0.5, 1.0, NUMBER)[:, None]
-    for values, expected in (((2.0, 1.0), 1), ((2.0, 0.5), 1), ((3.0, 1.0), 2), ((2.0, 0.0), 3), ((2.5, 1.0), 4), ((3.0, -1.0), 4)):
+    for values, expected in (
+        ((2.0, 1.0), 1),
+        ((2.0, 0.5), 1),
+        ((3.0, 1.0), 2),
+        ((2.0, 0.0), 3),
+        ((2.5, 1.0), 4),
+        ((3.0, -1.0), 4),
+    ):
         check(loops, y0s, list(values))
         assert len(followed) == expected
 
@@ -137,8 +152,16 @@ DECAY = "def decay(t, y, dy, params, work):\n    dy[0] = -params[0] * {} * y[0]\
         ("RATE = 1.5\n", "RATE", lambda made: setattr(made, "RATE", 2.5)),
         ("RATES = np.array([1.5, 2.0])\n", "RATES[0]", lambda made: made.RATES.__setitem__(0, 2.5)),
         ("PAIR = (np.array([1.5]),)\n", "PAIR[0][0]", lambda made: made.PAIR[0].__setitem__(0, 2.5)),
-        ("RATE = 1.5\n@jit\ndef rate(x):\n    return x * RATE\n", "rate(params[0])", lambda made: setattr(made, "RATE", 2.5)),
-        ("@jit\ndef rate(x):\n    return x * 1.5\n", "rate(params[0])", lambda made: setattr(made, "rate", jit(lambda x: x * 2.5))),
+        (
+            "RATE = 1.5\n@jit\ndef rate(x):\n    return x * RATE\n",
+            "rate(params[0])",
+            lambda made: setattr(made, "RATE", 2.5),
+        ),
+        (
+            "@jit\ndef rate(x):\n    return x * 1.5\n",
+            "rate(params[0])",
+            lambda made: setattr(made, "rate", jit(lambda x: x * 2.5)),
+        ),
     ],
     ids=["number", "array", "array in a tuple", "number of a helper", "helper"],
 )

@@ -32,7 +32,10 @@ def test_overlaps_are_feasible_where_their_eigenvalues_say_so(excess, good):
     for index in range(0, NUMBER, 7):
         assert accepted(Q[index : index + 1], R[index : index + 1], T[index : index + 1]) == good
     if good:
-        found, expected = many_checks.check_overlaps(Q.copy(), R.copy(), T.copy()), many_checks.slowly(Q, R, T, (NUMBER,))
+        found, expected = (
+            many_checks.check_overlaps(Q.copy(), R.copy(), T.copy()),
+            many_checks.slowly(Q, R, T, (NUMBER,)),
+        )
         for one, other in zip(found, expected):
             np.testing.assert_array_equal(one, other)
         alone = Committee(Q[7], R[7], T[7])

@@ -79,7 +79,9 @@ STALLING = [(margin.LinearModel(), "linf"), (margin.ReLUModel(16), "l2"), (margi
 @pytest.mark.parametrize(("model", "geometry"), STALLING)
 def test_flows_that_stall_say_so_long_before_the_budget(model, geometry):
     problem = margin.MarginFlow(model, *contradictory(), rng=0, geometry=geometry)
-    with pytest.raises(margin.NoMarginError, match=r"has no margin: it stalls at the loss .*best normalised margin found is -") as caught:
+    with pytest.raises(
+        margin.NoMarginError, match=r"has no margin: it stalls at the loss .*best normalised margin found is -"
+    ) as caught:
         problem.solve([10.0, 100.0], max_steps=10_000_000)
     assert caught.value.margin <= 0
     if geometry == "l2":  # The two contradictory samples cost at least exp(-q) + exp(q) >= 2.

@@ -77,7 +77,9 @@ def test_bad_descents_are_refused_with_a_sentence():
 def test_a_certificate_belongs_to_one_run():
     problem = margin.MarginFlow(margin.LinearModel(), [[2.0, 0.0], [0.0, 1.0]], [1, 1], rng=0)
     runs = problem.simulate([1.0, 2.0], learning_rate=0.01, batch=1, runs=2, rng=0)
-    with pytest.raises(ValueError, match=r"must be a single flow, but has the dimension `run`: take one run with \.isel\(run=0\)\."):
+    with pytest.raises(
+        ValueError, match=r"must be a single flow, but has the dimension `run`: take one run with \.isel\(run=0\)\."
+    ):
         margin.certify(runs)
     assert margin.certify(runs.isel(run=0)).gap > 0
 

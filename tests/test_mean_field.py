@@ -34,7 +34,9 @@ def test_isotropic_starts_keep_the_eigenbasis_of_the_teacher():
 
     z = solve_ivp(velocity, (0, 2), np.full(5, c), "DOP853", TIMES, rtol=1e-12, atol=1e-14).y.T
     for method in ("reduced", "matrix"):
-        result = fl.MeanFieldQuadratic(l, c, weight_decay=decay).solve(TIMES, rtol=1e-12, atol=1e-14, method=method, keep_state=True)
+        result = fl.MeanFieldQuadratic(l, c, weight_decay=decay).solve(
+            TIMES, rtol=1e-12, atol=1e-14, method=method, keep_state=True
+        )
         np.testing.assert_allclose(result["eigenvalues"], np.sort(z, axis=1), atol=1e-9)
         np.testing.assert_allclose(result["Z"], [np.diag(row) for row in z], atol=1e-9)
         np.testing.assert_allclose(result["risk"], ((z - l) ** 2).sum(1) + (z - l).sum(1) ** 2 / 2, atol=1e-9)
@@ -98,8 +100,16 @@ def test_the_problem_survives_storage():
         ),
         (([0.5, 0.1], -0.1), {}, "Argument `start` must not be negative, but is -0.1."),
         (([0.5, 0.1], np.eye(3)), {}, "Argument `start` must be a number or have shape (2, 2), but has shape (3, 3)."),
-        (([0.5, 0.1], [[1, 0], [0.1, 1]]), {}, "Argument `start` must be symmetric, but differs from its transpose by 0.1."),
-        (([0.5, 0.1], [[1, 2], [2, 1]]), {}, "Argument `start` must be positive semidefinite, a second moment, but has the eigenvalue -1."),
+        (
+            ([0.5, 0.1], [[1, 0], [0.1, 1]]),
+            {},
+            "Argument `start` must be symmetric, but differs from its transpose by 0.1.",
+        ),
+        (
+            ([0.5, 0.1], [[1, 2], [2, 1]]),
+            {},
+            "Argument `start` must be positive semidefinite, a second moment, but has the eigenvalue -1.",
+        ),
         (([0.5, 0.1], np.nan), {}, "Argument `start` must be finite, but is nan."),
         (([0.5, 0.1], 1.0), {"weight_decay": -1}, "Argument `weight_decay` must not be negative, but is -1.0."),
     ],
@@ -112,13 +122,17 @@ def test_bad_problems(arguments, keywords, sentence):
 
 def test_bad_calls():
     problem = fl.MeanFieldQuadratic([0.5, 0.3], 0.2)
-    with pytest.raises(TypeError, match="MeanFieldQuadratic has no argument `covariance`: inputs are standard Gaussian here"):
+    with pytest.raises(
+        TypeError, match="MeanFieldQuadratic has no argument `covariance`: inputs are standard Gaussian here"
+    ):
         fl.MeanFieldQuadratic([0.5], 0.2, covariance=1)
     with pytest.raises(ValueError, match="Argument `runs` must be at least 1, but is 0"):
         problem.simulate([1.0], student_width=3, runs=0)
     with pytest.raises(ValueError, match="Argument `student_width` must be at least 1"):
         problem.simulate([1.0], student_width=0)
-    with pytest.raises(ValueError, match=r"Argument `weights` must have shape \(3, 2\) or \(1, 3, 2\), but has shape \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"Argument `weights` must have shape \(3, 2\) or \(1, 3, 2\), but has shape \(2, 3\)"
+    ):
         problem.simulate([1.0], student_width=3, weights=np.ones((2, 3)))
 
 

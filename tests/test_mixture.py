@@ -95,11 +95,24 @@ def test_velocity_and_risk_of_every_loss_agree_with_monte_carlo(loss):
     W, a = network(rng)
     a = a / 3
     mu, eta = centres(7, SEPARATION), 0.1
-    problem = fl.XorMixture(Q=W @ W.T, R=W @ mu.T, second_layer=a, separation=SEPARATION, noise_scale=S, label_noise=eta, loss=loss, second_layer_rate=1)
+    problem = fl.XorMixture(
+        Q=W @ W.T,
+        R=W @ mu.T,
+        second_layer=a,
+        separation=SEPARATION,
+        noise_scale=S,
+        label_noise=eta,
+        loss=loss,
+        second_layer_rate=1,
+    )
     X, y, _ = sample(rng, 400_000, 7, S, SEPARATION, eta)
     hidden = np.maximum(X @ W.T, 0)
     output = hidden @ a
-    value = {"squared": (y - output) ** 2 / 2, "logistic": np.log1p(np.exp(-y * output)), "exponential": np.exp(-y * output)}[loss]
+    value = {
+        "squared": (y - output) ** 2 / 2,
+        "logistic": np.log1p(np.exp(-y * output)),
+        "exponential": np.exp(-y * output),
+    }[loss]
     g = {"squared": y - output, "logistic": y / (1 + np.exp(y * output)), "exponential": y * np.exp(-y * output)}[loss]
     h = 1e-3
     result = problem.solve([0.0, h], method="points", points=4096, rtol=1e-9, atol=1e-12)
@@ -108,7 +121,9 @@ def test_velocity_and_risk_of_every_loss_agree_with_monte_carlo(loss):
     seen = (result.R[1] - result.R[0]).values / h
     # Monte-Carlo error of 4e5 draws, the scatter of the points, and O(h).
     np.testing.assert_allclose(seen, drawn, atol=1.2e-2)
-    np.testing.assert_allclose((result.second_layer[1] - result.second_layer[0]).values / h, g @ hidden / len(y), atol=1.2e-2)
+    np.testing.assert_allclose(
+        (result.second_layer[1] - result.second_layer[0]).values / h, g @ hidden / len(y), atol=1.2e-2
+    )
 
 
 def test_points_reproduce_the_closed_form():
@@ -141,7 +156,9 @@ def test_risk_never_increases_and_conserves_the_balance_of_layers():
 
 def test_eight_units_reach_the_bayes_error():
     for seed in range(2):
-        problem = fl.XorMixture(8, noise_scale=S, second_layer_rate=1.0, scale=0.3 / math.sqrt(30), dimension=30, rng=seed)
+        problem = fl.XorMixture(
+            8, noise_scale=S, second_layer_rate=1.0, scale=0.3 / math.sqrt(30), dimension=30, rng=seed
+        )
         result = problem.solve([300.0])
         assert float(result.clean_error[0]) == pytest.approx(bayes_error(1.0, S), abs=1e-3)
 
@@ -173,7 +190,9 @@ def test_early_slope_and_death_time_of_the_four_atoms():
 
 
 def test_overlaps_and_samples_agree_in_law():
-    problem = fl.XorMixture(2, noise_scale=0.6, learning_rate=2.0, second_layer_rate=1.0, label_noise=0.1, scale=0.5, dimension=12, rng=0)
+    problem = fl.XorMixture(
+        2, noise_scale=0.6, learning_rate=2.0, second_layer_rate=1.0, label_noise=0.1, scale=0.5, dimension=12, rng=0
+    )
     options = {"dimension": 12, "runs": 400, "threads": 1, "progress": False}
     chain = problem.simulate([1.0, 4.0], rng=1, **options)
     real = problem.simulate([1.0, 4.0], rng=2, method="samples", **options)
@@ -186,7 +205,9 @@ def test_overlaps_and_samples_agree_in_law():
 
 
 def test_one_pass_sgd_approaches_its_limit():
-    problem = fl.XorMixture(3, noise_scale=0.5, learning_rate=0.5, second_layer_rate=1.0, scale=0.02, dimension=1000, rng=1)
+    problem = fl.XorMixture(
+        3, noise_scale=0.5, learning_rate=0.5, second_layer_rate=1.0, scale=0.02, dimension=1000, rng=1
+    )
     limit = problem.solve([2.0, 5.0], observables=["risk"], points=1024)
     runs = problem.simulate([2.0, 5.0], dimension=20_000, runs=8, rng=0, threads=1, progress=False)
     np.testing.assert_allclose(runs.risk.mean("run"), limit.risk, atol=8e-3)
@@ -256,11 +277,20 @@ GOOD = {"Q": np.eye(2), "R": np.zeros((2, 2)), "noise_scale": 0.5}
         ({"noise_scale": -1.0}, "Argument `noise_scale` must not be negative, but is -1.0."),
         ({"separation": 0.0}, "Argument `separation` must be positive, but is 0.0."),
         ({"R": np.ones((3, 2))}, "Argument `R` must have shape (2, 2), but has shape (3, 2)."),
-        ({"Q": np.array([[1.0, 2], [2, 1]])}, "Overlaps are not feasible: Q - R R^T / separation^2 has the eigenvalue -1."),
-        ({"Q": np.array([[1.0, 0.2], [0, 1]])}, "Argument `Q` must be symmetric, but differs from its transpose by 0.2."),
+        (
+            {"Q": np.array([[1.0, 2], [2, 1]])},
+            "Overlaps are not feasible: Q - R R^T / separation^2 has the eigenvalue -1.",
+        ),
+        (
+            {"Q": np.array([[1.0, 0.2], [0, 1]])},
+            "Argument `Q` must be symmetric, but differs from its transpose by 0.2.",
+        ),
         ({"Q": np.full((2, 2), np.nan)}, "Argument `Q` must be finite, but is nan at index [0, 0]."),
         ({"covariance": 1}, "XorMixture has no argument `covariance`: the noise within a cluster is isotropic here."),
-        ({"scale": 2.0}, "Argument `scale` belongs to a drawn start, with `width`: the overlaps `Q` and `R` are given here."),
+        (
+            {"scale": 2.0},
+            "Argument `scale` belongs to a drawn start, with `width`: the overlaps `Q` and `R` are given here.",
+        ),
         ({"dimension": 20}, "Argument `dimension` belongs to a drawn start, with `width`"),
         ({"rng": 0}, "Argument `rng` belongs to a drawn start, with `width`"),
         ({"width": 2}, "Arguments `width` and `Q`, `R` exclude each other: `width` draws the overlaps."),

@@ -169,7 +169,12 @@ def test_no_setting_of_matplotlib_is_changed(limit, runs):
     [
         ((), {}, TypeError, "There is nothing to draw: give at least one result."),
         ((3,), {}, TypeError, "Argument `results` must hold xarray.Datasets, but holds 3."),
-        (("limit",), {"variable": "overlp"}, ValueError, "A result has no variable `overlp` in time; did you mean `overlap`?"),
+        (
+            ("limit",),
+            {"variable": "overlp"},
+            ValueError,
+            "A result has no variable `overlp` in time; did you mean `overlap`?",
+        ),
         (
             ("limit",),
             {"variable": "zzz"},
@@ -177,15 +182,25 @@ def test_no_setting_of_matplotlib_is_changed(limit, runs):
             "A result has no variable `zzz` in time; it has risk, overlap, misalignment.",
         ),
         (("untimed",), {}, ValueError, "A result without the dimension `time` has no curve."),
-        (("limit", "other clock"), {}, ValueError, "The results have different clocks (t; tau = t/d): draw them apart."),
-        (("limit",), {"labels": ["a", "b"]}, ValueError, "Argument `labels` must hold one label per result, that is 1, but is 2."),
+        (
+            ("limit", "other clock"),
+            {},
+            ValueError,
+            "The results have different clocks (t; tau = t/d): draw them apart.",
+        ),
+        (
+            ("limit",),
+            {"labels": ["a", "b"]},
+            ValueError,
+            "Argument `labels` must hold one label per result, that is 1, but is 2.",
+        ),
         (
             ("limit",),
             {"labels": "a"},
             ValueError,
             "Argument `labels` must hold one label per result, that is 1, but is a single string.",
         ),
-        (("limit",), {"xscale": "zz"}, ValueError, "Argument `xscale` must be one of \"linear\", \"log\", but is 'zz'."),
+        (("limit",), {"xscale": "zz"}, ValueError, 'Argument `xscale` must be one of "linear", "log", but is \'zz\'.'),
         (("limit",), {"ax": 3}, TypeError, "Argument `ax` must be a matplotlib Axes or None, but is of type int."),
     ],
 )
@@ -226,7 +241,9 @@ def test_clocks_are_named_by_their_symbols(clock, label):
 
 def test_long_labels_fit_beside_their_axis():
     attributes = {"long_name": "share of units whose larger field is that of their own label", "symbol": r"\rho"}
-    axes = fl.plot.curves(xr.Dataset({"risk": ("time", [1.0, 2.0], attributes)}, coords={"time": [1.0, 2.0]}, attrs={"kind": "limit"}))
+    axes = fl.plot.curves(
+        xr.Dataset({"risk": ("time", [1.0, 2.0], attributes)}, coords={"time": [1.0, 2.0]}, attrs={"kind": "limit"})
+    )
     axes.figure.canvas.draw()
     box = axes.yaxis.label.get_window_extent()
     assert box.y0 >= 0

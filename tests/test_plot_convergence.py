@@ -17,8 +17,16 @@ def comparison():
     deviation = np.stack([np.outer(1 / sizes, [1.0, 1.0]), np.outer(2 / sizes, [1.0, -1.0])], axis=1)
     dims = ("size", "variable", "time")
     data = xr.Dataset(
-        {"deviation": (dims, deviation), "standard_error": (dims, 0.1 * np.abs(deviation)), "theory": (dims, 2 + 0 * deviation)},
-        coords={"size": ("size", sizes, {"long_name": "dimension"}), "variable": ["risk", "overlap"], "time": [1.0, 2.0]},
+        {
+            "deviation": (dims, deviation),
+            "standard_error": (dims, 0.1 * np.abs(deviation)),
+            "theory": (dims, 2 + 0 * deviation),
+        },
+        coords={
+            "size": ("size", sizes, {"long_name": "dimension"}),
+            "variable": ["risk", "overlap"],
+            "time": [1.0, 2.0],
+        },
         attrs={"kind": "comparison"},
     )
     return SimpleNamespace(dataset=data, theory=toy.make().solve([1.0, 2.0]), exponent=-1.02, exponent_error=0.05)
@@ -28,7 +36,9 @@ def test_convergence_draws_the_relative_deviation_and_its_error(comparison):
     axes = fl.plot.convergence(comparison)
     for container, factor in zip(axes.containers, (1, 2)):
         points, _, (bars,) = container
-        np.testing.assert_allclose(points.get_xydata(), np.transpose([[50, 100, 200], factor / 2 / np.array([50, 100, 200])]))
+        np.testing.assert_allclose(
+            points.get_xydata(), np.transpose([[50, 100, 200], factor / 2 / np.array([50, 100, 200])])
+        )
         lengths = [np.ptp(segment[:, 1]) for segment in bars.get_segments()]
         np.testing.assert_allclose(lengths, 0.2 * points.get_ydata())
     guide = next(line for line in axes.lines if line.get_linestyle() == "--")
@@ -81,7 +91,12 @@ def test_convergence_draws_one_variable_and_takes_the_data_alone(comparison):
 @pytest.mark.parametrize(
     ("change", "variable", "kind", "message"),
     [
-        (lambda c: 3, None, TypeError, "Argument `comparison` must be what fl.compare or fl.convergence returns, but is 3."),
+        (
+            lambda c: 3,
+            None,
+            TypeError,
+            "Argument `comparison` must be what fl.compare or fl.convergence returns, but is 3.",
+        ),
         (
             lambda c: c.theory,
             None,

@@ -58,7 +58,11 @@ def unequal():
     energies = np.linspace(0.001, 20, 20_000)
     narrow, wide = abs(energies - 0.2) < 0.05, abs(energies - 8) < 4
     density = np.where(narrow, 0.5 / 0.1, 0) + np.where(wide, 0.5 / 8, 0)
-    limit = xr.Dataset({"density": (("time", "energy"), [density])}, coords={"time": [1.0], "energy": energies}, attrs={"kind": "limit"})
+    limit = xr.Dataset(
+        {"density": (("time", "energy"), [density])},
+        coords={"time": [1.0], "energy": energies},
+        attrs={"kind": "limit"},
+    )
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.uniform(0.15, 0.25, (8, 1, 100)), rng.uniform(4, 12, (8, 1, 100))], axis=-1)
     return limit, xr.Dataset({"eigenvalues": (("run", "time", "eigenvalue"), values)}, coords={"time": [1.0]})
@@ -106,7 +110,12 @@ def test_a_spectrum_without_runs_or_atoms_is_a_line(spectral):
             "Argument `runs` holds no variable `eigenvalues` in time: "
             'ask for it with simulate(times, observables=[..., "eigenvalues"]).',
         ),
-        (("limit",), {"time": 0.7}, ValueError, "Argument `limit` has no spectrum at the time 0.7; the nearest is 0.5."),
+        (
+            ("limit",),
+            {"time": 0.7},
+            ValueError,
+            "Argument `limit` has no spectrum at the time 0.7; the nearest is 0.5.",
+        ),
         (("limit",), {"bins": 0}, ValueError, "Argument `bins` must be at least 1, but is 0."),
     ],
 )

@@ -71,7 +71,10 @@ def test_replace_checks_again():
 
 
 def test_it_shows_itself_as_it_is_written():
-    assert repr(toy.make(word="a")) == "Decay(rate=2.0, law=Law(nodes=<array 2>, weights=<array 2>), laws=(), word='a', delay=0.0)"
+    assert (
+        repr(toy.make(word="a"))
+        == "Decay(rate=2.0, law=Law(nodes=<array 2>, weights=<array 2>), laws=(), word='a', delay=0.0)"
+    )
 
 
 def test_the_plain_form_is_json_and_rebuilds_the_problem():

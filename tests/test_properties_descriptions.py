@@ -129,14 +129,22 @@ def problems(draw):
     X, y = generator.standard_normal((4, 3)), generator.standard_normal(4)
     W, W_star = generator.standard_normal((2, 3)), generator.standard_normal((2, 3))
     decay = draw(st.just(0.0) | st.floats(1e-3, 1))
-    kind = draw(st.sampled_from(["flow", "extensive", "mean field", "committee", "sample", "alignment", "mixture", "margin", "networks"]))
+    kind = draw(
+        st.sampled_from(
+            ["flow", "extensive", "mean field", "committee", "sample", "alignment", "mixture", "margin", "networks"]
+        )
+    )
     if kind == "flow":
         return fl.QuadraticFlow(W, W_star, weight_decay=decay)
     if kind == "extensive":
         teacher = draw(st.sampled_from([fl.Spectrum.orthonormal, fl.Spectrum.marchenko_pastur]))(draw(RATIOS))
-        return fl.ExtensiveQuadratic(draw(RATIOS), teacher, draw(st.sampled_from(["gaussian", "orthonormal"])), weight_decay=decay)
+        return fl.ExtensiveQuadratic(
+            draw(RATIOS), teacher, draw(st.sampled_from(["gaussian", "orthonormal"])), weight_decay=decay
+        )
     if kind == "mean field":
-        return fl.MeanFieldQuadratic(np.abs(y), draw(st.floats(0.1, 2)) if draw(st.booleans()) else np.diag(np.abs(generator.standard_normal(4))))
+        return fl.MeanFieldQuadratic(
+            np.abs(y), draw(st.floats(0.1, 2)) if draw(st.booleans()) else np.diag(np.abs(generator.standard_normal(4)))
+        )
     if kind == "committee":
         rate = draw(st.sampled_from([0.0, 1e-4]) | st.just(fl.Schedule([0.0, 1.0], [2e-4, 1e-4])))
         activation = draw(st.sampled_from(["square", "erf", "relu", "x**3 - x", (0.0, 1.0, 0.5)]))
@@ -149,7 +157,11 @@ def problems(draw):
     if kind == "mixture":
         return fl.XorMixture(3, noise_scale=decay, dimension=9, rng=seed)
     if kind == "margin":
-        model = draw(st.sampled_from([fl.margin.LinearModel(), fl.margin.QuadraticModel(2), fl.margin.NormOnlyModel(np.eye(3), [1, -1, 1])]))
+        model = draw(
+            st.sampled_from(
+                [fl.margin.LinearModel(), fl.margin.QuadraticModel(2), fl.margin.NormOnlyModel(np.eye(3), [1, -1, 1])]
+            )
+        )
         return fl.MarginFlow(model, np.abs(X), np.sign(y), weights=np.arange(1.0, 1.0 + model.size(3)))
     return fl.GuessAndCheck(X, np.sign(y), X[:2], np.sign(y[:2]), depth=draw(st.integers(1, 3)))
 
@@ -161,7 +173,11 @@ def test_problems_survive_files_copies_and_pickles(problem, tmp_path_factory):
     plain = problem.to_plain(arrays)
     folder = tmp_path_factory.mktemp("problem")
     twins = [copy.copy(problem), copy.deepcopy(problem), pickle.loads(pickle.dumps(problem))]
-    if problem.clock and problem.clock != "minus log loss" and not isinstance(problem, fl.SampleFlow | fl.EarlyAlignment):
+    if (
+        problem.clock
+        and problem.clock != "minus log loss"
+        and not isinstance(problem, fl.SampleFlow | fl.EarlyAlignment)
+    ):
         fl.save(problem.solve([0.01]), folder / "result.nc")
         twins.append(fl.load_problem(fl.load(folder / "result.nc")))
     for twin in twins:

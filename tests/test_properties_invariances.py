@@ -81,9 +81,13 @@ def test_the_order_of_units_and_samples_is_a_name_only(seed, activation):
     units, rows = generator.permutation(4), generator.permutation(5)
     solve = {"rtol": 1e-6, "atol": 1e-9} if activation != "relu" else {"rtol": 1e-5}
     first = fl.SampleFlow(X, y, weights=(W, a), activation=activation).solve([0.1, 0.5], **solve)
-    second = fl.SampleFlow(X[rows], y[rows], weights=(W[units], a[units]), activation=activation).solve([0.1, 0.5], **solve)
+    second = fl.SampleFlow(X[rows], y[rows], weights=(W[units], a[units]), activation=activation).solve(
+        [0.1, 0.5], **solve
+    )
     same(first, second, ["risk"])
-    np.testing.assert_allclose(first["second_layer"].values[:, units], second["second_layer"].values, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        first["second_layer"].values[:, units], second["second_layer"].values, rtol=1e-6, atol=1e-9
+    )
 
 
 @few
@@ -105,7 +109,9 @@ def test_the_order_of_units_is_a_name_only_in_the_mixture(seed, loss):
 def test_weights_in_other_units_run_on_another_clock(drawn, factor, method):
     W, W_star, _ = drawn
     plain = fl.QuadraticFlow(W, W_star).solve(TIMES, method=method, **TIGHT)
-    scaled = fl.QuadraticFlow(factor * W, factor * W_star).solve(TIMES / factor**2, method=method, rtol=1e-10, atol=1e-13)
+    scaled = fl.QuadraticFlow(factor * W, factor * W_star).solve(
+        TIMES / factor**2, method=method, rtol=1e-10, atol=1e-13
+    )
     same(plain, scaled, ["overlap"], 1e-6)
     np.testing.assert_allclose(scaled["risk"], factor**4 * plain["risk"], rtol=1e-6, atol=1e-15 * factor**4)
 
@@ -139,7 +145,9 @@ def test_alignment_with_labels_in_other_units_runs_on_another_clock(seed, factor
 def test_a_constant_schedule_is_a_learning_rate(drawn, rate, activation):
     W, W_star, _ = drawn
     plain = fl.Committee.from_weights(W, W_star, activation=activation, learning_rate=rate)
-    constant = fl.Committee.from_weights(W, W_star, activation=activation, learning_rate=fl.Schedule([0.0, 0.1], [rate, rate]))
+    constant = fl.Committee.from_weights(
+        W, W_star, activation=activation, learning_rate=fl.Schedule([0.0, 0.1], [rate, rate])
+    )
     same(plain.solve(TIMES[:2], rtol=1e-9), constant.solve(TIMES[:2], rtol=1e-9), ["risk", "R"])
 
 
@@ -151,7 +159,9 @@ def test_the_norm_of_the_inputs_is_the_unit_of_the_margin(seed, factor, geometry
     start = np.array([1.0, 0.1, -0.1])
     clock = [3.0, 20.0]
     plain = fl.MarginFlow(fl.margin.LinearModel(), X, y, weights=start, geometry=geometry).solve(clock, rtol=1e-4)
-    scaled = fl.MarginFlow(fl.margin.LinearModel(), factor * X, y, weights=start / factor, geometry=geometry).solve(clock, rtol=1e-4)
+    scaled = fl.MarginFlow(fl.margin.LinearModel(), factor * X, y, weights=start / factor, geometry=geometry).solve(
+        clock, rtol=1e-4
+    )
     np.testing.assert_allclose(scaled["margin"], factor * plain["margin"], rtol=1e-3)
 
 
@@ -181,7 +191,9 @@ def test_the_quadratic_flow_lowers_the_risk_and_keeps_the_rank(drawn, activation
 def test_gradient_flow_of_committees_lowers_the_risk(drawn, activation):
     W, W_star, _ = drawn
     flow = fl.Committee.from_weights(W, W_star, activation=activation, second_layer_rate=0.5).solve(
-        np.linspace(0, 1, 20), rtol=1e-9, observables=["subspace_share"] + ["overlap"] * (activation in ("square", "centred"))
+        np.linspace(0, 1, 20),
+        rtol=1e-9,
+        observables=["subspace_share"] + ["overlap"] * (activation in ("square", "centred")),
     )
     risk = flow["risk"].values
     assert (np.diff(risk) <= 1e-8 * risk[:-1] + 1e-13).all()
@@ -197,13 +209,20 @@ def test_gradient_flow_of_committees_lowers_the_risk(drawn, activation):
 def test_gradient_flow_of_samples_lowers_the_loss(seed, activation, loss):
     generator = np.random.default_rng(seed)
     X, y = generator.standard_normal((5, 3)), generator.choice([-1.0, 1.0], 5)
-    flow = fl.SampleFlow(X, y, width=4, scale=0.5, activation=activation, loss=loss, rng=seed).solve(np.linspace(0, 2, 15))
+    flow = fl.SampleFlow(X, y, width=4, scale=0.5, activation=activation, loss=loss, rng=seed).solve(
+        np.linspace(0, 2, 15)
+    )
     risk = flow["risk"].values
     assert (np.diff(risk) <= 1e-6 * risk[:-1]).all()
 
 
 @few
-@given(st.floats(0.1, 1.5), st.floats(0.1, 1.2), st.sampled_from(["square", "centred"]), st.sampled_from(["orthonormal", "gaussian"]))
+@given(
+    st.floats(0.1, 1.5),
+    st.floats(0.1, 1.2),
+    st.sampled_from(["square", "centred"]),
+    st.sampled_from(["orthonormal", "gaussian"]),
+)
 def test_the_extensive_limit_lowers_the_risk(student, teacher, activation, start):
     problem = fl.ExtensiveQuadratic(student, fl.Spectrum.orthonormal(teacher), start, activation)
     limit = problem.solve(np.geomspace(0.01, 20, 25))
@@ -242,7 +261,9 @@ def test_interpolated_outputs_agree_with_steps_that_end_there(seed, method, rtol
     rates = generator.uniform(0.1, 3.0, 3)
     times = np.sort(generator.uniform(0.1, 5.0, 40))
     both = [
-        fl.ode.integrate(spiral, [1.0, 0.5, -1.0], times, params=rates, rtol=rtol, atol=rtol, method=method, dense=dense)[1]
+        fl.ode.integrate(
+            spiral, [1.0, 0.5, -1.0], times, params=rates, rtol=rtol, atol=rtol, method=method, dense=dense
+        )[1]
         for dense in (True, False)
     ]
     assert np.abs(both[0] - both[1]).max() <= 100 * rtol
@@ -261,7 +282,9 @@ def spiral(t, y, dy, params, work):
 def _runs(kind, seed, threads):
     common = {"rng": seed, "threads": threads, "progress": False}
     if kind == "extensive":
-        return fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25), "gaussian").simulate([0.1], dimension=8, runs=3, **common)
+        return fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25), "gaussian").simulate(
+            [0.1], dimension=8, runs=3, **common
+        )
     if kind == "committee":
         problem = fl.Committee([[0.5]], [[0.1]], [[1.0]], learning_rate=0.1)
         return problem.simulate([0.1], dimension=5, runs=3, **common)

@@ -31,7 +31,9 @@ HURT_MATRIX = st.tuples(SIZES, SIZES, BROKEN).map(lambda t: [[1.0] * t[1]] * t[0
 CUBES = st.tuples(SIZES, SIZES, SIZES).map(np.ones)
 RAGGED = st.sampled_from([[[1.0], [1.0, 2.0]], [[1.0, 2.0], 3.0]])
 NO_ARRAY = ALIENS | HURT_MATRIX | CUBES | RAGGED | st.sampled_from([np.zeros((0, 3)), [np.nan] * 2, np.array("text")])
-UNSORTED = st.lists(st.floats(0, 9), min_size=2, max_size=5).filter(lambda ts: any(a >= b for a, b in itertools.pairwise(ts)))
+UNSORTED = st.lists(st.floats(0, 9), min_size=2, max_size=5).filter(
+    lambda ts: any(a >= b for a, b in itertools.pairwise(ts))
+)
 
 FAULTS = {
     "number": NO_NUMBER | NOT_FINITE,

@@ -46,9 +46,13 @@ def test_both_methods_agree_with_the_weights_of_scipy(shape, physics):
     W, multiplier = weights_at(flow.W, flow.W_star, times, flow.weight_decay, flow.activation == "centred")
     expected = [observables(w, flow.W_star, flow.activation == "centred") for w in W]
     for method in ("reduced", "matrix"):
-        result = flow.solve(times, method=method, **TIGHT, observables=["overlap", "misalignment", "trace", "multiplier", "eigenvalues"])
+        result = flow.solve(
+            times, method=method, **TIGHT, observables=["overlap", "misalignment", "trace", "multiplier", "eigenvalues"]
+        )
         for name in NAMES:
-            np.testing.assert_allclose(result[name], [row[name] for row in expected], atol=1e-9, err_msg=f"{method} {name}")
+            np.testing.assert_allclose(
+                result[name], [row[name] for row in expected], atol=1e-9, err_msg=f"{method} {name}"
+            )
         np.testing.assert_allclose(result["multiplier"], multiplier, atol=1e-9)
         spectra = [np.linalg.eigvalsh(matrices(w, flow.W_star)[0]) for w in W]
         np.testing.assert_allclose(result["eigenvalues"], spectra, atol=1e-9)
@@ -65,7 +69,9 @@ def test_both_methods_agree_with_the_closed_form(shape, decay):
 
 
 @pytest.mark.parametrize("draw", ["gaussian", "orthonormal"])
-@pytest.mark.parametrize("shape", [(30, 8, 3), (20, 16, 12), (12, 3, 8), (10, 14, 3), (10, 14, 12), (12, 1, 1), (9, 9, 9)])
+@pytest.mark.parametrize(
+    "shape", [(30, 8, 3), (20, 16, 12), (12, 3, 8), (10, 14, 3), (10, 14, 12), (12, 1, 1), (9, 9, 9)]
+)
 def test_the_methods_agree_for_named_starts(draw, shape):
     flow = getattr(fl.QuadraticFlow, draw)(*shape, rng=3)
     times = np.append(0, np.geomspace(1e-3, 50, 10))
@@ -88,7 +94,9 @@ def test_principal_angles_agree_with_the_general_route():
     flow = fl.QuadraticFlow.orthonormal(14, 6, 4, rng=0)
     times = np.geomspace(1e-2, 100, 9)
     blocks = flow.solve(times, **TIGHT)
-    general = flow.solve(times, keep_state=True, method="reduced", **TIGHT)  # the basis is kept by the general route only
+    general = flow.solve(
+        times, keep_state=True, method="reduced", **TIGHT
+    )  # the basis is kept by the general route only
     for name in (*NAMES, "multiplier"):
         np.testing.assert_allclose(blocks[name], general[name], rtol=1e-8, atol=1e-13)
 
@@ -158,7 +166,11 @@ def test_the_hessian_of_the_risk():
     D, S = Z - Z_star, V @ H.T + H @ V.T
     for centred, activation in ((False, "square"), (True, "centred")):
         theta = 0.0 if centred else np.trace(D)
-        curvature = 2 * np.sum((D + theta / 2 * np.eye(6)) * (H @ H.T)) + np.sum(S**2) + (0 if centred else np.trace(S) ** 2 / 2)
+        curvature = (
+            2 * np.sum((D + theta / 2 * np.eye(6)) * (H @ H.T))
+            + np.sum(S**2)
+            + (0 if centred else np.trace(S) ** 2 / 2)
+        )
 
         def at(h, activation=activation):
             return float(fl.QuadraticFlow(W + h * direction, W_star, activation).solve([0.0])["risk"][0])

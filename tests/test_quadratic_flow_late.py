@@ -46,7 +46,9 @@ def test_surplus_students_decay_as_the_square_of_time(draw, shape, early, late):
     assert 1e18 * float(centred["risk"][0]) == pytest.approx(surplus / 64, rel=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(30, 8, 3), (30, 3, 3), (30, 3, 6), (10, 12, 10), (20, 15, 12), (30, 1, 3), (10, 6, 8)])
+@pytest.mark.parametrize(
+    "shape", [(30, 8, 3), (30, 3, 3), (30, 3, 6), (10, 12, 10), (20, 15, 12), (30, 1, 3), (10, 6, 8)]
+)
 def test_relative_accuracy_to_a_million(shape):
     flow = fl.QuadraticFlow.gaussian(*shape, rng=1)
     times = np.geomspace(1e-2, 1e6, 50)
@@ -121,7 +123,8 @@ def test_tiny_overlaps_keep_their_digits_and_grow_at_the_right_rate():
         assert first == pytest.approx(1e-24 / 19, rel=1e-12)
     times = np.geomspace(1e-2, 100, 50)
     escapes = [
-        float(needle(c).solve(times, rtol=1e-11, events=fl.Event("overlap", 0.5))["event_time"][0]) for c in (1e-10, 1e-12)
+        float(needle(c).solve(times, rtol=1e-11, events=fl.Event("overlap", 0.5))["event_time"][0])
+        for c in (1e-10, 1e-12)
     ]
     assert escapes[1] - escapes[0] == pytest.approx(np.log(100) / 4, rel=1e-8)
 

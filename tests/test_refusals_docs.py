@@ -9,10 +9,24 @@ import pytest
 import flowlimits as fl
 
 PAGE = Path(__file__).parents[1] / "docs" / "refusals.md"
-ROWS = re.findall(r"^\| `([^`]+)` \| ``(.+)`` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE) if PAGE.is_file() else []
+ROWS = (
+    re.findall(r"^\| `([^`]+)` \| ``(.+)`` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    if PAGE.is_file()
+    else []
+)
 NAMES = {name: getattr(np, name) for name in ("ones", "zeros", "full", "identity", "nan", "inf")}
 NAMES |= {name: getattr(fl, name) for name in fl.__all__}
-ROOMS = ("Committee", "XorMixture", "SampleFlow", "EarlyAlignment", "MarginFlow", "GuessAndCheck", "ode.integrate", "study", "convergence")
+ROOMS = (
+    "Committee",
+    "XorMixture",
+    "SampleFlow",
+    "EarlyAlignment",
+    "MarginFlow",
+    "GuessAndCheck",
+    "ode.integrate",
+    "study",
+    "convergence",
+)
 
 
 @fl.ode.right_hand_side

@@ -31,9 +31,18 @@ def start_files(tmp_path, **changes):
 
 
 MIXTURE = [
-    (lambda: mixture(learning_rate=0.1).solve([1.0]), "Argument `learning_rate` must be 0 with noise_scale = 0: the noise of SGD vanishes with the cluster's variance."),
-    (lambda: mixture().solve([1.0], method="closed"), "Argument `method` must be \"auto\" or \"atoms\" with noise_scale = 0, but is 'closed'."),
-    (lambda: mixture(noise_scale=0.5).solve([1.0], method="atoms"), 'Method "atoms" needs noise_scale = 0, but it is 0.5.'),
+    (
+        lambda: mixture(learning_rate=0.1).solve([1.0]),
+        "Argument `learning_rate` must be 0 with noise_scale = 0: the noise of SGD vanishes with the cluster's variance.",
+    ),
+    (
+        lambda: mixture().solve([1.0], method="closed"),
+        'Argument `method` must be "auto" or "atoms" with noise_scale = 0, but is \'closed\'.',
+    ),
+    (
+        lambda: mixture(noise_scale=0.5).solve([1.0], method="atoms"),
+        'Method "atoms" needs noise_scale = 0, but it is 0.5.',
+    ),
     (
         lambda: mixture(noise_scale=0.5, loss="logistic").solve([1.0], method="closed"),
         'Method "closed" needs the squared loss and learning_rate = 0, but they are "logistic" and 0.',
@@ -50,7 +59,10 @@ MIXTURE = [
         lambda: mixture(learning_rate=0.1).simulate([1.0], dimension=5, method="fresh", samples=3),
         'Method "fresh" simulates gradient flow and needs learning_rate = 0, but it is 0.1.',
     ),
-    (lambda: mixture().simulate([1.0], dimension=5), 'Argument `samples`, the number of inputs per step, must be given for the method "descent".'),
+    (
+        lambda: mixture().simulate([1.0], dimension=5),
+        'Argument `samples`, the number of inputs per step, must be given for the method "descent".',
+    ),
     (
         lambda: mixture(learning_rate=0.1).simulate([1.0], dimension=3, weights=np.ones((2, 3))),
         'Argument `dimension` must be at least width + 2 = 4 for the method "overlaps", but is 3.',
@@ -59,7 +71,10 @@ MIXTURE = [
         lambda: mixture().simulate([0.1, 0.2], dimension=5, samples=3, step=1.0),
         "Argument `times` asks for two times within one step of the simulation: take them further apart.",
     ),
-    (lambda: mixture(noise_scale=1e-160), "Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is 1e-160."),
+    (
+        lambda: mixture(noise_scale=1e-160),
+        "Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is 1e-160.",
+    ),
     (
         lambda: fl.XorMixture(2),
         "Argument `dimension` must be given together with `width`: the overlaps of random weights depend on it.",
@@ -77,7 +92,10 @@ def test_mixtures_say_which_method_goes_with_which_physics(request_, message):
 @pytest.mark.parametrize("loss", ["squared", "exponential"])
 def test_a_step_too_long_for_the_mixture_is_named(loss):
     problem = fl.XorMixture(2, noise_scale=1.0, loss=loss, second_layer_rate=1.0, scale=5.0, dimension=10, rng=1)
-    with pytest.raises(FloatingPointError, match=r"^The simulation left the finite range within \d+ steps: lower the learning rate or the step\.$"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"^The simulation left the finite range within \d+ steps: lower the learning rate or the step\.$",
+    ):
         problem.simulate([100.0], dimension=12, samples=20, step=1.0, rng=0)
 
 
@@ -114,7 +132,9 @@ def test_files_of_another_program_are_refused_with_their_name(tmp_path):
     with pytest.raises(ValueError, match=r"_R0\.dat holds no comma-separated matrix: ") as refused:
         fl.conventions.read_nn2pp_start(start_files(tmp_path, R="a,b\n"))
     assert refused.value.__cause__ is None
-    with pytest.raises(ValueError, match=r"_T0\.dat must have shape \(2, 2\) to fit _R0\.dat, but has shape \(1, 2\)\.$"):
+    with pytest.raises(
+        ValueError, match=r"_T0\.dat must have shape \(2, 2\) to fit _R0\.dat, but has shape \(1, 2\)\.$"
+    ):
         fl.conventions.read_nn2pp_start(start_files(tmp_path, T="1,0\n"))
 
 
@@ -142,7 +162,11 @@ def table_of(**variables):
 
 TABLES = [
     ({"words": ()}, None, "The Dataset holds no variable of numbers."),
-    ({"one": ("a", "b"), "other": ("a",)}, ["one", "other"], "Variable `other` does not have the axes (a, b) of the rows."),
+    (
+        {"one": ("a", "b"), "other": ("a",)},
+        ["one", "other"],
+        "Variable `other` does not have the axes (a, b) of the rows.",
+    ),
 ]
 
 
@@ -251,7 +275,10 @@ def test_margins_say_what_is_known_for_which_model(request_, kind, message):
 
 
 def test_a_model_that_cannot_be_compiled_is_told_with_the_reason():
-    with pytest.raises(TypeError, match=r"^The model `uncompilable` cannot be compiled: .*undefined_name.* It must write its gradient, return a number, and use what Numba knows\.$"):
+    with pytest.raises(
+        TypeError,
+        match=r"^The model `uncompilable` cannot be compiled: .*undefined_name.* It must write its gradient, return a number, and use what Numba knows\.$",
+    ):
         fl.margin.UserModel(uncompilable, 3)
 
 
@@ -266,7 +293,10 @@ def test_errors_of_margins_travel_between_processes():
 
 def test_a_committee_that_diverges_is_told_its_largest_learning_rate():
     problem = fl.Committee([[0.5]], [[0.1]], [[1.0]], activation="hermite3", learning_rate=2.0)
-    with pytest.raises(fl.ode.IntegrationError, match=r"Lower the learning rate, 2: at this start the risk decreases only for learning rates below \d") as caught:
+    with pytest.raises(
+        fl.ode.IntegrationError,
+        match=r"Lower the learning rate, 2: at this start the risk decreases only for learning rates below \d",
+    ) as caught:
         problem.solve([10.0])
     bound = float(str(caught.value).split("below ")[1].rstrip("."))
     for factor, falls in ((0.9, True), (1.1, False)):

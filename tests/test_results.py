@@ -50,7 +50,11 @@ def test_versions_are_those_of_the_loaded_packages():
 
     told = results.versions()
     assert told["numpy"] == np.__version__
-    assert (told["scipy"], told["numba"], told["h5netcdf"]) == (scipy.__version__, numba.__version__, h5netcdf.__version__)
+    assert (told["scipy"], told["numba"], told["h5netcdf"]) == (
+        scipy.__version__,
+        numba.__version__,
+        h5netcdf.__version__,
+    )
     assert told["flowlimits"] == fl.__version__
 
 
@@ -166,7 +170,9 @@ def test_missing_and_damaged_files_are_told_apart(tmp_path, limit):
         fl.load(tmp_path)
     assert str(folder.value) == f"Cannot read {tmp_path}: it is a folder."
     (tmp_path / "text.nc").write_text("not a result")
-    with pytest.raises(ValueError, match=r"text\.nc is not a netCDF-4 file, or is damaged \(.*file signature not found.*\)\.$"):
+    with pytest.raises(
+        ValueError, match=r"text\.nc is not a netCDF-4 file, or is damaged \(.*file signature not found.*\)\.$"
+    ):
         fl.load(tmp_path / "text.nc")
     whole = fl.save(limit, tmp_path / "whole.nc").read_bytes()
     for kept in (0, 100, len(whole) // 2, len(whole) - 200):

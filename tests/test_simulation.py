@@ -55,7 +55,9 @@ def test_finite_dimension_extrapolates_to_the_limit(problem):
         for name in names:
             means = [one[name].values.mean(axis=0) for one in results]
             extrapolated = sum(w * mean for w, mean in zip(weights, means))
-            error = np.sqrt(sum((w * one[name].values.std(axis=0, ddof=1)) ** 2 / 24 for w, one in zip(weights, results)))
+            error = np.sqrt(
+                sum((w * one[name].values.std(axis=0, ddof=1)) ** 2 / 24 for w, one in zip(weights, results))
+            )
             # The term in 1/d^3, for variables that hardly differ between runs.
             rest = 0.01 * np.abs(means[0] - means[2])
             scores.append(float((np.abs(extrapolated - limit[name].values) / np.hypot(error, rest)).max()))
@@ -102,7 +104,9 @@ def test_clock_and_scaling_are_those_of_the_flow():
     d, W = 6, np.random.default_rng(0).standard_normal((3, 6))
     problem = fl.ExtensiveQuadratic(0.5, ORTHONORMAL(1.0))
     runs = problem.simulate([0.0, 0.1, 1.0], dimension=d, weights=W, observables=["trace", "eigenvalues"])
-    flow = fl.QuadraticFlow(W, math.sqrt(d) * np.eye(d)).solve([0.0, 0.1 * d, 1.0 * d], observables=["trace", "eigenvalues"])
+    flow = fl.QuadraticFlow(W, math.sqrt(d) * np.eye(d)).solve(
+        [0.0, 0.1 * d, 1.0 * d], observables=["trace", "eigenvalues"]
+    )
     np.testing.assert_allclose(runs["risk"][0], d * flow["risk"], rtol=1e-6)
     np.testing.assert_allclose(runs["trace"][0], flow["trace"], rtol=1e-6)
     np.testing.assert_allclose(runs["eigenvalues"][0], d * flow["eigenvalues"], atol=1e-6)
@@ -162,7 +166,10 @@ def test_an_interrupt_keeps_the_finished_runs(monkeypatch):
         ({"method": "sgd"}, 'Argument `method` must be one of "flow", "gd", but is \'sgd\''),
         ({"method": "gd"}, 'Argument `step` is missing: method="gd" takes steps of that time, on the clock t.'),
         ({"step": 0.1}, 'Argument `step` is for method="gd" only; the flow chooses its own steps.'),
-        ({"weights": np.ones((3, 5))}, "Argument `weights` must have shape (p, 24) or (1, p, 24), but has shape (3, 5)."),
+        (
+            {"weights": np.ones((3, 5))},
+            "Argument `weights` must have shape (p, 24) or (1, p, 24), but has shape (3, 5).",
+        ),
         ({"observables": ["chi"]}, 'Argument `observables` must be one of "risk", "overlap"'),
     ],
 )
@@ -173,14 +180,19 @@ def test_bad_input(options, sentence):
 
 
 def test_a_dimension_too_small_for_the_student():
-    with pytest.raises(ValueError, match=r"Argument `dimension` must be at least 51 to realise the student_ratio 0.01, but is 20"):
+    with pytest.raises(
+        ValueError, match=r"Argument `dimension` must be at least 51 to realise the student_ratio 0.01, but is 20"
+    ):
         fl.ExtensiveQuadratic(0.01, ORTHONORMAL(0.5)).simulate([1.0], dimension=20)
 
 
 @pytest.mark.parametrize(
     ("keyword", "sentence"),
     [
-        ("student_width", "ExtensiveQuadratic.simulate has no argument `student_width`: it follows from student_ratio and dimension."),
+        (
+            "student_width",
+            "ExtensiveQuadratic.simulate has no argument `student_width`: it follows from student_ratio and dimension.",
+        ),
         ("weight", "ExtensiveQuadratic.simulate has no argument `weight`; did you mean `weights`?"),
     ],
 )

@@ -45,7 +45,9 @@ def test_a_list_of_problems_gives_the_numbers_of_solve(physics):
     assert (result["status"] == "success").all()
     for index, problem in enumerate(problems):
         alone = problem.solve(TIMES)
-        assert set(map(str, result.data_vars)) == {str(name) for name in alone.data_vars if not str(name).startswith("problem_")}
+        assert set(map(str, result.data_vars)) == {
+            str(name) for name in alone.data_vars if not str(name).startswith("problem_")
+        }
         for name in result.data_vars:
             np.testing.assert_allclose(result[name][index], alone[name], rtol=1e-7, atol=1e-9)
             assert result[name].dims == ("problem", *alone[name].dims)
@@ -54,7 +56,11 @@ def test_a_list_of_problems_gives_the_numbers_of_solve(physics):
 @pytest.mark.parametrize("physics", PHYSICS, ids=lambda physics: "-".join(map(str, physics)) or "plain")
 def test_parameters_and_starts_on_arrays_are_those_of_each_problem(physics):
     problems = networks(4, 2, 3, **physics)
-    rest = {name: np.array([getattr(one, name) for one in problems], dtype=float) for name in many.AXES if name not in ("Q", "R", "T")}
+    rest = {
+        name: np.array([getattr(one, name) for one in problems], dtype=float)
+        for name in many.AXES
+        if name not in ("Q", "R", "T")
+    }
     batch = many.Many(problems[0], 4, *arrays(problems).values(), rest)
     params, starts = batch.parameters(slice(1, 4)), batch.starts(slice(1, 4))
     for row, problem in enumerate(problems[1:]):
@@ -65,7 +71,12 @@ def test_parameters_and_starts_on_arrays_are_those_of_each_problem(physics):
 
 @pytest.mark.parametrize(
     "physics",
-    [{}, {"activation": "erf"}, {"activation": "hermite3", "scale": 0.3}, {"activation": "hermite2", "learning_rate": 0.01, "teacher_activation": "x**2 + x"}],
+    [
+        {},
+        {"activation": "erf"},
+        {"activation": "hermite3", "scale": 0.3},
+        {"activation": "hermite2", "learning_rate": 0.01, "teacher_activation": "x**2 + x"},
+    ],
     ids=["square", "erf", "hermite3", "polynomial noise"],
 )
 def test_a_straight_line_and_single_lanes_have_the_same_bits_whatever_the_threads(physics):
@@ -84,7 +95,11 @@ def test_arrays_are_a_list_of_problems_in_short():
     problems = networks(6)
     rates = np.linspace(0.0, 0.05, 6)
     T = problems[0].T
-    result = fl.solve_many(fl.Committee, {"Q": arrays(problems)["Q"], "R": arrays(problems)["R"] * 0.1, "T": T, "learning_rate": rates}, TIMES)
+    result = fl.solve_many(
+        fl.Committee,
+        {"Q": arrays(problems)["Q"], "R": arrays(problems)["R"] * 0.1, "T": T, "learning_rate": rates},
+        TIMES,
+    )
     listed = [fl.Committee(one.Q, 0.1 * one.R, T, learning_rate=rate) for one, rate in zip(problems, rates)]
     other = fl.solve_many(listed, TIMES)
     for name in result.data_vars:
@@ -125,7 +140,10 @@ def test_observables_are_those_of_solve():
 def test_a_diverging_problem_leaves_the_others_alone():
     problems = networks(5, learning_rate=0.01)
     diverging = fl.Committee(problems[0].Q, problems[0].R, problems[0].T, learning_rate=3.0)
-    with pytest.warns(RuntimeWarning, match=r"1 of 6 problems failed; the first is problem 3: .*The flow diverged.*Lower the learning rate, 3"):
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"1 of 6 problems failed; the first is problem 3: .*The flow diverged.*Lower the learning rate, 3",
+    ):
         result = fl.solve_many([*problems[:3], diverging, *problems[3:]], [0.0, 0.1, 50.0])
     alone = fl.solve_many(problems, [0.0, 0.1, 50.0])
     np.testing.assert_array_equal(result["risk"].isel(problem=[0, 1, 2, 4, 5]), alone["risk"])
@@ -137,7 +155,12 @@ def test_a_diverging_problem_leaves_the_others_alone():
 
 def test_extensive_limits_are_those_of_solve():
     ratios = np.linspace(0.2, 1.2, 4)
-    teachers = [fl.Spectrum.orthonormal(0.25), fl.Spectrum.orthonormal(0.5), fl.Spectrum.marchenko_pastur(0.5), fl.Spectrum.orthonormal(1.0)]
+    teachers = [
+        fl.Spectrum.orthonormal(0.25),
+        fl.Spectrum.orthonormal(0.5),
+        fl.Spectrum.marchenko_pastur(0.5),
+        fl.Spectrum.orthonormal(1.0),
+    ]
     times = [0.0, 0.1, 10.0]
     result = fl.solve_many(fl.ExtensiveQuadratic, {"student_ratio": ratios, "teacher": teachers}, times)
     for index in range(4):
@@ -149,12 +172,19 @@ def test_extensive_limits_are_those_of_solve():
 
 def test_a_failed_extensive_limit_has_a_status():
     with pytest.warns(RuntimeWarning, match="2 of 2 problems failed; the first is problem 0"):
-        result = fl.solve_many(fl.ExtensiveQuadratic, {"student_ratio": [0.5, 0.7], "teacher": fl.Spectrum.orthonormal(0.25)}, [0.1, 1e4], max_steps=3)
+        result = fl.solve_many(
+            fl.ExtensiveQuadratic,
+            {"student_ratio": [0.5, 0.7], "teacher": fl.Spectrum.orthonormal(0.25)},
+            [0.1, 1e4],
+            max_steps=3,
+        )
     assert (result["status"] == "too many steps").all()
 
 
 def test_any_class_with_a_clock_can_be_solved():
-    result = fl.solve_many(fl.MeanFieldQuadratic, {"teacher_eigenvalues": [[1.0, 0.5], [1.0, 0.2]], "start": 0.5}, TIMES)
+    result = fl.solve_many(
+        fl.MeanFieldQuadratic, {"teacher_eigenvalues": [[1.0, 0.5], [1.0, 0.2]], "start": 0.5}, TIMES
+    )
     alone = fl.MeanFieldQuadratic([1.0, 0.2], 0.5).solve(TIMES)
     np.testing.assert_array_equal(result["risk"][1], alone["risk"])
 

@@ -46,7 +46,9 @@ def test_marchenko_pastur_is_the_law_of_gaussian_weights():
         assert sample.weights @ sample.nodes**power == pytest.approx(expected, rel=power * 0.02)
 
 
-@pytest.mark.parametrize(("ratio", "nodes", "weights"), [(0.25, [0, 4], [0.75, 0.25]), (1.0, [1], [1]), (2.5, [1], [1])])
+@pytest.mark.parametrize(
+    ("ratio", "nodes", "weights"), [(0.25, [0, 4], [0.75, 0.25]), (1.0, [1], [1]), (2.5, [1], [1])]
+)
 def test_orthonormal_weights_have_one_eigenvalue(ratio, nodes, weights):
     law = fl.Spectrum.orthonormal(ratio)
     np.testing.assert_array_equal(law.nodes, nodes)

@@ -56,7 +56,9 @@ def synthetic(rng, sizes, runs, delta=0.0, c1=1.0, c2=-8.0, noise=0.5):
 def alarms_of_several(sizes, trials, level, delta=0.0):
     points, rng = points_of(3), np.random.default_rng(2)
     theory, floor = np.ones((len(sizes), 60)), np.full(60, 1e-12)
-    judged = [verdicts.several_sizes(points, theory, synthetic(rng, sizes, 24, delta), floor, level) for _ in range(trials)]
+    judged = [
+        verdicts.several_sizes(points, theory, synthetic(rng, sizes, 24, delta), floor, level) for _ in range(trials)
+    ]
     return sum(one.passed is False for one in judged)
 
 

@@ -49,8 +49,6 @@ def run(folder, **environment):
     return int(operations), int(hits), digest, path.strip()
 
 
-
-
 def test_the_next_process_finds_the_compiled_line_and_other_files_are_replaced(tmp_path):
     # The loops come from the cache of this process, the generated functions from a folder of their own.
     environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
@@ -111,7 +109,9 @@ def test_lines_compile_without_any_place_for_their_text(place, tmp_path, monkeyp
     wide = straight.compile_straight(program_of(shifted))
     assert wide.__wrapped__.__code__.co_filename == "<straight line>"
     rhs = fl.ode.right_hand_side(shifted)
-    assert straight.check_straight(address_of(wide), address_of(rhs.function), (0.0, 1.0), np.ones((3, 1)), np.ones((1, 1)), np.zeros((1, 0)), 0)
+    assert straight.check_straight(
+        address_of(wide), address_of(rhs.function), (0.0, 1.0), np.ones((3, 1)), np.ones((1, 1)), np.zeros((1, 0)), 0
+    )
 
 
 def test_two_processes_may_write_the_same_file(tmp_path):
@@ -149,7 +149,9 @@ def test_a_line_that_is_another_function_is_noticed_wherever_it_differs():
     found = []
     for other in (right, late, rounded, elsewhere):
         wide = straight.compile_straight(trace(other, 2, params, 0))
-        found.append(straight.check_straight(address_of(wide), address_of(rhs.function), (0.0, 1.0), starts, params, inputs, 0))
+        found.append(
+            straight.check_straight(address_of(wide), address_of(rhs.function), (0.0, 1.0), starts, params, inputs, 0)
+        )
     assert found == [True, False, False, False]
 
 

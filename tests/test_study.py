@@ -44,7 +44,15 @@ def test_the_function_receives_plain_values():
 def test_every_kind_of_result_becomes_variables():
     def everything(a):
         curve = xr.DataArray([a, 2 * a], dims="time", coords={"time": [0.0, 1.0]}, attrs={"symbol": "c"})
-        return {"number": a, "whole": 3, "truth": a > 1, "word": "up" if a > 1 else "no", "array": np.full((2, 3), a), "curve": curve, "zero": curve[0]}
+        return {
+            "number": a,
+            "whole": 3,
+            "truth": a > 1,
+            "word": "up" if a > 1 else "no",
+            "array": np.full((2, 3), a),
+            "curve": curve,
+            "zero": curve[0],
+        }
 
     table = study(everything, {"a": [1.0, 2.0]})
     assert table["number"].dtype == np.float64
@@ -70,7 +78,11 @@ def test_a_zero_dimensional_dataarray_is_a_number_with_the_name_of_the_function(
 
 def test_a_dataset_keeps_its_variables_but_not_the_arrays_of_its_problem():
     def solution(a):
-        return xr.Dataset({"x": ("time", [a, a]), "problem_Q": ("i", np.zeros(int(a)))}, coords={"time": [0.0, 1.0]}, attrs={"problem": "{}"})
+        return xr.Dataset(
+            {"x": ("time", [a, a]), "problem_Q": ("i", np.zeros(int(a)))},
+            coords={"time": [0.0, 1.0]},
+            attrs={"problem": "{}"},
+        )
 
     table = study(solution, {"a": [1.0, 2.0]})
     assert list(table.data_vars) == ["x"]
@@ -83,7 +95,10 @@ def test_whole_numbers_and_floats_mix_to_floats():
 
 def test_parameters_and_partials_are_fixed_arguments():
     assert study(functions.product, {"a": [1.0, 2.0]}, parameters={"b": 3.0})["product"].values.tolist() == [3.0, 6.0]
-    assert study(functools.partial(functions.product, b=3.0), {"a": [1.0, 2.0]})["product"].values.tolist() == [3.0, 6.0]
+    assert study(functools.partial(functions.product, b=3.0), {"a": [1.0, 2.0]})["product"].values.tolist() == [
+        3.0,
+        6.0,
+    ]
 
 
 def test_repeats_have_streams_of_their_own():
@@ -108,7 +123,10 @@ def test_the_order_of_the_axes_changes_no_number():
 
 
 def test_a_failed_point_is_recorded_and_the_rest_goes_on():
-    with pytest.warns(UserWarning, match=r"1 of 5 points failed; the first, at a=3: ValueError: three is not allowed \(study_functions.py, line \d+\)"):
+    with pytest.warns(
+        UserWarning,
+        match=r"1 of 5 points failed; the first, at a=3: ValueError: three is not allowed \(study_functions.py, line \d+\)",
+    ):
         table = study(functions.fails_at_three, {"a": [1, 2, 3, 4, 5]})
     assert table["status"].values.tolist() == [1, 1, 2, 1, 1]
     np.testing.assert_array_equal(table["fails_at_three"], [10, 20, np.nan, 40, 50])
@@ -117,14 +135,19 @@ def test_a_failed_point_is_recorded_and_the_rest_goes_on():
 
 
 def test_a_study_without_any_result_is_an_error():
-    with pytest.raises(fl.StudyError, match=r"All 2 points that were computed failed; the first, at a=1: SystemExit: 5"):
+    with pytest.raises(
+        fl.StudyError, match=r"All 2 points that were computed failed; the first, at a=1: SystemExit: 5"
+    ):
         study(functions.polite_exit, {"a": [1, 2]})
 
 
 def test_another_shape_at_another_point_is_named():
     with pytest.raises(ValueError) as caught:
         study(functions.other_shape_at_two, {"a": [1, 2, 3]}, workers=1)
-    assert str(caught.value) == "Function `other_shape_at_two` returned shape (3,) for `other_shape_at_two` (at a=2), but shape (2,) (at a=1)."
+    assert (
+        str(caught.value)
+        == "Function `other_shape_at_two` returned shape (3,) for `other_shape_at_two` (at a=2), but shape (2,) (at a=1)."
+    )
 
 
 def test_other_variables_or_coordinates_at_another_point_are_named():
@@ -141,8 +164,14 @@ def test_other_variables_or_coordinates_at_another_point_are_named():
         ([1, 2], "Argument `axes` must map names to values, but is [1, 2]."),
         ({"a": []}, "Axis `a` must hold at least one value, but is empty."),
         ({"a": 3.0}, "Axis `a` must be a sequence, but is 3.0; what is equal at all points goes into `parameters`."),
-        ({"a": "word"}, "Axis `a` must be one-dimensional, but is 'word'; what is equal at all points goes into `parameters`."),
-        ({"a": [[1.0, 2.0]]}, "Axis `a` must be one-dimensional, but is [[1.0, 2.0]]; what is equal at all points goes into `parameters`."),
+        (
+            {"a": "word"},
+            "Axis `a` must be one-dimensional, but is 'word'; what is equal at all points goes into `parameters`.",
+        ),
+        (
+            {"a": [[1.0, 2.0]]},
+            "Axis `a` must be one-dimensional, but is [[1.0, 2.0]]; what is equal at all points goes into `parameters`.",
+        ),
         ({"a": [1.0, 1.0]}, "Axis `a` must not repeat a value, but repeats 1.0 at index 1."),
         ({"a": ["x", "y", "x"]}, "Axis `a` must not repeat a value, but repeats 'x' at index 2."),
         ({"a": [1.0, 3.0, 2.0]}, "Axis `a` must increase strictly, but is not sorted: 2 follows 3 at index 2."),
@@ -164,12 +193,21 @@ def test_bad_axes_are_told_in_a_sentence(axes, message):
     ("options", "message"),
     [
         ({"repeats": 0}, "Argument `repeats` must be at least 1, but is 0."),
-        ({"repeats": 2}, "Argument `repeats` is 2, but function `product` has no argument `rng`: all repeats would be equal."),
-        ({"rng": 1}, "Argument `rng` was given, but function `product` has no argument `rng` that could take its random numbers."),
+        (
+            {"repeats": 2},
+            "Argument `repeats` is 2, but function `product` has no argument `rng`: all repeats would be equal.",
+        ),
+        (
+            {"rng": 1},
+            "Argument `rng` was given, but function `product` has no argument `rng` that could take its random numbers.",
+        ),
         ({"workers": 0}, "Argument `workers` must be at least 1, but is 0."),
         ({"part": "3/2"}, "Argument `part` must be i/n with 1 <= i <= n, but is 3/2."),
         ({"part": "half"}, "Argument `part` must be a pair (i, n) or \"i/n\", but is 'half'."),
-        ({"executor": "thread"}, 'Argument `executor` must be one of "threads", "processes", "mpi", but is \'thread\'; did you mean `threads`?'),
+        (
+            {"executor": "thread"},
+            'Argument `executor` must be one of "threads", "processes", "mpi", but is \'thread\'; did you mean `threads`?',
+        ),
         ({"parameters": {"a": 1.0}}, "`a` is an axis and a parameter; it can be one of them."),
         ({"parameters": {"c": 1.0}}, "Function `product` has no argument `c`."),
     ],
@@ -181,13 +219,20 @@ def test_bad_arguments_are_told_in_a_sentence(options, message):
 
 
 def test_results_of_another_kind_fail_with_a_sentence():
-    for value, words in ((None, "returned None for `value`"), (1j, "returned complex numbers for `value`"), ({}, "returned an empty mapping"), ([[1], [1, 2]], "returned ")):
+    for value, words in (
+        (None, "returned None for `value`"),
+        (1j, "returned complex numbers for `value`"),
+        ({}, "returned an empty mapping"),
+        ([[1], [1, 2]], "returned "),
+    ):
         with pytest.raises(fl.StudyError, match=words):
             study(lambda a, value=value: value, {"a": [1]})
 
 
 def test_a_variable_with_the_name_of_an_axis_is_refused():
-    with pytest.raises(ValueError, match=r"The function returned a variable `a`, which is an axis of the study: rename one of them\."):
+    with pytest.raises(
+        ValueError, match=r"The function returned a variable `a`, which is an axis of the study: rename one of them\."
+    ):
         study(lambda a: {"a": 1.0}, {"a": [1.0]})
 
 

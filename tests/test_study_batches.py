@@ -63,7 +63,9 @@ def test_batches_give_the_bits_of_threads_and_say_what_they_are(tmp_path, text):
 
 def test_the_numbers_are_those_of_solve(tmp_path):
     table = run(tmp_path, EXTENSIVE)
-    problem = fl.ExtensiveQuadratic(float(table["student_ratio"][3]), fl.Spectrum.orthonormal(float(table["teacher_ratio"][5])))
+    problem = fl.ExtensiveQuadratic(
+        float(table["student_ratio"][3]), fl.Spectrum.orthonormal(float(table["teacher_ratio"][5]))
+    )
     np.testing.assert_array_equal(table["risk"][3, 5], problem.solve([1.0, 10.0])["risk"])
 
 
@@ -80,7 +82,11 @@ def test_failures_are_recorded_alike_and_the_rest_goes_on(tmp_path):
 
 
 def test_a_problem_that_cannot_be_built_is_a_failed_point(tmp_path):
-    text = EXTENSIVE.replace('student_ratio = "0.1:1:9"', "student_ratio = [0.5, 0.7]").replace('kind = "orthonormal"', 'kind = "orthonormal", ratio = 0.25').replace('"teacher.ratio" = "0.1:1:8"', 'weight_decay = [0.0, 0.1]\nactivation = ["square", "wrong"]')
+    text = (
+        EXTENSIVE.replace('student_ratio = "0.1:1:9"', "student_ratio = [0.5, 0.7]")
+        .replace('kind = "orthonormal"', 'kind = "orthonormal", ratio = 0.25')
+        .replace('"teacher.ratio" = "0.1:1:8"', 'weight_decay = [0.0, 0.1]\nactivation = ["square", "wrong"]')
+    )
     with pytest.warns(UserWarning, match="points failed"):
         table = run(tmp_path, text)
     assert (table["status"].sel(activation="wrong") == 2).all()
@@ -116,7 +122,9 @@ def test_an_interrupt_keeps_the_batches_that_were_finished(tmp_path, monkeypatch
     with pytest.raises(fl.StudyInterrupted, match=r"Interrupted after 20 of 72 points"):
         run(tmp_path, EXTENSIVE, folder=tmp_path / "folder")
     monkeypatch.undo()
-    np.testing.assert_array_equal(run(tmp_path, EXTENSIVE, folder=tmp_path / "folder")["risk"], run(tmp_path, EXTENSIVE)["risk"])
+    np.testing.assert_array_equal(
+        run(tmp_path, EXTENSIVE, folder=tmp_path / "folder")["risk"], run(tmp_path, EXTENSIVE)["risk"]
+    )
 
 
 def stopping(function, after):
@@ -140,5 +148,10 @@ def stopping(function, after):
     ids=["an axis of the solver", "an event"],
 )
 def test_grids_that_are_not_alike_are_computed_point_by_point(tmp_path, change):
-    table = run(tmp_path, EXTENSIVE.replace(*change).replace('kind = "orthonormal"', 'kind = "orthonormal", ratio = 0.25') if "solve" in change[1] else EXTENSIVE.replace(*change))
+    table = run(
+        tmp_path,
+        EXTENSIVE.replace(*change).replace('kind = "orthonormal"', 'kind = "orthonormal", ratio = 0.25')
+        if "solve" in change[1]
+        else EXTENSIVE.replace(*change),
+    )
     assert "solve_many" not in executor_of(table)

@@ -56,7 +56,10 @@ def test_a_file_gives_the_table_that_the_function_would(file, capsys):
     assert capsys.readouterr().out == f"6 points: 6 finished.  The table is {file.parent}/width/study.nc.\n"
     table = fl.load(file.parent / "width" / "study.nc")
     expected = [
-        [float(fl.ExtensiveQuadratic(p, fl.Spectrum.orthonormal(k)).solve([0.5], rtol=1e-7)["risk"][0]) for k in np.linspace(0.1, 0.3, 3)]
+        [
+            float(fl.ExtensiveQuadratic(p, fl.Spectrum.orthonormal(k)).solve([0.5], rtol=1e-7)["risk"][0])
+            for k in np.linspace(0.1, 0.3, 3)
+        ]
         for p in (0.25, 0.5)
     ]
     assert table["risk"].dims == ("student_ratio", "teacher_ratio")
@@ -81,7 +84,11 @@ def test_a_first_point_that_cannot_be_built_is_told_before_anything_is_computed(
 
 
 def test_failed_points_end_with_status_one(file, capsys):
-    file.write_text(STUDY.replace("student_ratio = [0.25, 0.5]", '"solve.rtol" = [1e-7, 0.5]').replace("teacher = {", "student_ratio = 0.5\nteacher = {"))
+    file.write_text(
+        STUDY.replace("student_ratio = [0.25, 0.5]", '"solve.rtol" = [1e-7, 0.5]').replace(
+            "teacher = {", "student_ratio = 0.5\nteacher = {"
+        )
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert run(["study", str(file), "--quiet"]) == 1
@@ -92,7 +99,11 @@ def test_failed_points_end_with_status_one(file, capsys):
 
 
 def test_a_curve_keeps_its_times_and_an_option_can_be_an_axis(file):
-    file.write_text(STUDY.replace("times = [0.5]", "times = [0.1, 0.5]").replace("student_ratio = [0.25, 0.5]", '"solve.rtol" = [1e-9, 1e-4]').replace('teacher = {', "student_ratio = 0.5\nteacher = {"))
+    file.write_text(
+        STUDY.replace("times = [0.5]", "times = [0.1, 0.5]")
+        .replace("student_ratio = [0.25, 0.5]", '"solve.rtol" = [1e-9, 1e-4]')
+        .replace("teacher = {", "student_ratio = 0.5\nteacher = {")
+    )
     found = read_study(file)
     table = fl.study(found.function, found.axes, progress=False, **found.arguments)
     assert table["risk"].dims == ("solve_rtol", "teacher_ratio", "time")
@@ -101,7 +112,11 @@ def test_a_curve_keeps_its_times_and_an_option_can_be_an_axis(file):
 
 
 def test_the_time_of_an_event_can_be_the_quantity(file):
-    file.write_text(STUDY.replace('quantity = "risk"', 'event = { variable = "overlap", value = 0.5 }').replace("[0.5]", "[0.0, 5.0]"))
+    file.write_text(
+        STUDY.replace('quantity = "risk"', 'event = { variable = "overlap", value = 0.5 }').replace(
+            "[0.5]", "[0.0, 5.0]"
+        )
+    )
     found = read_study(file)
     table = fl.study(found.function, found.axes, progress=False, **found.arguments)
     problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.1))
@@ -110,7 +125,10 @@ def test_the_time_of_an_event_can_be_the_quantity(file):
 
 
 def test_all_faults_of_a_file_are_told_at_once(file):
-    text = STUDY.replace('quantity = "risk"', 'quantit = "risk"\nrepeats = 1.5').replace("[0.25, 0.5]", "[0.5, 0.25]") + "\n[studies]\n"
+    text = (
+        STUDY.replace('quantity = "risk"', 'quantit = "risk"\nrepeats = 1.5').replace("[0.25, 0.5]", "[0.5, 0.25]")
+        + "\n[studies]\n"
+    )
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
         read_study(file)
@@ -125,10 +143,26 @@ def test_all_faults_of_a_file_are_told_at_once(file):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('quantity = "risk"', 'quantity = "rsk"', "study.quantity: ExtensiveQuadratic has no variable `rsk`; did you mean `risk`?"),
-        ('quantity = "risk"', "", "study: give either `quantity` (names of variables) or `event` (a variable and a value)."),
-        ("student_ratio = [0.25", "student_ration = [0.25", "student_ration: unknown key; did you mean `student_ratio`?"),
-        ("student_ratio = [0.25", '"simulate.runs" = [0.25', "study.axes: `simulate.runs` has no effect on a study whose verb is `solve`."),
+        (
+            'quantity = "risk"',
+            'quantity = "rsk"',
+            "study.quantity: ExtensiveQuadratic has no variable `rsk`; did you mean `risk`?",
+        ),
+        (
+            'quantity = "risk"',
+            "",
+            "study: give either `quantity` (names of variables) or `event` (a variable and a value).",
+        ),
+        (
+            "student_ratio = [0.25",
+            "student_ration = [0.25",
+            "student_ration: unknown key; did you mean `student_ratio`?",
+        ),
+        (
+            "student_ratio = [0.25",
+            '"simulate.runs" = [0.25',
+            "study.axes: `simulate.runs` has no effect on a study whose verb is `solve`.",
+        ),
         ("[study]", "[stud]", "[stud]: unknown section; did you mean `study`?"),
     ],
 )
@@ -176,7 +210,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        self.references += [value for name, value in attrs if name in ("src", "href", "xlink:href") and not value.startswith(("#", "data:"))]
+        self.references += [
+            value
+            for name, value in attrs
+            if name in ("src", "href", "xlink:href") and not value.startswith(("#", "data:"))
+        ]
 
     def handle_data(self, data):
         self.text.append(data)
@@ -196,12 +234,25 @@ def test_the_page_is_self_contained_and_shows_plots_and_failures(tmp_path):
     assert page.references == []
     assert "script" not in page.tags
     text = " ".join(page.text)
-    for words in ("fails_at_three over a", "ValueError: three is not allowed", "finished points", "failed points", "threads", fl.__version__):
+    for words in (
+        "fails_at_three over a",
+        "ValueError: three is not allowed",
+        "finished points",
+        "failed points",
+        "threads",
+        fl.__version__,
+    ):
         assert words in text
 
 
 def hostile(a, word):
-    raise ValueError("<script>alert('x')</script> & \"quotes\"") if a > 1 else None if a > 2 else SystemError("<img src=x onerror=y>")
+    raise (
+        ValueError("<script>alert('x')</script> & \"quotes\"")
+        if a > 1
+        else None
+        if a > 2
+        else SystemError("<img src=x onerror=y>")
+    )
 
 
 def test_hostile_text_is_escaped(tmp_path):
@@ -225,7 +276,9 @@ def test_what_a_folder_holds_can_be_read_without_the_function(tmp_path):
 
 def test_a_refinement_is_collected_as_a_list_of_points(tmp_path):
     pytest.importorskip("adaptive")
-    table = fl.refine(functions.product, {"a": (0.0, 1.0), "b": (0.0, 1.0)}, points=60, boundary=0.3, folder=tmp_path, progress=False)
+    table = fl.refine(
+        functions.product, {"a": (0.0, 1.0), "b": (0.0, 1.0)}, points=60, boundary=0.3, folder=tmp_path, progress=False
+    )
     found = collect(tmp_path).dataset
     assert found["product"].dims == ("point",)
     np.testing.assert_array_equal(np.sort(found["product"]), np.sort(table["product"]))
@@ -256,7 +309,23 @@ def test_the_table_of_a_study_is_drawn_by_plot(file, capsys, monkeypatch):
 
     monkeypatch.setattr("flowlimits.plot.study", remembered)
     assert run(["plot", "width/study.nc", "-o", "lines.png"]) == 0
-    assert run(["plot", "width/study.nc", "--x", "student_ratio", "--y", "teacher_ratio", "--variable", "risk", "-o", "map.png"]) == 0
+    assert (
+        run(
+            [
+                "plot",
+                "width/study.nc",
+                "--x",
+                "student_ratio",
+                "--y",
+                "teacher_ratio",
+                "--variable",
+                "risk",
+                "-o",
+                "map.png",
+            ]
+        )
+        == 0
+    )
     assert drawn == [((None, None), {"variable": None}), (("student_ratio", "teacher_ratio"), {"variable": "risk"})]
     assert os.path.getsize("lines.png") > 1000 < os.path.getsize("map.png")
     for line, sentence in (

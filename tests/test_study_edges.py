@@ -64,7 +64,9 @@ def test_a_refinement_of_failures_alone_is_an_error():
     def fails(a):
         raise ValueError("never")
 
-    with pytest.raises(fl.StudyError, match=r"^All \d+ points that were computed failed; the first, at a=[\d.]+: ValueError: never"):
+    with pytest.raises(
+        fl.StudyError, match=r"^All \d+ points that were computed failed; the first, at a=[\d.]+: ValueError: never"
+    ):
         fl.refine(fails, {"a": (0.0, 1.0)}, points=6, progress=False)
 
 
@@ -137,17 +139,29 @@ def test_a_file_system_without_hard_links_still_settles_a_study(tmp_path, monkey
     monkeypatch.setattr(store.os, "link", refuse)
     table = fl.study(functions.product, {"a": [1.0, 2.0], "b": [3.0]}, folder=tmp_path, progress=False)
     assert (tmp_path / "study.json").is_file()
-    xr.testing.assert_equal(fl.study(functions.product, {"a": [1.0, 2.0], "b": [3.0]}, folder=tmp_path, progress=False), table)
+    xr.testing.assert_equal(
+        fl.study(functions.product, {"a": [1.0, 2.0], "b": [3.0]}, folder=tmp_path, progress=False), table
+    )
 
 
 def test_what_a_studys_function_may_be():
     axes = {"a": [1.0], "b": [2.0]}
     positional = functools.partial(functions.product, 1.0)
     cases = [
-        (positional, {}, TypeError, "A study's function may be a functools.partial with keywords, but not with positional arguments."),
+        (
+            positional,
+            {},
+            TypeError,
+            "A study's function may be a functools.partial with keywords, but not with positional arguments.",
+        ),
         (3, {}, TypeError, "Argument `function` must be a function, but is 3."),
         (functions.product, {"version": 2}, TypeError, "Argument `version` must be a word, but is 2."),
-        (functions.product, {"parameters": {"a": 1}}, TypeError, "`a` is an axis and a parameter; it can be one of them."),
+        (
+            functions.product,
+            {"parameters": {"a": 1}},
+            TypeError,
+            "`a` is an axis and a parameter; it can be one of them.",
+        ),
         (functions.product, {"executor": object}, TypeError, None),
     ]
     for function, options, kind, message in cases:
@@ -165,7 +179,10 @@ def test_results_that_no_table_holds_fail_with_a_sentence():
         ({"inner": {"x": 1.0}}, "The function returned a mapping inside a mapping, under `inner`."),
         (xr.Dataset(), "The function returned a Dataset without variables."),
         (
-            {"x": xr.DataArray([1.0], coords={"t": [0.0]}, dims="t"), "y": xr.DataArray([1.0], coords={"t": [1.0]}, dims="t")},
+            {
+                "x": xr.DataArray([1.0], coords={"t": [0.0]}, dims="t"),
+                "y": xr.DataArray([1.0], coords={"t": [1.0]}, dims="t"),
+            },
             "The function returned two different coordinates `t`.",
         ),
     ]
@@ -176,10 +193,16 @@ def test_results_that_no_table_holds_fail_with_a_sentence():
 
 
 FAULTS = [
-    (("quantity = \"risk\"", "quantity = 3"), "study.quantity: must be the name of a variable or a list of such names."),
+    (('quantity = "risk"', "quantity = 3"), "study.quantity: must be the name of a variable or a list of such names."),
     (("student_ratio = [0.25, 0.5]", ""), "study.axes: must be a table with at least one axis."),
-    (("[study.axes]", '[study.axes]\n"teacher.ratio" = [0.1]\nteacher_ratio = [0.2]'), "study.axes: two axes have the same name once dots are underscores."),
-    (("[study.axes]", '[study.axes]\n"teacher.ratio.deep" = [0.1]'), "study.axes: `teacher.ratio.deep` leads into `ratio`, which is no table."),
+    (
+        ("[study.axes]", '[study.axes]\n"teacher.ratio" = [0.1]\nteacher_ratio = [0.2]'),
+        "study.axes: two axes have the same name once dots are underscores.",
+    ),
+    (
+        ("[study.axes]", '[study.axes]\n"teacher.ratio.deep" = [0.1]'),
+        "study.axes: `teacher.ratio.deep` leads into `ratio`, which is no table.",
+    ),
 ]
 
 
@@ -194,7 +217,9 @@ def test_faults_of_the_axes_are_sentences(tmp_path, change, message):
 
 def test_an_array_file_that_is_missing_is_named(tmp_path):
     path = tmp_path / "study.toml"
-    path.write_text(STUDY.replace('{ kind = "orthonormal", ratio = 0.1 }', '{ kind = "eigenvalues", values = "lost.npy" }'))
+    path.write_text(
+        STUDY.replace('{ kind = "orthonormal", ratio = 0.1 }', '{ kind = "eigenvalues", values = "lost.npy" }')
+    )
     with pytest.raises(ConfigError, match=r"cannot read the array file lost\.npy \("):
         read_study(path)
 

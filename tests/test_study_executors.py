@@ -36,17 +36,23 @@ def reference():
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_threads_give_the_same_bits(reference, workers):
-    xr.testing.assert_identical(without_provenance(study(functions.slow, AXES, rng=7, repeats=2, workers=workers)), reference)
+    xr.testing.assert_identical(
+        without_provenance(study(functions.slow, AXES, rng=7, repeats=2, workers=workers)), reference
+    )
 
 
 def test_an_executor_from_outside_is_used_and_left_open(reference):
     with ThreadPoolExecutor(2) as pool:
-        xr.testing.assert_identical(without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor=pool)), reference)
+        xr.testing.assert_identical(
+            without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor=pool)), reference
+        )
         assert pool.submit(lambda: 5).result() == 5
 
 
 def test_processes_give_the_same_bits_with_one_thread_each(reference):
-    xr.testing.assert_identical(without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor="processes", workers=2)), reference)
+    xr.testing.assert_identical(
+        without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor="processes", workers=2)), reference
+    )
     table = study(functions.environment, {"a": [1, 2, 3, 4]}, executor="processes", workers=2)
     assert set(table["blas"].values) == {1}
     assert set(table["numba"].values) == {1}
@@ -57,7 +63,14 @@ def test_a_point_that_kills_its_worker_is_isolated_tried_again_and_recorded(tmp_
     log = tmp_path / "log"
     log.write_text("")
     with pytest.warns(UserWarning, match="1 of 12 points failed; the first, at a=3: The worker died, 2 times"):
-        table = study(functions.kills_its_worker, {"a": np.arange(12)}, executor="processes", workers=2, parameters={"log": str(log)}, folder=tmp_path / "s")
+        table = study(
+            functions.kills_its_worker,
+            {"a": np.arange(12)},
+            executor="processes",
+            workers=2,
+            parameters={"log": str(log)},
+            folder=tmp_path / "s",
+        )
     expected = np.arange(12.0) ** 2
     expected[3] = np.nan
     np.testing.assert_array_equal(table["kills_its_worker"], expected)
@@ -70,8 +83,16 @@ def test_a_broken_pool_from_outside_ends_the_study_with_advice(tmp_path):
     log.write_text("")
     pool = ProcessPoolExecutor(1, mp_context=get_context("forkserver"))
     try:
-        with pytest.raises(fl.StudyError, match=r"The executor broke \(BrokenProcessPool.*pass a function that makes the executor"):
-            study(functions.kills_its_worker, {"a": [1, 2, 3, 4]}, executor=pool, parameters={"log": str(log)}, folder=tmp_path / "s")
+        with pytest.raises(
+            fl.StudyError, match=r"The executor broke \(BrokenProcessPool.*pass a function that makes the executor"
+        ):
+            study(
+                functions.kills_its_worker,
+                {"a": [1, 2, 3, 4]},
+                executor=pool,
+                parameters={"log": str(log)},
+                folder=tmp_path / "s",
+            )
     finally:
         pool.shutdown(wait=True)
 
@@ -79,7 +100,13 @@ def test_a_broken_pool_from_outside_ends_the_study_with_advice(tmp_path):
         return ProcessPoolExecutor(1, mp_context=get_context("forkserver"))
 
     with pytest.warns(UserWarning, match="1 of 4 points failed"):
-        table = study(functions.kills_its_worker, {"a": [1, 2, 3, 4]}, executor=make, parameters={"log": str(log)}, folder=tmp_path / "s")
+        table = study(
+            functions.kills_its_worker,
+            {"a": [1, 2, 3, 4]},
+            executor=make,
+            parameters={"log": str(log)},
+            folder=tmp_path / "s",
+        )
     assert table["status"].values.tolist() == [1, 1, 2, 1]
 
 
@@ -97,7 +124,10 @@ def test_a_function_that_cannot_travel_is_told_what_to_do(monkeypatch):
 def test_a_parameter_that_cannot_be_part_of_a_key_is_refused():
     with pytest.raises(TypeError) as caught:
         study(functions.product, {"a": [1]}, parameters={"b": object()})
-    assert str(caught.value) == "Argument `b` of type object cannot be part of a study's key: pass numbers, words, arrays or problems."
+    assert (
+        str(caught.value)
+        == "Argument `b` of type object cannot be part of a study's key: pass numbers, words, arrays or problems."
+    )
 
 
 def test_a_function_that_workers_cannot_import_is_told(tmp_path):
@@ -113,7 +143,9 @@ def test_a_function_that_workers_cannot_import_is_told(tmp_path):
         "        print(error)\n"
     )
     (tmp_path / "script.py").write_text(code)
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
     assert done.stdout.strip() == (
         "The workers cannot load function `f` (ModuleNotFoundError: No module named 'made'). "
         "Define it in a module that every worker can import, or use threads: executor=None."
@@ -121,9 +153,16 @@ def test_a_function_that_workers_cannot_import_is_told(tmp_path):
 
 
 def test_a_script_without_its_guard_is_told(tmp_path):
-    (tmp_path / "script.py").write_text("import flowlimits as fl\ndef f(a): return a\nfl.study(f, dict(a=[1]), executor='processes', progress=False)\n")
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
-    assert "The workers end as soon as they start. In a script, put what starts the study below `if __name__ == \"__main__\":`" in done.stderr
+    (tmp_path / "script.py").write_text(
+        "import flowlimits as fl\ndef f(a): return a\nfl.study(f, dict(a=[1]), executor='processes', progress=False)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (
+        'The workers end as soon as they start. In a script, put what starts the study below `if __name__ == "__main__":`'
+        in done.stderr
+    )
 
 
 def test_a_script_with_its_guard_runs_its_own_function_in_processes(tmp_path):
@@ -131,7 +170,9 @@ def test_a_script_with_its_guard_runs_its_own_function_in_processes(tmp_path):
         "import flowlimits as fl\ndef f(a): return 2 * a\n"
         "if __name__ == '__main__':\n    print(fl.study(f, dict(a=[1, 2]), executor='processes', progress=False)['f'].values)\n"
     )
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
     assert done.stdout.strip() == "[2 4]", done.stderr
 
 
@@ -161,8 +202,12 @@ def test_dask_gives_the_same_bits_and_limits_its_workers(cluster, reference):
     from distributed import Client
 
     with Client(cluster) as client:
-        xr.testing.assert_identical(without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor=client)), reference)
-        xr.testing.assert_identical(without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor=client.get_executor())), reference)
+        xr.testing.assert_identical(
+            without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor=client)), reference
+        )
+        xr.testing.assert_identical(
+            without_provenance(study(functions.slow, AXES, rng=7, repeats=2, executor=client.get_executor())), reference
+        )
         table = study(functions.environment, {"a": [1, 2, 3, 4]}, executor=client)
         assert set(table["blas"].values) == {1}
 
@@ -228,7 +273,14 @@ def test_an_interrupt_ends_worker_processes_in_the_middle_of_a_long_point(tmp_pa
     )
     (tmp_path / "script.py").write_text(script)
     environment = os.environ | {"PYTHONPATH": str(HERE)}
-    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     journal = tmp_path / "s" / "underway"
     end = time.monotonic() + 60
     while not (journal.is_dir() and any(path.stat().st_size for path in journal.iterdir())) and time.monotonic() < end:

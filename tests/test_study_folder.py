@@ -38,7 +38,9 @@ def test_the_table_in_the_folder_is_the_table_returned(tmp_path):
 def test_a_finer_grid_computes_only_what_is_new(tmp_path):
     log = tmp_path / "log"
     study(functions.logged, {"a": [0.0, 1.0], "b": [0.0]}, folder=tmp_path / "s", parameters={"log": str(log)})
-    table = study(functions.logged, {"a": [0.0, 0.5, 1.0], "b": [0.0, 1.0]}, folder=tmp_path / "s", parameters={"log": str(log)})
+    table = study(
+        functions.logged, {"a": [0.0, 0.5, 1.0], "b": [0.0, 1.0]}, folder=tmp_path / "s", parameters={"log": str(log)}
+    )
     assert len(log.read_text().splitlines()) == 6
     assert (table["status"] == 1).all()
 
@@ -64,11 +66,15 @@ def test_damaged_shards_are_named_set_aside_and_computed_again(tmp_path, damage)
     if damage == "flip":
         content[len(content) // 2] ^= 1
     victim.write_bytes({"cut": content[:-100], "flip": content, "empty": b"", "text": b"no shard"}[damage])
-    with pytest.warns(UserWarning, match=f"Set aside 1 damaged file of .*points/{victim.name}: its content does not fit its checksum"):
+    with pytest.warns(
+        UserWarning, match=f"Set aside 1 damaged file of .*points/{victim.name}: its content does not fit its checksum"
+    ):
         again = study(functions.product, AXES, folder=tmp_path)
     xr.testing.assert_identical(without_provenance(again), without_provenance(whole))
     assert (tmp_path / "aside" / victim.name).exists()
-    xr.testing.assert_identical(without_provenance(study(functions.product, AXES, folder=tmp_path)), without_provenance(whole))
+    xr.testing.assert_identical(
+        without_provenance(study(functions.product, AXES, folder=tmp_path)), without_provenance(whole)
+    )
 
 
 def test_every_flipped_bit_of_a_shard_is_found(tmp_path):
@@ -121,7 +127,10 @@ def test_a_foreign_folder_is_refused_and_left_as_it_was(tmp_path):
     (tmp_path / "thesis.tex").write_text("dear")
     with pytest.raises(ValueError) as caught:
         study(functions.product, AXES, folder=tmp_path)
-    assert str(caught.value) == f"Folder {tmp_path} is not empty and holds no study (it has thesis.tex). Name a new or an empty folder."
+    assert (
+        str(caught.value)
+        == f"Folder {tmp_path} is not empty and holds no study (it has thesis.tex). Name a new or an empty folder."
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -150,9 +159,14 @@ def test_a_full_disk_is_told_and_what_was_written_is_kept(tmp_path, monkeypatch)
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "_write_plain", full)
-        with pytest.raises(OSError, match=r"Cannot write .*\.npz: No space left on device\. What was written before is kept\."):
+        with pytest.raises(
+            OSError, match=r"Cannot write .*\.npz: No space left on device\. What was written before is kept\."
+        ):
             study(functions.product, {"a": [1.0, 3.0], "b": [2.0]}, folder=tmp_path)
-    assert study(functions.product, {"a": [1.0, 3.0], "b": [2.0]}, folder=tmp_path)["product"].values.tolist() == [[2.0], [6.0]]
+    assert study(functions.product, {"a": [1.0, 3.0], "b": [2.0]}, folder=tmp_path)["product"].values.tolist() == [
+        [2.0],
+        [6.0],
+    ]
 
 
 def test_failed_points_stay_failed_until_they_are_asked_for(tmp_path):

@@ -32,7 +32,11 @@ CODE = "FACTOR = 2.0\n\ndef helper(a):\n    return FACTOR * a\n\ndef law(a):\n  
         ("return helper(a) + 1", "return helper(a) + 2", "the code of `law` changed"),
         ("return FACTOR * a", "return FACTOR + a", "the code of `helper` changed"),
         ("FACTOR = 2.0", "FACTOR = 3.0", "the global value `FACTOR` was 2.0 and is 3.0"),
-        ("return helper(a) + 1", "return a + 1", "`FACTOR` is no longer used; `helper` is no longer used; the code of `law` changed"),
+        (
+            "return helper(a) + 1",
+            "return a + 1",
+            "`FACTOR` is no longer used; `helper` is no longer used; the code of `law` changed",
+        ),
     ],
 )
 def test_a_changed_function_is_refused_with_what_changed_and_how_to_start_anew(tmp_path, before, after, change):
@@ -67,7 +71,11 @@ def test_what_a_function_carries_with_it_is_part_of_its_code(tmp_path):
         return law
 
     for number, (one, other, change) in enumerate(
-        [(Law(1.0).at, Law(2.0).at, "`self.factor`"), (Law(1.0), Law(2.0), "`self.factor`"), (make(1.0), make(2.0), "`power=` was 1.0 and is 2.0; the global value `shift`")]
+        [
+            (Law(1.0).at, Law(2.0).at, "`self.factor`"),
+            (Law(1.0), Law(2.0), "`self.factor`"),
+            (make(1.0), make(2.0), "`power=` was 1.0 and is 2.0; the global value `shift`"),
+        ]
     ):
         study(one, {"a": [1.0]}, folder=tmp_path / str(number))
         with pytest.raises(ValueError, match=f"the value {change} was 1.0 and is 2.0"):

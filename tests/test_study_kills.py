@@ -65,7 +65,9 @@ def test_kills_lose_no_committed_point_and_change_no_bit(tmp_path, kills, length
         assert len(set(log.read_text().splitlines())) - len(committed) < 1200
     subprocess.run([sys.executable, "-c", script], cwd=HERE, timeout=120, check=True)
     resumed = fl.load(folder / "study.nc")
-    uninterrupted = study(functions.logged, {"a": np.linspace(0, 1, 50), "b": np.arange(float(length))}, parameters={"log": os.devnull})
+    uninterrupted = study(
+        functions.logged, {"a": np.linspace(0, 1, 50), "b": np.arange(float(length))}, parameters={"log": os.devnull}
+    )
     xr.testing.assert_identical(without_provenance(resumed), without_provenance(uninterrupted))
     repeated = sum(count - 1 for count in Counter(log.read_text().splitlines()).values())
     assert repeated < kills * 1200
@@ -80,7 +82,11 @@ def test_a_point_that_kills_the_whole_program_is_found_and_recorded(tmp_path):
     )
     codes = []
     for _ in range(7):
-        codes.append(subprocess.run([sys.executable, "-c", script], cwd=HERE, stderr=subprocess.DEVNULL, timeout=60, check=False).returncode)
+        codes.append(
+            subprocess.run(
+                [sys.executable, "-c", script], cwd=HERE, stderr=subprocess.DEVNULL, timeout=60, check=False
+            ).returncode
+        )
         if codes[-1] == 0:
             break
     assert codes == [-9, -9, -9, -9, -9, 0]
@@ -116,13 +122,20 @@ def test_an_interrupt_leaves_the_partial_table_on_disk(tmp_path):
         "    print(int((end.partial['status'] == 1).sum()))\n"
     )
     # A shell may have started us with interrupts ignored, which children inherit.
-    process = subprocess.Popen([sys.executable, "-c", "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + script], cwd=HERE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + script],
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     wait_for_points(folder, 0)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     sentence, count = said.splitlines()
-    assert sentence == f"Interrupted after {count} of 500 points. They are in {folder}: the same call goes on from there."
+    assert (
+        sentence == f"Interrupted after {count} of 500 points. They are in {folder}: the same call goes on from there."
+    )
     table = fl.load(folder / "study.nc")
     done = table["status"].values == 1
     assert 0 < done.sum() < 500

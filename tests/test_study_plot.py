@@ -15,7 +15,9 @@ def law(a, b, c, rng):
 
 @pytest.fixture(scope="module")
 def table():
-    return fl.study(law, {"a": [0.0, 0.4, 1.0], "b": [1.0, 10.0, 100.0, 1000.0], "c": [0, 1]}, repeats=4, rng=0, progress=False)
+    return fl.study(
+        law, {"a": [0.0, 0.4, 1.0], "b": [1.0, 10.0, 100.0, 1000.0], "c": [0, 1]}, repeats=4, rng=0, progress=False
+    )
 
 
 def test_lines_are_means_over_repeats_with_their_standard_errors(table):
@@ -39,7 +41,9 @@ def test_a_second_dimension_becomes_a_line_each(table):
 def test_a_map_is_the_mean_of_the_table_on_cells_around_the_points(table):
     axes = fl.plot.study(table, x="a", y="b", at={"c": 0}, levels=[50.0])
     mesh = axes.collections[0]
-    np.testing.assert_allclose(mesh.get_array().ravel(), table["risk"].sel(c=0).mean("repeat").transpose("b", "a").values.ravel(), rtol=1e-14)
+    np.testing.assert_allclose(
+        mesh.get_array().ravel(), table["risk"].sel(c=0).mean("repeat").transpose("b", "a").values.ravel(), rtol=1e-14
+    )
     corners = mesh.get_coordinates()
     np.testing.assert_allclose(corners[0, :, 0], [-0.2, 0.2, 0.7, 1.3])
     np.testing.assert_allclose(corners[:, 0, 1], 10.0 ** np.array([-0.5, 0.5, 1.5, 2.5, 3.5]))
@@ -75,7 +79,9 @@ def test_facets_share_one_colour_bar_and_label_the_outer_panels(table):
 
 
 def test_a_word_has_one_colour_in_all_facets():
-    words = xr.DataArray([[["up", "up"], ["up", "up"]], [["down", "up"], ["up", "up"]]], dims=("c", "a", "b"), name="phase")
+    words = xr.DataArray(
+        [[["up", "up"], ["up", "up"]], [["down", "up"], ["up", "up"]]], dims=("c", "a", "b"), name="phase"
+    )
     panels = fl.plot.study(words.to_dataset(), x="a", y="b", facet="c").ravel()
     assert [panel.collections[0].get_array().ravel().tolist() for panel in panels] == [[1.0] * 4, [0.0, 1.0, 1.0, 1.0]]
     legends = [panel.get_legend() for panel in panels]
@@ -99,7 +105,10 @@ def test_it_draws_into_given_axes(table):
     [
         ({"x": "d"}, "Argument `x` must be one of a, b, c, but is 'd'."),
         ({"x": "a", "y": "a"}, "Each dimension can have one role, but they are x='a', y='a'."),
-        ({"x": "a", "y": "b"}, "Dimension `c` has no place in this plot: choose a value with at=dict(c=...), or facet='c'."),
+        (
+            {"x": "a", "y": "b"},
+            "Dimension `c` has no place in this plot: choose a value with at=dict(c=...), or facet='c'.",
+        ),
         ({"variable": "rsk"}, "Argument `variable` must be one of risk, phase, but is 'rsk'; did you mean `risk`?"),
         ({"at": {"d": 1}}, "Argument `at` names `d`, which is no dimension of `risk`."),
         ({"x": "a", "y": "b", "hue": "c"}, "A map has no `hue`; use `facet` for a third dimension."),

@@ -110,7 +110,9 @@ def verify(function, n=3, m=2, work_size=4, number=64, params=None):
     program = trace(function, n, own, work_size)
     wide = compile_straight(program)
     starts = rng.standard_normal((number, n))
-    assert check_straight(address_of(wide), address_of(rhs.function), (0.0, 2.0), starts, own, program.inputs, work_size)
+    assert check_straight(
+        address_of(wide), address_of(rhs.function), (0.0, 2.0), starts, own, program.inputs, work_size
+    )
     return program.operations
 
 
@@ -184,7 +186,10 @@ def test_names_imported_in_any_way_are_known():
         dy[1] = angle(y[1]) + fabs_of(y)
         dy[2] = +y[2] / np.exp(params[0]) * (params[0] <= params[1]) + (params[0] >= 100.0)
 
-    assert any(operation[:2] == ("call", "test_trace_angle") for operation in verify(imported, params=np.tile([1.0, 2.0], (64, 1))))
+    assert any(
+        operation[:2] == ("call", "test_trace_angle")
+        for operation in verify(imported, params=np.tile([1.0, 2.0], (64, 1)))
+    )
 
 
 def test_functions_of_whole_arrays_are_taken_one_number_at_a_time():
@@ -243,6 +248,7 @@ def test_zeros_and_infinities_of_a_users_equations_stay():
 
 def test_places_and_numbers_are_not_taken_for_each_other():
     """1 and 1.0 are equal in Python; one is the place of an operation here, and the other a number."""
+
     def alike(t, y, dy, params, work):
         dy[0] = 1.0 - y[2]
         dy[1] = y[1] - 2.0
@@ -379,7 +385,15 @@ def test_helpers_that_may_not_end_or_depend_on_more_than_their_numbers_are_refus
     def by_module_of_chance(t, y, dy, params, work):
         dy[:] = by_module(y[0])
 
-    for function in (by_search, by_chance, by_table, with_whole_number, with_known_number, without_end, by_module_of_chance):
+    for function in (
+        by_search,
+        by_chance,
+        by_table,
+        with_whole_number,
+        with_known_number,
+        without_end,
+        by_module_of_chance,
+    ):
         assert refused(function)
 
 

@@ -7,7 +7,9 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PAGES = sorted(path for folder in ("tutorials", "howto") for path in (DOCS / folder).glob("*.md") if path.name != "index.md")
+PAGES = sorted(
+    path for folder in ("tutorials", "howto") for path in (DOCS / folder).glob("*.md") if path.name != "index.md"
+)
 
 
 def run(path: Path) -> int:

@@ -14,7 +14,9 @@ import pytest
 import uncompiled_cases
 
 # Jacobians by differences amplify round-off, and Newton's iteration stops at the tolerance of the step.
-ERRORS = dict.fromkeys(("stiff_integrators", "stiffness_is_found", "stiff_oscillation", "many_events", "batches_in_lanes"), 1e-6) | {"stiffness_that_ends": 1e-5}
+ERRORS = dict.fromkeys(
+    ("stiff_integrators", "stiffness_is_found", "stiff_oscillation", "many_events", "batches_in_lanes"), 1e-6
+) | {"stiffness_that_ends": 1e-5}
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,10 @@ def test_nothing_was_compiled_for_the_comparison(tmp_path):
         "    print('in bounds')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == "in bounds\n", done.stderr

@@ -50,7 +50,9 @@ def test_every_case_exists_with_a_title_and_takes_a_record_and_a_size(programme)
 
 
 def test_no_case_is_left_out_of_the_list(programme):
-    files = {path.stem for path in (ROOT / "validation").glob("*.py") if "def run(record" in path.read_text(encoding="utf-8")}
+    files = {
+        path.stem for path in (ROOT / "validation").glob("*.py") if "def run(record" in path.read_text(encoding="utf-8")
+    }
     assert files == set(programme.CASES)
 
 
@@ -218,7 +220,9 @@ def test_overlaps_of_haar_frames_have_the_law_of_a_corner_of_a_haar_matrix(progr
     rng = np.random.default_rng(2)
     p, k, d, count = 3, 2, 6, 4000
     seen = [np.linalg.svd(narrow.frame_overlaps(p, k, d, rng), compute_uv=False) ** 2 for _ in range(count)]
-    corner = [np.linalg.svd(np.linalg.qr(rng.standard_normal((d, k)))[0][:p], compute_uv=False) ** 2 for _ in range(count)]
+    corner = [
+        np.linalg.svd(np.linalg.qr(rng.standard_normal((d, k)))[0][:p], compute_uv=False) ** 2 for _ in range(count)
+    ]
     for one, other in zip(np.array(seen).T, np.array(corner).T):
         assert abs(one.mean() - other.mean()) < 4 * np.hypot(one.std(), other.std()) / np.sqrt(count)
     assert np.mean(np.sum(seen, axis=1)) == pytest.approx(p * k / d, rel=0.02)

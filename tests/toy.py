@@ -53,7 +53,12 @@ class Decay(Problem):
         times = checks.times(times)
         call = {"verb": "solve", "rtol": rtol}
         return results.build(
-            self, kind="limit", times=times, variables=self._values(times), call=call, provenance={"method": "closed form"}
+            self,
+            kind="limit",
+            times=times,
+            variables=self._values(times),
+            call=call,
+            provenance={"method": "closed form"},
         )
 
     def simulate(self, times, *, dimension, runs=1, rng=None, threads=None, progress=None):
@@ -71,7 +76,14 @@ class Decay(Problem):
             variables = {name: np.stack([values[name] for values in made]) for name in made[0]}
             call = {"verb": "simulate", "dimension": dimension, "runs": len(made)}
             return results.build(
-                self, kind="simulation", times=times, variables=variables, call=call, run=True, dimension=dimension, root=root
+                self,
+                kind="simulation",
+                times=times,
+                variables=variables,
+                call=call,
+                run=True,
+                dimension=dimension,
+                root=root,
             )
 
         return run_threads(run, runs, threads=threads, progress=progress, assemble=assemble)

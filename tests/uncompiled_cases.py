@@ -104,7 +104,9 @@ def stiff_integrators():
         (decay, {"dense": True}),
     ):  # fmt: skip
         for method in ("radau", "radau5", "radau9", "radau13"):
-            _, states, _ = fl.ode.integrate(rhs, [1.0, 2.0, 0.3], LATE, params=RATES, method=method, rtol=1e-5, **options)
+            _, states, _ = fl.ode.integrate(
+                rhs, [1.0, 2.0, 0.3], LATE, params=RATES, method=method, rtol=1e-5, **options
+            )
             found.append(states)
     return found
 
@@ -126,7 +128,10 @@ def stiffness_that_ends():
     rates, times = np.array([1.0, 3.0, 60.0]), [0.5, 40.0, 80.0]
     structured = fl.ode.right_hand_side(decay.function, jacobian=_decay_structured, rank=2)
     plain = fl.ode.right_hand_side(decay.function, jacobian=_decay_jacobian)
-    return [fl.ode.integrate(rhs, [1.0, 2.0, 0.3], times, params=rates, method="auto", rtol=1e-4)[1] for rhs in (plain, structured)]
+    return [
+        fl.ode.integrate(rhs, [1.0, 2.0, 0.3], times, params=rates, method="auto", rtol=1e-4)[1]
+        for rhs in (plain, structured)
+    ]
 
 
 @case
@@ -137,7 +142,9 @@ def many_events():
 
     found = []
     for method in ("dop853", "radau"):
-        _, states, report = fl.ode.integrate(decay, [1.0, 2.0, 0.3], LATE[:2], params=RATES[[0, 1, 1]], events=[swing], method=method)
+        _, states, report = fl.ode.integrate(
+            decay, [1.0, 2.0, 0.3], LATE[:2], params=RATES[[0, 1, 1]], events=[swing], method=method
+        )
         found += [states, report.crossings[0]]
     return found
 
@@ -148,7 +155,9 @@ def integrators_that_stop():
     for method in ("dop853", "tsit5", "radau"):
         for options in ({"max_steps": 3}, {"max_step": 0.2}):
             try:
-                found.append(fl.ode.integrate(decay, [1.0, 2.0, 0.3], LATE, params=RATES[[0, 1, 1]], method=method, **options)[1])
+                found.append(
+                    fl.ode.integrate(decay, [1.0, 2.0, 0.3], LATE, params=RATES[[0, 1, 1]], method=method, **options)[1]
+                )
             except fl.ode.IntegrationError as error:
                 found.append(error.states)
     return found
@@ -156,7 +165,10 @@ def integrators_that_stop():
 
 @case
 def stiff_oscillation():
-    found = [fl.ode.integrate(van_der_pol, [2.0, 0.0], [1.0, 2.0], params=[1e3], method=m, rtol=1e-4)[1] for m in ("radau", "auto")]
+    found = [
+        fl.ode.integrate(van_der_pol, [2.0, 0.0], [1.0, 2.0], params=[1e3], method=m, rtol=1e-4)[1]
+        for m in ("radau", "auto")
+    ]
     for method in ("dop853", "radau"):
         try:
             fl.ode.integrate(broken_beyond_one, [1.0], [0.5, 2.0], method=method)
@@ -189,12 +201,22 @@ def batches_in_lanes():
     for method in ("dop853", "tsit5"):
         for number in (3, 130):
             y0s = np.linspace(-1.0, 1.0, 2 * number).reshape(number, 2)
-            found.append(fl.ode.integrate_batch(many_decays, y0s, [0.0, 0.2, 0.4], [1.0, 3.0], method=method, rtol=1e-5, threads=1)[1])
+            found.append(
+                fl.ode.integrate_batch(
+                    many_decays, y0s, [0.0, 0.2, 0.4], [1.0, 3.0], method=method, rtol=1e-5, threads=1
+                )[1]
+            )
     starts = np.array([[0.5], [2.0], [-1.0]] + 20 * [[0.1]])
     for options in ({}, {"max_steps": 3}, {"first_step": 0.3}):
-        batch = fl.ode.integrate_batch(quadratic_growth, starts, [0.3, 1.0], work_size=1, method="dop853", threads=1, **options)
+        batch = fl.ode.integrate_batch(
+            quadratic_growth, starts, [0.3, 1.0], work_size=1, method="dop853", threads=1, **options
+        )
         found += [np.nan_to_num(batch[1]), batch[2].outputs]
-    found.append(fl.ode.integrate_batch(van_der_pol, [[2.0, 0.0], [2.0, 0.0]], [1.0, 2.0], [[1.0], [1e3]], rtol=1e-4, threads=1)[1])
+    found.append(
+        fl.ode.integrate_batch(van_der_pol, [[2.0, 0.0], [2.0, 0.0]], [1.0, 2.0], [[1.0], [1e3]], rtol=1e-4, threads=1)[
+            1
+        ]
+    )
     found.append(np.nan_to_num(fl.ode.integrate_batch(broken_beyond_one, np.ones((2, 1)), [0.5, 2.0], threads=1)[1]))
     found.append(fl.ode.integrate_batch(quadratic_growth, starts, [0.0], work_size=1, threads=1)[1])
     return found
@@ -248,7 +270,9 @@ def extensive_limit():
 @case
 def extensive_limit_at_late_times():
     problem = fl.ExtensiveQuadratic(0.2, fl.Spectrum([0.0, 0.8, 1.2], [0.1, 0.45, 0.45]).normalised())
-    found = fl.ExtensiveQuadratic(1.2, fl.Spectrum.orthonormal(0.25), fl.Spectrum([0.5, 1.5], [0.5, 0.5])).solve([0.1, 1e3], rtol=1e-3)
+    found = fl.ExtensiveQuadratic(1.2, fl.Spectrum.orthonormal(0.25), fl.Spectrum([0.5, 1.5], [0.5, 0.5])).solve(
+        [0.1, 1e3], rtol=1e-3
+    )
     return problem.solve([1.0, 50.0], rtol=1e-3), found, problem.solve([0.0, 1e7], rtol=1e-3)
 
 
@@ -266,7 +290,10 @@ def extensive_limits_in_lanes():
     zero = fl.Spectrum([0.0, 0.5, 1.5], [0.4, 0.3, 0.3])
     for start in ("gaussian", zero, "orthonormal"):
         ratios = [0.7, 0.8] if start is zero else [1.0, 1.2]
-        problems = [fl.ExtensiveQuadratic(a, fl.Spectrum([0.0, 0.8, 1.2], [0.1, 0.45, 0.45]).normalised(), start) for a in ratios]
+        problems = [
+            fl.ExtensiveQuadratic(a, fl.Spectrum([0.0, 0.8, 1.2], [0.1, 0.45, 0.45]).normalised(), start)
+            for a in ratios
+        ]
         found.append(list(extensive_lanes.solve(problems, np.array([0.0, 0.1, 3.0]), 1e-3, 100)[0].values()))
     return found
 
@@ -330,7 +357,15 @@ def wide_committee():
 def committee_simulations():
     found = []
     for activation in ("square", "centred", "hermite3", "erf", "relu"):
-        problem = fl.Committee(Q, R, T, activation=activation, learning_rate=0.05, noise=0.1, second_layer_rate=0.3 * (activation != "centred"))
+        problem = fl.Committee(
+            Q,
+            R,
+            T,
+            activation=activation,
+            learning_rate=0.05,
+            noise=0.1,
+            second_layer_rate=0.3 * (activation != "centred"),
+        )
         for method in ("overlaps", "samples"):
             found.append(problem.simulate([0.05, 0.1], dimension=8, runs=1, rng=0, method=method))
         flow = fl.Committee(Q, R, T, activation=activation)
@@ -342,7 +377,9 @@ def committee_simulations():
 def committee_simulations_on_the_sphere():
     unit = [[1.0, 0.1], [0.1, 1.0]]
     problem = fl.Committee(unit, R, T, learning_rate=0.05, weight_decay=0.1, spherical=True)
-    return [problem.simulate([0.05, 0.1], dimension=8, runs=1, rng=0, method=method) for method in ("overlaps", "samples")]
+    return [
+        problem.simulate([0.05, 0.1], dimension=8, runs=1, rng=0, method=method) for method in ("overlaps", "samples")
+    ]
 
 
 @case
@@ -389,7 +426,9 @@ def sample_flow():
     for activation in ("relu", "square", "tanh", "softplus"):
         for loss in ("squared", "logistic", "exponential"):
             labels = Y if loss == "squared" else SIGNS
-            problem = fl.SampleFlow(X, labels, width=4, scale=0.3, activation=activation, loss=loss, rng=0, bias=loss == "logistic")
+            problem = fl.SampleFlow(
+                X, labels, width=4, scale=0.3, activation=activation, loss=loss, rng=0, bias=loss == "logistic"
+            )
             found.append(problem.solve(TIMES, rtol=1e-4))
     return found
 
@@ -468,7 +507,9 @@ def mixture_simulations():
     online = fl.XorMixture(2, **physics, learning_rate=0.5, scale=0.3, dimension=10, rng=0)
     found = [online.simulate([0.1, 0.2], dimension=6, rng=0, method=method) for method in ("overlaps", "samples")]
     batch = fl.XorMixture(2, **physics, loss="logistic", scale=0.3, dimension=10, rng=0)
-    found += [batch.simulate([0.1, 0.2], dimension=6, samples=8, rng=0, method=method) for method in ("descent", "fresh")]
+    found += [
+        batch.simulate([0.1, 0.2], dimension=6, samples=8, rng=0, method=method) for method in ("descent", "fresh")
+    ]
     return found
 
 
@@ -488,13 +529,21 @@ MODELS = (
 
 @case
 def margin_flows():
-    problems = [fl.MarginFlow(model, X, np.sign(X[:, 0]), loss=loss, rng=0) for model in MODELS for loss in ("exponential", "logistic")]
+    problems = [
+        fl.MarginFlow(model, X, np.sign(X[:, 0]), loss=loss, rng=0)
+        for model in MODELS
+        for loss in ("exponential", "logistic")
+    ]
     return [problem.solve([2.0, 10.0], rtol=1e-2, kkt=False) for problem in problems]
 
 
 @case
 def margin_flows_of_other_norms():
-    problems = [fl.MarginFlow(model, X, np.sign(X[:, 0]), geometry=geometry, rng=0) for model in MODELS for geometry in ("linf", "l1")]
+    problems = [
+        fl.MarginFlow(model, X, np.sign(X[:, 0]), geometry=geometry, rng=0)
+        for model in MODELS
+        for geometry in ("linf", "l1")
+    ]
     return [problem.solve([1.0, 2.0], rtol=1e-2, kkt=False) for problem in problems]
 
 

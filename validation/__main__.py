@@ -51,11 +51,24 @@ def run_case(name: str, folder: Path, full: bool) -> dict[str, Any]:
             error = "The case made no claim."
     except Exception:
         error = traceback.format_exc()
-    return _outcome(name, [asdict(claim) for claim in record.claims], [str(path) for path in record.figures], time.perf_counter() - started, error)
+    return _outcome(
+        name,
+        [asdict(claim) for claim in record.claims],
+        [str(path) for path in record.figures],
+        time.perf_counter() - started,
+        error,
+    )
 
 
 def _outcome(name: str, claims: list[dict[str, Any]], figures: list[str], seconds: float, error: str) -> dict[str, Any]:
-    return {"name": name, "title": title(name), "claims": claims, "figures": figures, "seconds": seconds, "error": error}
+    return {
+        "name": name,
+        "title": title(name),
+        "claims": claims,
+        "figures": figures,
+        "seconds": seconds,
+        "error": error,
+    }
 
 
 def failures(outcome: dict[str, Any]) -> int:
@@ -93,7 +106,9 @@ def page(outcomes: list[dict[str, Any]], versions: dict[str, str], *, full: bool
 
 def _section(outcome: dict[str, Any]) -> list[str]:
     """Return the claims and figures of one case."""
-    parts = [f"<h2 id='{html.escape(outcome['name'])}'>{html.escape(outcome['title'])}</h2><p>{html.escape(outcome['name'])}, {outcome['seconds']:.1f} s</p>"]
+    parts = [
+        f"<h2 id='{html.escape(outcome['name'])}'>{html.escape(outcome['title'])}</h2><p>{html.escape(outcome['name'])}, {outcome['seconds']:.1f} s</p>"
+    ]
     parts.append("<table><tr><th>Source<th>Computed<th>Expected<th>Seen<th>Outcome</tr>")
     for plain in outcome["claims"]:
         claim = Claim(**plain)
@@ -116,14 +131,18 @@ def _section(outcome: dict[str, Any]) -> list[str]:
 
 def _run_in_process(name: str, folder: Path, full: bool) -> dict[str, Any]:
     """Run one case in a process of its own, so that cases side by side share nothing."""
-    code = "import json, sys; from pathlib import Path; from validation.__main__ import run_case; " \
+    code = (
+        "import json, sys; from pathlib import Path; from validation.__main__ import run_case; "
         "json.dump(run_case(sys.argv[1], Path(sys.argv[2]), sys.argv[3] == 'full'), open(sys.argv[4], 'w'))"
+    )
     target = folder / f".{name}.json"
     started = time.perf_counter()
     command = [sys.executable, "-c", code, name, str(folder), "full" if full else "", str(target)]
     status = subprocess.run(command, check=False, cwd=Path(__file__).parents[1]).returncode
     if status or not target.is_file():
-        return _outcome(name, [], [], time.perf_counter() - started, f"The process of the case ended with status {status}.")
+        return _outcome(
+            name, [], [], time.perf_counter() - started, f"The process of the case ended with status {status}."
+        )
     outcome = json.loads(target.read_text(encoding="utf-8"))
     target.unlink()
     return outcome
@@ -134,7 +153,12 @@ def _run_in_process(name: str, folder: Path, full: bool) -> dict[str, Any]:
 @click.option("--only", multiple=True, type=click.Choice(CASES), help="Run this case only (may be repeated).")
 @click.option("--full", is_flag=True, help="Paper sizes instead of the quick ones.")
 @click.option("--jobs", default=1, type=click.IntRange(min=1), help="Cases to run side by side.")
-@click.option("--folder", default="validation/results", type=click.Path(file_okay=False, path_type=Path), help="Where figures and the page go.")
+@click.option(
+    "--folder",
+    default="validation/results",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where figures and the page go.",
+)
 def main(list_only: bool, only: tuple[str, ...], full: bool, jobs: int, folder: Path) -> None:
     """Run the validation cases and write FOLDER/report.html."""
     names = only or CASES
@@ -161,7 +185,9 @@ def main(list_only: bool, only: tuple[str, ...], full: bool, jobs: int, folder: 
                 if claim["skipped"]:
                     click.echo(f"  SKIPPED {claim['source']}: {claim['text']}: {claim['seen']}")
                 if not claim["passed"]:
-                    click.echo(f"  {'NOT DETECTED' if claim['wrong'] else 'FAILED'} {claim['source']}: {claim['text']}: expected {claim['expected']}, seen {claim['seen']}")
+                    click.echo(
+                        f"  {'NOT DETECTED' if claim['wrong'] else 'FAILED'} {claim['source']}: {claim['text']}: expected {claim['expected']}, seen {claim['seen']}"
+                    )
             if outcome["error"]:
                 click.echo(outcome["error"])
     write_atomically(folder / "report.html", page(outcomes, versions(), full=full))

@@ -48,7 +48,14 @@ def many_units(record: Record, full: bool) -> None:
     style.add_legend(axes)
     record.figure(axes.figure, "many_units")
     slope = cross.exponent([1 / row[0] for row in rows], [(row[1], row[2]) for row in rows], corrected=False)
-    record.estimate(f"{ODES}, Fig. 3 and Thm 1", f"d = 5, k = 2, p = {widths}: exponent of the deviation of single runs from the flow in 1/p", *slope, 0.5, largest=0.15, sigmas=3)
+    record.estimate(
+        f"{ODES}, Fig. 3 and Thm 1",
+        f"d = 5, k = 2, p = {widths}: exponent of the deviation of single runs from the flow in 1/p",
+        *slope,
+        0.5,
+        largest=0.15,
+        sigmas=3,
+    )
     record.table("many_units", ["p", "root_mean_square_deviation", "standard_error"], rows)
 
 
@@ -66,7 +73,9 @@ def escape_times(record: Record, full: bool) -> None:
     for d in dimensions:
         rows.append([int(d), float(weak_recovery(one_unit(1 / math.sqrt(d), rate, noise).solve(times)))])
     slope = float(np.polyfit(np.log(dimensions), [row[1] for row in rows], 1)[0])
-    record.close(ESCAPE, "weak-recovery time of the theory from m = d^-1/2: slope in log d", slope, 1 / (2 * growth), rtol=1e-2)
+    record.close(
+        ESCAPE, "weak-recovery time of the theory from m = d^-1/2: slope in log d", slope, 1 / (2 * growth), rtol=1e-2
+    )
     d = 100_000 if full else 10_000
     problem = one_unit(1 / math.sqrt(d), rate, noise)
     grid = np.linspace(0, 4, 80)
@@ -79,11 +88,25 @@ def escape_times(record: Record, full: bool) -> None:
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     delay = -float(np.trapezoid(density * np.log(np.abs(1 + spread * z)), z)) / growth
     expected = float(weak_recovery(theory)) + delay
-    record.estimate(ESCAPE, f"d = {d}: mean weak-recovery time of 16 runs against start and noise of the plateau", *cross.mean(exits), expected, largest=0.15)
-    record.close(ESCAPE, "height of the plateau, risk 1 - m^2 at m = 0", float(plateau(theory)["height"]), 2.0, rtol=0.01)
+    record.estimate(
+        ESCAPE,
+        f"d = {d}: mean weak-recovery time of 16 runs against start and noise of the plateau",
+        *cross.mean(exits),
+        expected,
+        largest=0.15,
+    )
+    record.close(
+        ESCAPE, "height of the plateau, risk 1 - m^2 at m = 0", float(plateau(theory)["height"]), 2.0, rtol=0.01
+    )
     axes = style.new_axes()
     for index in range(8):
-        axes.plot(grid, np.abs(runs["R"][index, :, 0, 0]), color=style.COLOURS[5], lw=0.8, label=f"runs, $d = {d}$" if index == 0 else None)
+        axes.plot(
+            grid,
+            np.abs(runs["R"][index, :, 0, 0]),
+            color=style.COLOURS[5],
+            lw=0.8,
+            label=f"runs, $d = {d}$" if index == 0 else None,
+        )
     axes.plot(grid, theory["R"][:, 0, 0], color=style.THEORY, label="limit from $m = d^{-1/2}$")
     axes.set_xlabel("$t$")
     axes.set_ylabel("$|m|$")
@@ -96,7 +119,9 @@ def stability(record: Record, full: bool) -> None:
     """m = 0 is stable, and nothing is learnt, for learning rates from 2/(12 + noise) on."""
     noise = 1.0
     bound = 2 / (12 + noise)
-    grew = {factor: float(one_unit(1e-3, factor * bound, noise).solve([2.0])["R"][0, 0, 0]) / 1e-3 for factor in (0.9, 1.1)}
+    grew = {
+        factor: float(one_unit(1e-3, factor * bound, noise).solve([2.0])["R"][0, 0, 0]) / 1e-3 for factor in (0.9, 1.1)
+    }
     record.above(ESCAPE, "growth of m by t = 2 at 0.9 times the bound 2/(12 + noise)", grew[0.9], 1.0)
     record.below(ESCAPE, "the same at 1.1 times the bound", grew[1.1], 1.0)
     d = 20_000 if full else 3000

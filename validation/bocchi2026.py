@@ -27,10 +27,18 @@ def plateau_heights(record: Record) -> None:
         result = fl.Committee(np.eye(p), R, np.eye(k)).solve(times)
         height = 0.5 * float(plateau(result)["height"])
         expected = 0.5 / k + 0.5 / (p + 2)
-        record.close(PAPER, f"p = {p}, k = {k}: height of the plateau of L, 1/(2k) + 1/(2(p + 2))", height, expected, rtol=1e-3)
+        record.close(
+            PAPER, f"p = {p}, k = {k}: height of the plateau of L, 1/(2k) + 1/(2(p + 2))", height, expected, rtol=1e-3
+        )
         rows.append([p, k, height, expected])
         axes.plot(times, 0.5 * result["risk"], color=style.COLOURS[index], label=f"$p = {p}$, $k = {k}$")
-        axes.axhline(expected, color=style.COLOURS[index], lw=0.9, ls=":", label=r"$\frac{1}{2k}+\frac{1}{2(p+2)}$" if index == 4 else None)
+        axes.axhline(
+            expected,
+            color=style.COLOURS[index],
+            lw=0.9,
+            ls=":",
+            label=r"$\frac{1}{2k}+\frac{1}{2(p+2)}$" if index == 4 else None,
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(1e-4, 2)
@@ -56,7 +64,12 @@ def nearest_solution(record: Record, full: bool) -> None:
     rng = np.random.default_rng(0)
     R = 0.1 * rng.normal(size=(m, m))
     exact = fl.Committee(0.7 * np.eye(m) + R @ R.T, R, np.eye(m)).solve([300.0])
-    record.below(PAPER, "isotropic start outside the teacher's space: largest difference of the end point from the polar factor", float(np.abs(exact["R"][0] - polar(R)).max()), 1e-6)
+    record.below(
+        PAPER,
+        "isotropic start outside the teacher's space: largest difference of the end point from the polar factor",
+        float(np.abs(exact["R"][0] - polar(R)).max()),
+        1e-6,
+    )
     means = {}
     for d in (200, 2000):
         distances = []
@@ -68,5 +81,10 @@ def nearest_solution(record: Record, full: bool) -> None:
             distances.append(float(np.linalg.norm(end["R"][0] - polar(problem.R)) / np.sqrt(m)))
             assert float(invariants(end)["overlap"][0]) > 1 - 1e-6
         means[d] = float(np.mean(distances))
-        record.below(PAPER, f"Gaussian starts, p = k = {m}, d = {d}: mean distance per unit from the polar factor", means[d], {200: 0.04, 2000: 0.015}[d])
+        record.below(
+            PAPER,
+            f"Gaussian starts, p = k = {m}, d = {d}: mean distance per unit from the polar factor",
+            means[d],
+            {200: 0.04, 2000: 0.015}[d],
+        )
     record.close(PAPER, "ratio of the two, sqrt(10) for O(sqrt(p/d))", means[200] / means[2000], np.sqrt(10), rtol=0.4)

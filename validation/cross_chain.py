@@ -99,7 +99,9 @@ def run(record: Record, full: bool) -> None:
     samples = problem().simulate(TIMES, dimension=D, runs=runs, rng=2, method="samples", progress=False)
     exact = variables(chain)
     witnesses = {"samples": variables(samples), "NumPy": by_hand(runs, np.random.default_rng(3))}
-    steps = problem(1.02 * RATE).simulate(1.02 * TIMES, dimension=D, runs=runs, rng=4, method="overlaps", progress=False)
+    steps = problem(1.02 * RATE).simulate(
+        1.02 * TIMES, dimension=D, runs=runs, rng=4, method="overlaps", progress=False
+    )
     others = {name: compare(exact, one) for name, one in witnesses.items()}
     others["chain, rate 2 % off"] = compare(variables(steps), witnesses["NumPy"])
     count = exact.shape[1]
@@ -108,21 +110,46 @@ def run(record: Record, full: bool) -> None:
     rng = np.random.default_rng(5)
     for name in witnesses:
         found, text = others[name], f"d = {D}, {runs} runs, {count} variables, chain against {name}"
-        record.below(SOURCE, f"{text}: means, largest difference in standard errors", float(np.abs(found["mean"]).max()), bound)
+        record.below(
+            SOURCE, f"{text}: means, largest difference in standard errors", float(np.abs(found["mean"]).max()), bound
+        )
         record.below(SOURCE, f"{text}: log variances, the same", float(np.abs(found["variance"]).max()), bound)
-        record.above(SOURCE, f"{text}: two-sample test, smallest p-value times {count}", float(found["p"].min()) * count, 1e-3)
+        record.above(
+            SOURCE, f"{text}: two-sample test, smallest p-value times {count}", float(found["p"].min()) * count, 1e-3
+        )
         size = 1500
-        record.above(SOURCE, f"{text}: energy distance of the joint law of {size} runs each, p-value", energy_test(exact[:size], witnesses[name][:size], rng), 1e-3)
+        record.above(
+            SOURCE,
+            f"{text}: energy distance of the joint law of {size} runs each, p-value",
+            energy_test(exact[:size], witnesses[name][:size], rng),
+            1e-3,
+        )
     off = others["chain, rate 2 % off"]
-    record.wrong_theory(SOURCE, "chain with a learning rate 2 % off at the same steps: means, largest difference in standard errors", seen=float(np.abs(off["mean"]).max()), failed=np.abs(off["mean"]).max() > bound)
+    record.wrong_theory(
+        SOURCE,
+        "chain with a learning rate 2 % off at the same steps: means, largest difference in standard errors",
+        seen=float(np.abs(off["mean"]).max()),
+        failed=np.abs(off["mean"]).max() > bound,
+    )
     limit = problem().solve(TIMES)["risk"].values
     risk = chain["risk"].values
     distance = float(np.abs((risk.mean(axis=0) - limit) / (risk.std(axis=0, ddof=1) / math.sqrt(runs))).max())
-    record.wrong_theory(SOURCE, f"the limit d -> infinity, at d = {D}: mean risk in standard errors", seen=distance, failed=distance > bound)
+    record.wrong_theory(
+        SOURCE,
+        f"the limit d -> infinity, at d = {D}: mean risk in standard errors",
+        seen=distance,
+        failed=distance > bound,
+    )
     draw(record, chain, samples, limit, others, bound)
-    record.table("tests", ["pair", "variable", "mean_z", "variance_z", "p_value"], [
-        [name, i, float(one["mean"][i]), float(one["variance"][i]), float(one["p"][i])] for name, one in others.items() for i in range(count)
-    ])
+    record.table(
+        "tests",
+        ["pair", "variable", "mean_z", "variance_z", "p_value"],
+        [
+            [name, i, float(one["mean"][i]), float(one["variance"][i]), float(one["p"][i])]
+            for name, one in others.items()
+            for i in range(count)
+        ],
+    )
 
 
 def draw(record: Record, chain: xr.Dataset, samples: xr.Dataset, limit: np.ndarray, others: dict, bound: float) -> None:
@@ -146,7 +173,15 @@ def draw(record: Record, chain: xr.Dataset, samples: xr.Dataset, limit: np.ndarr
     for index, (name, one) in enumerate(others.items()):
         ordered = np.sort(np.abs(one["mean"]))
         ranks = np.arange(1, ordered.size + 1) / ordered.size
-        right.plot(ordered, ranks, style.MARKERS[index], ms=3, mfc="white" if index == 2 else None, color=style.COLOURS[(0, 2, 3)[index]], label=name if index == 2 else f"chain, {name}")
+        right.plot(
+            ordered,
+            ranks,
+            style.MARKERS[index],
+            ms=3,
+            mfc="white" if index == 2 else None,
+            color=style.COLOURS[(0, 2, 3)[index]],
+            label=name if index == 2 else f"chain, {name}",
+        )
     right.set_xlim(1e-2, 30.0)
     right.axvline(bound, ls="--", lw=1.0, color=style.GUIDE)
     right.set_xscale("log")

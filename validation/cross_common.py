@@ -26,7 +26,9 @@ def spread(samples: np.ndarray) -> Estimate:
     return math.sqrt(variance), error / (2 * math.sqrt(variance))
 
 
-def _least_squares(columns: Sequence[np.ndarray], values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _least_squares(
+    columns: Sequence[np.ndarray], values: np.ndarray, errors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients and their standard errors, larger where the residuals exceed the errors of the values."""
     design = np.stack(columns, axis=1) / errors[:, None]
     target = values / errors
@@ -65,7 +67,9 @@ def standard_errors(estimate: Estimate, expected: float = 0.0) -> float:
     return abs(estimate[0] - expected) / estimate[1]
 
 
-def draw_points(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], index: int, label: str, *, hollow: bool = False) -> None:
+def draw_points(
+    axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], index: int, label: str, *, hollow: bool = False
+) -> None:
     """Draw magnitudes with their standard errors, on logarithmic axes."""
     values, errors = np.abs(np.array(estimates)).T
     colour = style.COLOURS[index % len(style.COLOURS)]

@@ -48,12 +48,24 @@ def run(record: Record, full: bool) -> None:
     rates = list(RATES)
     limits = [(sgd(rate).solve(TIMES, rtol=1e-11, atol=1e-13)["risk"].values / flow - 1) for rate in rates]
     distance = [float(one.mean()) for one in limits]
-    record.estimate(SOURCE, f"limit of SGD, learning rates down to {rates[-1]:.4g}: exponent of its relative deviation from the flow", *cross.local_exponent(rates, distance), 1.0, atol=0.02, largest=0.05)
+    record.estimate(
+        SOURCE,
+        f"limit of SGD, learning rates down to {rates[-1]:.4g}: exponent of its relative deviation from the flow",
+        *cross.local_exponent(rates, distance),
+        1.0,
+        atol=0.02,
+        largest=0.05,
+    )
     zero = 2 * distance[-1] / rates[-1] - distance[-2] / rates[-2]
     clock = gradient_flow(1.02 * TIMES)
     mistaken = [float((sgd(rate).solve(TIMES)["risk"].values / clock - 1).mean()) for rate in rates]
     wrong = cross.local_exponent(rates, mistaken)
-    record.wrong_theory(SOURCE, "flow whose clock is 2 % fast: exponent of that deviation, and what is left at the smallest rate", seen=f"{wrong[0]:.2g}, {mistaken[-1]:.2g}", failed=abs(wrong[0] - 1) > 0.3)
+    record.wrong_theory(
+        SOURCE,
+        "flow whose clock is 2 % fast: exponent of that deviation, and what is left at the smallest rate",
+        seen=f"{wrong[0]:.2g}, {mistaken[-1]:.2g}",
+        failed=abs(wrong[0] - 1) > 0.3,
+    )
     d, runs = (2000, 400) if full else (480, 200)
     means, scatter = [], []
     for index, rate in enumerate(rates):
@@ -64,18 +76,43 @@ def run(record: Record, full: bool) -> None:
         means.append(cross.mean(deviation))
         scatter.append(cross.spread(deviation))
     found = cross.exponent(rates, means)
-    record.estimate(SOURCE, f"{runs} runs at d = {d}: exponent of the mean deviation from the flow in the learning rate", *found, 1.0, largest=0.25)
+    record.estimate(
+        SOURCE,
+        f"{runs} runs at d = {d}: exponent of the mean deviation from the flow in the learning rate",
+        *found,
+        1.0,
+        largest=0.25,
+    )
     found = cross.exponent(rates, scatter)
     record.estimate(SOURCE, "exponent of the scatter of single runs", *found, 0.5, largest=0.1)
     per_rate = [(value / rate, error / rate) for rate, (value, error) in zip(rates, means)]
     found = cross.intercept(rates, per_rate)
-    record.estimate(SOURCE, "mean deviation of the runs per learning rate, extrapolated to zero, over that of the limit", found[0] / zero, found[1] / abs(zero), 1.0, atol=5 / d, largest=0.15)
+    record.estimate(
+        SOURCE,
+        "mean deviation of the runs per learning rate, extrapolated to zero, over that of the limit",
+        found[0] / zero,
+        found[1] / abs(zero),
+        1.0,
+        atol=5 / d,
+        largest=0.15,
+    )
     rows = [[rate, distance[i], *means[i], *scatter[i], mistaken[i]] for i, rate in enumerate(rates)]
     draw(record, d, rates, limits, means, scatter, distance, mistaken)
-    record.table("rates", ["learning_rate", "limit", "mean", "mean_error", "scatter", "scatter_error", "clock_off"], rows)
+    record.table(
+        "rates", ["learning_rate", "limit", "mean", "mean_error", "scatter", "scatter_error", "clock_off"], rows
+    )
 
 
-def draw(record: Record, d: int, rates: list[float], limits: list[np.ndarray], means: list, scatter: list, distance: list[float], mistaken: list[float]) -> None:
+def draw(
+    record: Record,
+    d: int,
+    rates: list[float],
+    limits: list[np.ndarray],
+    means: list,
+    scatter: list,
+    distance: list[float],
+    mistaken: list[float],
+) -> None:
     """Draw the deviation per learning rate in time, and its size against the learning rate."""
     figure, (left, right) = cross.panels(2)
     for index, (rate, one) in enumerate(list(zip(rates, limits))[::2]):

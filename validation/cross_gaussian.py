@@ -57,45 +57,107 @@ def run(record: Record, full: bool) -> None:
         "overlap": [cross.spread((seen[d][1] - limit[1])[:, EARLY].mean(axis=1)) for d in runs],
     }
     found = cross.exponent(small, curves["risk"])
-    record.estimate(SOURCE, f"d = {list(runs)}: exponent in 1/d of the mean excess of the risk, tau from 1 to 5, relative", *found, 1.0, largest=0.15)
+    record.estimate(
+        SOURCE,
+        f"d = {list(runs)}: exponent in 1/d of the mean excess of the risk, tau from 1 to 5, relative",
+        *found,
+        1.0,
+        largest=0.15,
+    )
     found = cross.exponent(small, curves["overlap"], corrected=False)
-    record.estimate(SOURCE, "exponent in 1/d of the scatter of single runs, overlap, tau up to 0.5", *found, 1.0, largest=0.1)
+    record.estimate(
+        SOURCE, "exponent in 1/d of the scatter of single runs, overlap, tau up to 0.5", *found, 1.0, largest=0.1
+    )
     right = cross.intercept(small, curves["risk"])
     record.estimate(SOURCE, "mean excess of the risk, extrapolated to infinite d", *right, 0.0, largest=5e-3)
     means = [cross.mean((seen[d][1] - limit[1])[:, EARLY].mean(axis=1)) for d in runs]
-    record.estimate(SOURCE, "mean difference of the overlap, tau up to 0.5, extrapolated to infinite d", *cross.intercept(small, means, order=1), 0.0, largest=2e-3)
+    record.estimate(
+        SOURCE,
+        "mean difference of the overlap, tau up to 0.5, extrapolated to infinite d",
+        *cross.intercept(small, means, order=1),
+        0.0,
+        largest=2e-3,
+    )
     wrong = {}
-    for name, ratios in (("student ratio 2 % off", (1.02 * STUDENT, TEACHER)), ("teacher ratio 2 % off", (STUDENT, 1.02 * TEACHER))):
+    for name, ratios in (
+        ("student ratio 2 % off", (1.02 * STUDENT, TEACHER)),
+        ("teacher ratio 2 % off", (STUDENT, 1.02 * TEACHER)),
+    ):
         other = theory(*ratios)
         # The late risk sees the student's ratio, the early overlap the teacher's.
         if name.startswith("student"):
-            text, order, wrong[name] = "mean excess of the risk", 2, [cross.mean((seen[d][0] / other[0] - 1)[:, LATE].mean(axis=1)) for d in runs]
+            text, order, wrong[name] = (
+                "mean excess of the risk",
+                2,
+                [cross.mean((seen[d][0] / other[0] - 1)[:, LATE].mean(axis=1)) for d in runs],
+            )
         else:
-            text, order, wrong[name] = "mean difference of the overlap", 1, [cross.mean((seen[d][1] - other[1])[:, EARLY].mean(axis=1)) for d in runs]
+            text, order, wrong[name] = (
+                "mean difference of the overlap",
+                1,
+                [cross.mean((seen[d][1] - other[1])[:, EARLY].mean(axis=1)) for d in runs],
+            )
         off = cross.intercept(small, wrong[name], order=order)
-        record.wrong_theory(SOURCE, f"{name}: {text}, extrapolated to infinite d", seen=f"{off[0]:.2g} ± {off[1]:.1g}", failed=cross.standard_errors(off) > 4)
+        record.wrong_theory(
+            SOURCE,
+            f"{name}: {text}, extrapolated to infinite d",
+            seen=f"{off[0]:.2g} ± {off[1]:.1g}",
+            failed=cross.standard_errors(off) > 4,
+        )
     orthonormal = fl.ExtensiveQuadratic(STUDENT, fl.Spectrum.orthonormal(TEACHER)).solve(TIMES)["risk"].values
     off = cross.intercept(small, [cross.mean((seen[d][0] / orthonormal - 1)[:, LATE].mean(axis=1)) for d in runs])
-    record.wrong_theory(SOURCE, "the limit of orthonormal weights: mean excess of the risk, extrapolated to infinite d", seen=f"{off[0]:.2g} ± {off[1]:.1g}", failed=cross.standard_errors(off) > 4)
+    record.wrong_theory(
+        SOURCE,
+        "the limit of orthonormal weights: mean excess of the risk, extrapolated to infinite d",
+        seen=f"{off[0]:.2g} ± {off[1]:.1g}",
+        failed=cross.standard_errors(off) > 4,
+    )
     draw(record, runs, seen, limit, curves, wrong)
-    record.table("dimensions", ["dimension", "runs", "risk_excess", "risk_error", "overlap_scatter", "overlap_error", "risk_student_off", "overlap_teacher_off"], [
-        [d, runs[d], *curves["risk"][i], *curves["overlap"][i], *(curve[i][0] for curve in wrong.values())] for i, d in enumerate(runs)
-    ])
+    record.table(
+        "dimensions",
+        [
+            "dimension",
+            "runs",
+            "risk_excess",
+            "risk_error",
+            "overlap_scatter",
+            "overlap_error",
+            "risk_student_off",
+            "overlap_teacher_off",
+        ],
+        [
+            [d, runs[d], *curves["risk"][i], *curves["overlap"][i], *(curve[i][0] for curve in wrong.values())]
+            for i, d in enumerate(runs)
+        ],
+    )
 
 
-def draw(record: Record, runs: dict[int, int], seen: dict, limit: tuple, curves: dict[str, list], wrong: dict[str, list]) -> None:
+def draw(
+    record: Record, runs: dict[int, int], seen: dict, limit: tuple, curves: dict[str, list], wrong: dict[str, list]
+) -> None:
     """Draw the scaled excess of the risk in time, and both differences against d."""
     figure, (left, right) = cross.panels(2)
     for index, d in enumerate(runs):
         excess = d * (seen[d][0] / limit[0] - 1)
-        left.errorbar(TIMES, excess.mean(axis=0), excess.std(axis=0, ddof=1) / np.sqrt(runs[d]), fmt=style.MARKERS[index], ms=2.5, lw=0.7, color=style.COLOURS[index], label=f"$d = {d}$")
+        left.errorbar(
+            TIMES,
+            excess.mean(axis=0),
+            excess.std(axis=0, ddof=1) / np.sqrt(runs[d]),
+            fmt=style.MARKERS[index],
+            ms=2.5,
+            lw=0.7,
+            color=style.COLOURS[index],
+            label=f"$d = {d}$",
+        )
     left.axhline(0, ls=":", lw=1.0, color=style.GUIDE)
     left.set_xscale("log")
     left.set_xlabel(r"$\tau = t/d$")
     left.set_ylabel(r"$d\,\times$ relative excess of the risk")
     left.set_ylim(-1.0, 5.5)
     style.add_legend(left, loc="upper left", ncols=2, columnspacing=0.8, handletextpad=0.2)
-    for index, (name, label) in enumerate({"risk": r"risk, mean, $\tau\geq 1$", "overlap": r"overlap, scatter, $\tau\leq 0.5$"}.items()):
+    for index, (name, label) in enumerate(
+        {"risk": r"risk, mean, $\tau\geq 1$", "overlap": r"overlap, scatter, $\tau\leq 0.5$"}.items()
+    ):
         cross.draw_points(right, list(runs), curves[name], index, label)
         cross.draw_slope(right, list(runs), curves[name][-1], -1.0)
     for index, (name, curve) in enumerate(wrong.items()):

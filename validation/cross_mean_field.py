@@ -38,7 +38,11 @@ def mean_field(d: int) -> np.ndarray:
     """Return the overlap at infinite width and dimension d, on the clock tau = t/d."""
     k = round(TEACHER * d)
     eigenvalues = np.repeat([1 / k, 0.0], [k, d - k])
-    return fl.MeanFieldQuadratic(eigenvalues, start=1 / d).solve(d * TIMES, rtol=1e-11, atol=1e-13, observables=["overlap"])["overlap"].values
+    return (
+        fl.MeanFieldQuadratic(eigenvalues, start=1 / d)
+        .solve(d * TIMES, rtol=1e-11, atol=1e-13, observables=["overlap"])["overlap"]
+        .values
+    )
 
 
 def infinite() -> tuple[np.ndarray, float]:
@@ -68,22 +72,55 @@ def finite(d: int, ratio: float, runs: int) -> np.ndarray:
 def run(record: Record, full: bool) -> None:
     """Compute the claims."""
     limit, moved = infinite()
-    record.below(SOURCE, "mean field extrapolated to infinite d: what the last step of the extrapolation changed", moved, 1e-7)
+    record.below(
+        SOURCE, "mean field extrapolated to infinite d: what the last step of the extrapolation changed", moved, 1e-7
+    )
     gaussian = np.array([extensive(ratio, "gaussian") for ratio in RATIOS])
     orthonormal = np.array([extensive(ratio, "orthonormal") for ratio in RATIOS])
     distance = np.abs(gaussian - limit).max(axis=1)
     small = [1 / ratio for ratio in RATIOS]
     slope, error = cross.local_exponent(small, list(distance))
-    record.estimate(f"{SOURCE}; docs/theory.md (Q14)", "Gaussian start: exponent in 1/student_ratio of the largest difference of the overlap, from 1024 to 4096", slope, error, 1.0, atol=0.01, largest=0.05)
-    record.below(f"{SOURCE}; docs/theory.md (Q14)", f"orthonormal start, student_ratio = 1 to {RATIOS[-1]:g}: largest difference of the overlap", float(np.abs(orthonormal - limit).max()), 3 * moved + 1e-7)
+    record.estimate(
+        f"{SOURCE}; docs/theory.md (Q14)",
+        "Gaussian start: exponent in 1/student_ratio of the largest difference of the overlap, from 1024 to 4096",
+        slope,
+        error,
+        1.0,
+        atol=0.01,
+        largest=0.05,
+    )
+    record.below(
+        f"{SOURCE}; docs/theory.md (Q14)",
+        f"orthonormal start, student_ratio = 1 to {RATIOS[-1]:g}: largest difference of the overlap",
+        float(np.abs(orthonormal - limit).max()),
+        3 * moved + 1e-7,
+    )
     off = np.abs(gaussian - extensive(1e8, "gaussian", teacher=TEACHER * 1.02)).max(axis=1)
     wrong = cross.local_exponent(small, list(off))
-    record.wrong_theory(SOURCE, "teacher ratio 2 % off: exponent of that difference (1 if right) and what is left at 4096", seen=f"{wrong[0]:.2g}, {off[-1]:.2g}", failed=abs(wrong[0] - 1) > 0.5 and off[-1] > 10 * distance[-1])
+    record.wrong_theory(
+        SOURCE,
+        "teacher ratio 2 % off: exponent of that difference (1 if right) and what is left at 4096",
+        seen=f"{wrong[0]:.2g}, {off[-1]:.2g}",
+        failed=abs(wrong[0] - 1) > 0.5 and off[-1] > 10 * distance[-1],
+    )
     rows = bias(record, full, limit)
-    draw(record, limit, distance, np.abs(orthonormal - limit).max(axis=1), off, rows, np.abs((gaussian - limit)[:, EARLY].mean(axis=1)))
-    record.table("ratios", ["student_ratio", "gaussian", "orthonormal", "gaussian_teacher_off"], [
-        [ratio, float(distance[i]), float(np.abs(orthonormal - limit)[i].max()), float(off[i])] for i, ratio in enumerate(RATIOS)
-    ])
+    draw(
+        record,
+        limit,
+        distance,
+        np.abs(orthonormal - limit).max(axis=1),
+        off,
+        rows,
+        np.abs((gaussian - limit)[:, EARLY].mean(axis=1)),
+    )
+    record.table(
+        "ratios",
+        ["student_ratio", "gaussian", "orthonormal", "gaussian_teacher_off"],
+        [
+            [ratio, float(distance[i]), float(np.abs(orthonormal - limit)[i].max()), float(off[i])]
+            for i, ratio in enumerate(RATIOS)
+        ],
+    )
     record.table("bias", ["student_ratio", "dimension", "runs", "bias", "standard_error", "expected"], rows)
 
 
@@ -104,22 +141,54 @@ def bias(record: Record, full: bool, limit: np.ndarray) -> list[list[float]]:
     return rows
 
 
-def draw(record: Record, limit: np.ndarray, gaussian: np.ndarray, orthonormal: np.ndarray, off: np.ndarray, rows: list, early: np.ndarray) -> None:
+def draw(
+    record: Record,
+    limit: np.ndarray,
+    gaussian: np.ndarray,
+    orthonormal: np.ndarray,
+    off: np.ndarray,
+    rows: list,
+    early: np.ndarray,
+) -> None:
     """Draw the overlap for some ratios, and the difference against the ratio."""
     figure, (left, right) = cross.panels(2)
     for index, ratio in enumerate((1.0, 2.0, 8.0)):
-        left.plot(TIMES, extensive(ratio, "gaussian"), style.LINES[index + 1], color=style.COLOURS[index], label=rf"$\alpha = {ratio:g}$")
+        left.plot(
+            TIMES,
+            extensive(ratio, "gaussian"),
+            style.LINES[index + 1],
+            color=style.COLOURS[index],
+            label=rf"$\alpha = {ratio:g}$",
+        )
     left.plot(TIMES, limit, color=style.THEORY, label="mean field")
     left.set_xscale("log")
     left.set_xlabel(r"$\tau = t/d$")
     left.set_ylabel(r"overlap $\chi$")
     style.add_legend(left, loc="lower right")
-    right.plot(RATIOS, gaussian, style.MARKERS[0] + "-", ms=3.5, lw=0.8, color=style.COLOURS[0], label="Gaussian, largest")
-    right.plot(RATIOS, early, style.MARKERS[2] + "-", ms=3.5, lw=0.8, color=style.COLOURS[2], label=r"Gaussian, mean, $\tau\leq 0.2$")
+    right.plot(
+        RATIOS, gaussian, style.MARKERS[0] + "-", ms=3.5, lw=0.8, color=style.COLOURS[0], label="Gaussian, largest"
+    )
+    right.plot(
+        RATIOS,
+        early,
+        style.MARKERS[2] + "-",
+        ms=3.5,
+        lw=0.8,
+        color=style.COLOURS[2],
+        label=r"Gaussian, mean, $\tau\leq 0.2$",
+    )
     last = [row for row in rows if row[1] == max(row[1] for row in rows)]
-    cross.draw_points(right, [row[0] for row in last], [(row[3], row[4]) for row in last], 1, f"runs, $d = {last[0][1]}$, mean, " + r"$\tau\leq 0.2$")
+    cross.draw_points(
+        right,
+        [row[0] for row in last],
+        [(row[3], row[4]) for row in last],
+        1,
+        f"runs, $d = {last[0][1]}$, mean, " + r"$\tau\leq 0.2$",
+    )
     cross.draw_slope(right, RATIOS, (float(gaussian[-1]), 0.0), -1.0, r"$1/\alpha$")
-    right.plot(RATIOS, off, style.MARKERS[3], ms=3.5, mfc="white", color=style.COLOURS[3], label=r"$\alpha_\star$ 2 % off")
+    right.plot(
+        RATIOS, off, style.MARKERS[3], ms=3.5, mfc="white", color=style.COLOURS[3], label=r"$\alpha_\star$ 2 % off"
+    )
     right.plot(RATIOS, orthonormal, style.MARKERS[4], ms=3.5, color=style.COLOURS[4], label="orthonormal")
     right.set_xscale("log")
     right.set_yscale("log")

@@ -96,24 +96,56 @@ def run(record: Record, full: bool) -> None:
     }
     mistaken = [cross.mean((seen[k][0] / wrong[k][0] - 1)[:, PLATEAU].mean(axis=1)) for k in runs]
     widths = [SHARE * k for k in runs]
-    names = {"plateau": "risk on the plateau, relative, mean", "escape": "overlap during the escape, standard deviation of single runs"}
+    names = {
+        "plateau": "risk on the plateau, relative, mean",
+        "escape": "overlap during the escape, standard deviation of single runs",
+    }
     for name, text in names.items():
         found = cross.exponent(small, curves[name], corrected=name == "plateau")
-        record.estimate(SOURCE, f"d = 1e12, p = 2k = {widths}: exponent in 1/p of the difference, {text}", *found, 1.0, atol=0.01, largest=0.1)
+        record.estimate(
+            SOURCE,
+            f"d = 1e12, p = 2k = {widths}: exponent in 1/p of the difference, {text}",
+            *found,
+            1.0,
+            atol=0.01,
+            largest=0.1,
+        )
     shares = [value / on_the_plateau(k) for k, (value, _) in zip(runs, curves["plateau"])]
-    record.close(f"{SOURCE}; docs/theory.md (Q10)", "difference on the plateau over -2k/((p + k)(p + 2)), the width farthest from 1", max(shares, key=lambda one: abs(one - 1)), 1.0, atol=5e-3)
+    record.close(
+        f"{SOURCE}; docs/theory.md (Q10)",
+        "difference on the plateau over -2k/((p + k)(p + 2)), the width farthest from 1",
+        max(shares, key=lambda one: abs(one - 1)),
+        1.0,
+        atol=5e-3,
+    )
     ends = {k: late(k) for k in runs if k <= (64 if full else 32)}
     shares = [value / at_the_end(k) for k, value in ends.items()]
-    record.close(f"{SOURCE}; docs/theory.md (Q11)", "difference at u -> infinity over 2(p - k)/(k(p + 2)), the width farthest from 1", max(shares, key=lambda one: abs(one - 1)), 1.0, atol=1e-2)
+    record.close(
+        f"{SOURCE}; docs/theory.md (Q11)",
+        "difference at u -> infinity over 2(p - k)/(k(p + 2)), the width farthest from 1",
+        max(shares, key=lambda one: abs(one - 1)),
+        1.0,
+        atol=1e-2,
+    )
     right = cross.intercept(small, curves["plateau"])
     record.estimate(SOURCE, "difference on the plateau, extrapolated to 1/p = 0", *right, 0.0, atol=1e-4, largest=1e-3)
     off = cross.intercept(small, mistaken)
-    record.wrong_theory(SOURCE, "student ratio 2 % off: that extrapolated difference", seen=f"{off[0]:.2g} ± {off[1]:.1g}", failed=cross.standard_errors(off) > 5 and abs(off[0]) > 1e-3)
+    record.wrong_theory(
+        SOURCE,
+        "student ratio 2 % off: that extrapolated difference",
+        seen=f"{off[0]:.2g} ± {off[1]:.1g}",
+        failed=cross.standard_errors(off) > 5 and abs(off[0]) > 1e-3,
+    )
     dimensions = change_with_dimension(record)
     draw(record, runs, risk, curves, ends, mistaken)
-    record.table("numbers", ["k", "p", "runs", "plateau", "plateau_error", "escape_scatter", "escape_error", "late", "plateau_ratio_off"], [
-        [k, SHARE * k, runs[k], *curves["plateau"][i], *curves["escape"][i], ends.get(k, ""), mistaken[i][0]] for i, k in enumerate(runs)
-    ])
+    record.table(
+        "numbers",
+        ["k", "p", "runs", "plateau", "plateau_error", "escape_scatter", "escape_error", "late", "plateau_ratio_off"],
+        [
+            [k, SHARE * k, runs[k], *curves["plateau"][i], *curves["escape"][i], ends.get(k, ""), mistaken[i][0]]
+            for i, k in enumerate(runs)
+        ],
+    )
     record.table("dimension", ["dimension", "p_times_largest_change"], dimensions)
 
 
@@ -124,18 +156,41 @@ def change_with_dimension(record: Record, k: int = 16, runs: int = 40) -> list[l
         clock = CLOCK[CLOCK + math.log(d / k) > 0]
         differences[d] = (narrow(k, d, runs, clock)[0] / extensive(k, d, clock)[0] - 1).mean(axis=0)[-SHOWN:]
     rows = [[d, SHARE * k * float(np.abs(one - differences[HUGE]).max())] for d, one in differences.items() if d < HUGE]
-    record.below(SOURCE, f"p = {SHARE * k}: p times the relative difference of the risk, its largest change from d = 1e9 to 1e12", rows[-1][1], 1e-3)
+    record.below(
+        SOURCE,
+        f"p = {SHARE * k}: p times the relative difference of the risk, its largest change from d = 1e9 to 1e12",
+        rows[-1][1],
+        1e-3,
+    )
     found = cross.exponent([1 / row[0] for row in rows], [(row[1], 0.02 * row[1]) for row in rows], corrected=False)
-    record.above(SOURCE, f"p = {SHARE * k}: exponent in 1/d with which that change vanishes (1/2 or more)", found[0], 0.4)
+    record.above(
+        SOURCE, f"p = {SHARE * k}: exponent in 1/d with which that change vanishes (1/2 or more)", found[0], 0.4
+    )
     return rows
 
 
-def draw(record: Record, runs: dict[int, int], risk: dict[int, np.ndarray], curves: dict[str, list], ends: dict[int, float], mistaken: list) -> None:
+def draw(
+    record: Record,
+    runs: dict[int, int],
+    risk: dict[int, np.ndarray],
+    curves: dict[str, list],
+    ends: dict[int, float],
+    mistaken: list,
+) -> None:
     """Draw the scaled difference on the common clock, and its decay with the width."""
     figure, (left, right) = cross.panels(2)
     for index, k in enumerate(runs):
         average, error = risk[k].mean(axis=0), risk[k].std(axis=0, ddof=1) / math.sqrt(runs[k])
-        left.errorbar(CLOCK, SHARE * k * average, SHARE * k * error, fmt=style.MARKERS[index % 6], ms=2.2, lw=0.7, color=style.COLOURS[index % 6], label=f"$p = {SHARE * k}$")
+        left.errorbar(
+            CLOCK,
+            SHARE * k * average,
+            SHARE * k * error,
+            fmt=style.MARKERS[index % 6],
+            ms=2.2,
+            lw=0.7,
+            color=style.COLOURS[index % 6],
+            label=f"$p = {SHARE * k}$",
+        )
     left.axhline(-2 / (SHARE + 1), ls=":", lw=1.0, color=style.GUIDE)
     left.set_xlabel(r"$u = 8t/k - \log(d/k)$")
     left.set_ylabel(r"$p\,\times$ relative difference of the risk")

@@ -42,7 +42,13 @@ def first_layer_only(record: Record) -> None:
         # Richardson: what is left is of second order in the rate.
         slope = 2 * errors[1] / rates[1] - errors[0] / rates[0]
         expected = sigma**2 * (L + M / math.sqrt(3)) / (2 * math.pi)
-        record.close(f"{PAPER}, eq. (9)", f"K = {K}, M = {M}: final error per learning rate, first layer trained", slope, expected, rtol=0.02)
+        record.close(
+            f"{PAPER}, eq. (9)",
+            f"K = {K}, M = {M}: final error per learning rate, first layer trained",
+            slope,
+            expected,
+            rtol=0.02,
+        )
         rows.append([K, M, slope, expected])
     record.table("first_layer", ["K", "M", "slope", "expected"], rows)
 
@@ -72,11 +78,32 @@ def both_layers(record: Record, full: bool) -> None:
             runs = problem.simulate(convention.to_time(measured), dimension=20_000, runs=4, rng=0, progress=False)
             theory = problem.solve(runs["time"].values)
             deviation = float(np.abs(runs["second_layer"].mean("run") - theory["second_layer"]).max()) / K
-            record.below(f"{PAPER}, Fig. 2", "K = 4, N = 20,000: largest deviation of the mean output weights v of 4 runs", deviation, 6 / math.sqrt(4 * 20_000))
+            record.below(
+                f"{PAPER}, Fig. 2",
+                "K = 4, N = 20,000: largest deviation of the mean output weights v of 4 runs",
+                deviation,
+                6 / math.sqrt(4 * 20_000),
+            )
             error = runs["risk"].std("run", ddof=1) / 2
-            axes.errorbar(measured, runs["risk"].mean("run"), error, fmt="o", ms=3.2, mfc="white", color=style.COLOURS[index], label="4 runs, $N = 20{,}000$", zorder=4)
+            axes.errorbar(
+                measured,
+                runs["risk"].mean("run"),
+                error,
+                fmt="o",
+                ms=3.2,
+                mfc="white",
+                color=style.COLOURS[index],
+                label="4 runs, $N = 20{,}000$",
+                zorder=4,
+            )
     falling = all(b < a for a, b in itertools.pairwise(finals))
-    record.claim(f"{PAPER}, Fig. 2", f"final errors with both layers trained, K = {widths}, fall with K", expected="falling", seen=", ".join(f"{e:.3g}" for e in finals), passed=falling)
+    record.claim(
+        f"{PAPER}, Fig. 2",
+        f"final errors with both layers trained, K = {widths}, fall with K",
+        expected="falling",
+        seen=", ".join(f"{e:.3g}" for e in finals),
+        passed=falling,
+    )
     record.table("both_layers", ["K", "final_error"], list(map(list, zip(widths, finals))))
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -190,9 +190,15 @@ def steps(record: Record) -> None:
             short = problem.solve(losses, kkt=False, progress=False)
         times = np.abs(flow["log_time"] - short["log_time"])
         margins = float(np.abs(flow["margin"] / short["margin"] - 1).max())
-        record.below("accuracy", f"ReLU, data {seed}, steps ten times shorter: relative change of the margin", margins, 1e-3)
+        record.below(
+            "accuracy", f"ReLU, data {seed}, steps ten times shorter: relative change of the margin", margins, 1e-3
+        )
         rows.append([seed, float(times.max()), float(times.median()), margins])
-    record.table("steps", ["data", "largest_change_of_log_time", "median_change_of_log_time", "largest_relative_change_of_margin"], rows)
+    record.table(
+        "steps",
+        ["data", "largest_change_of_log_time", "median_change_of_log_time", "largest_relative_change_of_margin"],
+        rows,
+    )
 
 
 def gates(record: Record, problem: margin.MarginFlow, flow) -> None:

@@ -48,7 +48,14 @@ def run(record: Record, full: bool) -> None:
             1.001,
         )
         rows.append([geometry, float(flow["margin"][-1]), best.lower, decrease, float(flow["kkt_residual"][-1]), wrong])
-        axes.plot(losses / DECADE, 1 - flow["margin"] / best.lower, color=colour, ls=line, lw=1.2, label={"l2": r"$\ell_2$", "linf": r"$\ell_\infty$", "l1": r"$\ell_1$"}[geometry])
+        axes.plot(
+            losses / DECADE,
+            1 - flow["margin"] / best.lower,
+            color=colour,
+            ls=line,
+            lw=1.2,
+            label={"l2": r"$\ell_2$", "linf": r"$\ell_\infty$", "l1": r"$\ell_1$"}[geometry],
+        )
     record.table(
         "linear",
         ["geometry", "margin", "optimum", "largest_decrease", "kkt_residual", "margin_of_other_directions"],

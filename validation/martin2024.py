@@ -71,8 +71,17 @@ def reference_table(record: Record) -> None:
     seen = np.column_stack([limit.multiplier, limit.overlap, limit.risk / 2])
     units = [[10.0 ** -len(text.split(".")[1]) for text in row] for row in TABLE.values()]
     worst = float((np.abs(seen - np.array([[float(text) for text in row] for row in TABLE.values()])) / units).max())
-    record.below(f"{PAPER}, implicit equation", "multiplier, overlap and d L at seven times, in units of the last printed digit", worst, 0.51)
-    record.table("reference", ["gamma", "multiplier", "overlap", "d_L"], [[float(g), *map(float, row)] for g, row in zip(gammas, seen)])
+    record.below(
+        f"{PAPER}, implicit equation",
+        "multiplier, overlap and d L at seven times, in units of the last printed digit",
+        worst,
+        0.51,
+    )
+    record.table(
+        "reference",
+        ["gamma", "multiplier", "overlap", "d_L"],
+        [[float(g), *map(float, row)] for g, row in zip(gammas, seen)],
+    )
 
 
 def figures_2_3(record: Record, full: bool) -> None:
@@ -86,26 +95,49 @@ def figures_2_3(record: Record, full: bool) -> None:
         limit = problem.solve(gammas / 2)
         deviations = {}
         for index, d in enumerate(sizes):
-            runs = problem.simulate(gammas / 2, dimension=d, runs=40 if full else 16, rng=10 * column + index, progress=False)
+            runs = problem.simulate(
+                gammas / 2, dimension=d, runs=40 if full else 16, rng=10 * column + index, progress=False
+            )
             for row, name in enumerate(("multiplier", "overlap")):
                 mean = runs[name].mean("run")
                 error = runs[name].std("run", ddof=1) / math.sqrt(runs.sizes["run"])
-                panels[row, column].errorbar(gammas[::3], mean[::3], error[::3], fmt=style.MARKERS[index], ms=2.5, lw=0.7, color=style.COLOURS[index], label=f"$d = {d}$")
+                panels[row, column].errorbar(
+                    gammas[::3],
+                    mean[::3],
+                    error[::3],
+                    fmt=style.MARKERS[index],
+                    ms=2.5,
+                    lw=0.7,
+                    color=style.COLOURS[index],
+                    label=f"$d = {d}$",
+                )
                 deviations[name, d] = float(np.abs(mean - limit[name]).max())
-                rows += [[alpha, alpha_star, d, name, float(g), float(m), float(e), float(t)] for g, m, e, t in zip(gammas, mean, error, limit[name])]
+                rows += [
+                    [alpha, alpha_star, d, name, float(g), float(m), float(e), float(t)]
+                    for g, m, e, t in zip(gammas, mean, error, limit[name])
+                ]
         for row, name in enumerate(("multiplier", "overlap")):
             panels[row, column].plot(gammas, limit[name], color=style.THEORY, lw=1.2, label="limit", zorder=0)
             style.dress(panels[row, column])
             panels[row, column].set_xscale("log")
             ratio = deviations[name, 20] / deviations[name, 200]
-            record.above(f"{PAPER}, Figs. 2, 3", f"({alpha}, {alpha_star}): largest deviation of the {name} at d = 20 over that at d = 200 (10 for 1/d, less where runs scatter or ratios are equal)", ratio, 2.0)
+            record.above(
+                f"{PAPER}, Figs. 2, 3",
+                f"({alpha}, {alpha_star}): largest deviation of the {name} at d = 20 over that at d = 200 (10 for 1/d, less where runs scatter or ratios are equal)",
+                ratio,
+                2.0,
+            )
         panels[0, column].set_title(rf"$\alpha = {alpha},\ \alpha_* = {alpha_star}$", fontsize=style.TEXT)
         panels[1, column].set_xlabel(r"$\gamma = 2\tau$")
     panels[0, 0].set_ylabel(r"$\varphi$")
     panels[1, 0].set_ylabel(r"$\chi$")
     style.add_legend(panels[1, 0], loc="lower right")
     record.figure(figure, "figures_2_3")
-    record.table("figures_2_3", ["student_ratio", "teacher_ratio", "dimension", "variable", "gamma", "mean", "standard_error", "limit"], rows)
+    record.table(
+        "figures_2_3",
+        ["student_ratio", "teacher_ratio", "dimension", "variable", "gamma", "mean", "standard_error", "limit"],
+        rows,
+    )
 
 
 def figure_4(record: Record, full: bool) -> None:
@@ -117,20 +149,44 @@ def figure_4(record: Record, full: bool) -> None:
     seen = problem.simulate(gammas / 2, dimension=d, runs=runs, rng=1, progress=False).overlap
     own = float(np.abs(seen.mean("run") - limit.overlap).max())
     other = float(np.abs(seen.mean("run") - shadow.overlap).max())
-    record.below(f"{PAPER}, Fig. 4, with its own limit", f"Gaussian weights at d = {d}: largest deviation of the overlap", own, 8.0 / d)
+    record.below(
+        f"{PAPER}, Fig. 4, with its own limit",
+        f"Gaussian weights at d = {d}: largest deviation of the overlap",
+        own,
+        8.0 / d,
+    )
     record.above(f"{PAPER}, Fig. 4, as drawn", "the same from the orthonormal limit", other, 3 * own)
     axes = style.new_axes()
     axes.plot(gammas, limit.overlap, color=style.THEORY, label="limit, Gaussian")
     axes.plot(gammas, shadow.overlap, "--", color=style.GUIDE, label="limit, orthonormal")
-    axes.errorbar(gammas[::2], seen.mean("run")[::2], seen.std("run", ddof=1)[::2] / math.sqrt(runs), fmt="o", ms=3, color=style.COLOURS[0], label=f"Gaussian, $d = {d}$")
+    axes.errorbar(
+        gammas[::2],
+        seen.mean("run")[::2],
+        seen.std("run", ddof=1)[::2] / math.sqrt(runs),
+        fmt="o",
+        ms=3,
+        color=style.COLOURS[0],
+        label=f"Gaussian, $d = {d}$",
+    )
     axes.set_xscale("log")
     axes.set_xlabel(r"$\gamma = 2\tau$")
     axes.set_ylabel(r"$\chi$")
     style.add_legend(axes, loc="lower right")
     record.figure(axes.figure, "figure_4")
-    record.table("figure_4", ["gamma", "limit_gaussian", "limit_orthonormal", "mean", "standard_deviation"], [
-        [float(g), float(limit.overlap[i]), float(shadow.overlap[i]), float(seen[:, i].mean()), float(seen[:, i].std(ddof=1))] for i, g in enumerate(gammas)
-    ])
+    record.table(
+        "figure_4",
+        ["gamma", "limit_gaussian", "limit_orthonormal", "mean", "standard_deviation"],
+        [
+            [
+                float(g),
+                float(limit.overlap[i]),
+                float(shadow.overlap[i]),
+                float(seen[:, i].mean()),
+                float(seen[:, i].std(ddof=1)),
+            ]
+            for i, g in enumerate(gammas)
+        ],
+    )
 
 
 def figure_5(record: Record) -> None:
@@ -143,7 +199,13 @@ def figure_5(record: Record) -> None:
         result = flow.solve(s / 2)
         n = m - teacher
         constant = n * (teacher + 2) / (16 * (teacher + 2 + n))
-        record.close(f"{PAPER}, Fig. 5; docs/theory.md (Q11)", f"s^2 risk at s = 1e4, m = {m}, m* = {teacher}, d = {d}", float(result.risk[-1]) * s[-1] ** 2, constant, rtol=2e-2)
+        record.close(
+            f"{PAPER}, Fig. 5; docs/theory.md (Q11)",
+            f"s^2 risk at s = 1e4, m = {m}, m* = {teacher}, d = {d}",
+            float(result.risk[-1]) * s[-1] ** 2,
+            constant,
+            rtol=2e-2,
+        )
         left.plot(s, result.risk * s**2, color=style.COLOURS[index], label=f"$m = {m}$")
         left.axhline(constant, ls=":", color=style.COLOURS[index])
     rng = np.random.default_rng(3)
@@ -153,9 +215,21 @@ def figure_5(record: Record) -> None:
     late = np.linspace(8, 16, 40)
     result = equal.solve(late / 2)
     slope = float(np.polyfit(late[20:], np.log(result.risk.values[20:]), 1)[0])
-    record.close(f"{PAPER}, Fig. 5", "m = m* = 3 < d: rate of the exponential decay over 4 times the smallest teacher eigenvalue", -slope / (4 * smallest), 1.0, rtol=2e-2)
+    record.close(
+        f"{PAPER}, Fig. 5",
+        "m = m* = 3 < d: rate of the exponential decay over 4 times the smallest teacher eigenvalue",
+        -slope / (4 * smallest),
+        1.0,
+        rtol=2e-2,
+    )
     right.semilogy(late, result.risk, color=style.COLOURS[0], label="$m = m_* = 3$")
-    right.semilogy(late, result.risk.values[-1] * np.exp(-4 * smallest * (late - late[-1])), ":", color=style.GUIDE, label=r"$e^{-4\ell_{\min}s}$")
+    right.semilogy(
+        late,
+        result.risk.values[-1] * np.exp(-4 * smallest * (late - late[-1])),
+        ":",
+        color=style.GUIDE,
+        label=r"$e^{-4\ell_{\min}s}$",
+    )
     for axes, label in ((left, r"$s^2\times$ risk"), (right, "risk")):
         style.dress(axes)
         axes.set_xlabel("$s = 2t$")
@@ -174,20 +248,48 @@ def figure_6(record: Record) -> None:
         result = fl.ExtensiveQuadratic(alpha, fl.Spectrum.orthonormal(alpha_star)).solve(gammas / 2)
         misalignment = (alpha - alpha_star) * alpha_star**3 / (32 * alpha**2)
         risk = alpha_star * (alpha - alpha_star) / (16 * alpha)
-        record.close(f"{PAPER}, Fig. 6", f"gamma^2 (1 - chi) at gamma = 2e6, ({alpha}, {alpha_star})", float(result.misalignment[-1]) * gammas[-1] ** 2, misalignment, rtol=1e-4)
-        record.close(f"{PAPER}, Fig. 6", f"gamma^2 d risk at gamma = 2e6, ({alpha}, {alpha_star})", float(result.risk[-1]) * gammas[-1] ** 2, risk, rtol=1e-4)
-        left.loglog(gammas, result.misalignment, color=style.COLOURS[index], label=rf"$\alpha={alpha},\ \alpha_*={alpha_star}$")
+        record.close(
+            f"{PAPER}, Fig. 6",
+            f"gamma^2 (1 - chi) at gamma = 2e6, ({alpha}, {alpha_star})",
+            float(result.misalignment[-1]) * gammas[-1] ** 2,
+            misalignment,
+            rtol=1e-4,
+        )
+        record.close(
+            f"{PAPER}, Fig. 6",
+            f"gamma^2 d risk at gamma = 2e6, ({alpha}, {alpha_star})",
+            float(result.risk[-1]) * gammas[-1] ** 2,
+            risk,
+            rtol=1e-4,
+        )
+        left.loglog(
+            gammas, result.misalignment, color=style.COLOURS[index], label=rf"$\alpha={alpha},\ \alpha_*={alpha_star}$"
+        )
         left.loglog(gammas, misalignment / gammas**2, ":", color=style.COLOURS[index])
     equal = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.5)).solve(gammas / 2)
     expected = (0.5 * math.log(0.5) + 0.5 * math.log(0.5)) / (2 * 0.5)
-    record.close(f"{PAPER}, Sec. 4", "multiplier at equal ratios 0.5, gamma = 2e6", float(equal.multiplier[-1]), expected, atol=1e-7)
+    record.close(
+        f"{PAPER}, Sec. 4",
+        "multiplier at equal ratios 0.5, gamma = 2e6",
+        float(equal.multiplier[-1]),
+        expected,
+        atol=1e-7,
+    )
     below = fl.ExtensiveQuadratic(0.25, fl.Spectrum.orthonormal(0.5)).solve([50.0, 1e6])
-    record.close(f"{PAPER}, Sec. 4", "overlap below the teacher's width at tau = 1e6", float(below.overlap[-1]), math.sqrt(0.5), atol=1e-10)
+    record.close(
+        f"{PAPER}, Sec. 4",
+        "overlap below the teacher's width at tau = 1e6",
+        float(below.overlap[-1]),
+        math.sqrt(0.5),
+        atol=1e-10,
+    )
     slope = float(below.multiplier[1] - below.multiplier[0]) / (2 * (1e6 - 50))
     record.close(f"{PAPER}, Sec. 4", "slope of the multiplier there", slope, -2 * (1 / 0.25 - 1 / 0.5), rtol=1e-8)
     grid = np.linspace(0.05, 1, 60)
     for index, alpha_star in enumerate((0.25, 0.5, 0.75)):
-        final = [float(fl.ExtensiveQuadratic(a, fl.Spectrum.orthonormal(alpha_star)).solve([1e4]).overlap[0]) for a in grid]
+        final = [
+            float(fl.ExtensiveQuadratic(a, fl.Spectrum.orthonormal(alpha_star)).solve([1e4]).overlap[0]) for a in grid
+        ]
         right.plot(grid, final, "o", ms=2.5, color=style.COLOURS[index], label=rf"$\alpha_* = {alpha_star}$")
         right.plot(grid, np.minimum(1, np.sqrt(grid / alpha_star)), color=style.COLOURS[index], lw=0.8)
     for axes, x, y in ((left, r"$\gamma = 2\tau$", r"$1-\chi$"), (right, r"student ratio $\alpha$", r"$\chi_\infty$")):
@@ -205,6 +307,17 @@ def wrong_theory(record: Record) -> None:
     wrong = fl.ExtensiveQuadratic(0.525, fl.Spectrum.orthonormal(0.25)).solve(times)
     runs = [problem.simulate(times, dimension=d, runs=24, rng=i, progress=False) for i, d in enumerate((60, 120, 240))]
     right = fl.compare(problem.solve(times), *runs)
-    record.claim("flowlimits", "the right limit against d = 60, 120, 240, 24 runs each", expected="agrees", seen=right.verdict, passed=right.passed is True)
+    record.claim(
+        "flowlimits",
+        "the right limit against d = 60, 120, 240, 24 runs each",
+        expected="agrees",
+        seen=right.verdict,
+        passed=right.passed is True,
+    )
     verdict = fl.compare(wrong, *runs)
-    record.wrong_theory("flowlimits", "a limit whose student ratio is 5 % off, against the same runs", seen=verdict.verdict, failed=verdict.passed is False)
+    record.wrong_theory(
+        "flowlimits",
+        "a limit whose student ratio is 5 % off, against the same runs",
+        seen=verdict.verdict,
+        failed=verdict.passed is False,
+    )

@@ -54,14 +54,25 @@ class Record:
         """Note a claim whose outcome the case has decided."""
         self._add(source, text, _show(expected), _show(seen), passed)
 
-    def close(self, source: str, text: str, seen: float, expected: float, *, rtol: float = 0.0, atol: float = 0.0) -> None:
+    def close(
+        self, source: str, text: str, seen: float, expected: float, *, rtol: float = 0.0, atol: float = 0.0
+    ) -> None:
         """Note a number that must lie within a tolerance of the expected one."""
         bound = atol + rtol * abs(expected)
         passed = math.isfinite(seen) and abs(seen - expected) <= bound
         self._add(source, text, f"{expected:.8g} ± {bound:.2g}", f"{seen:.8g}", passed)
 
     def estimate(
-        self, source: str, text: str, seen: float, error: float, expected: float, *, largest: float, atol: float = 0.0, sigmas: float = 4.0
+        self,
+        source: str,
+        text: str,
+        seen: float,
+        error: float,
+        expected: float,
+        *,
+        largest: float,
+        atol: float = 0.0,
+        sigmas: float = 4.0,
     ) -> None:
         """Note an estimate that must lie within `sigmas` of its standard errors, and `atol`, of the expected number.
 

@@ -47,25 +47,54 @@ def one_pass(record: Record, full: bool) -> None:
     dimension, runs = (10_000, 8) if full else (4000, 4)
     times = np.linspace(2, 60, 30)
     limit = problem.solve(times)
-    exact = fl.XorMixture(Q=problem.Q, R=problem.R, second_layer=problem.second_layer, noise_scale=S, second_layer_rate=1.0).solve(times)
+    exact = fl.XorMixture(
+        Q=problem.Q, R=problem.R, second_layer=problem.second_layer, noise_scale=S, second_layer_rate=1.0
+    ).solve(times)
     chain = problem.simulate(times, dimension=dimension, runs=runs, rng=0, progress=False)
     few = problem.simulate([5.0, 60.0], dimension=1000, runs=2, rng=3, method="samples", progress=False)
     early = limit.sel(time=[6.0, 8.0], method="nearest")
     seen = chain.sel(time=early.time, method="nearest").risk
     deviation = float((np.abs(seen.mean("run") - early.risk) / (seen.std("run", ddof=1) / math.sqrt(runs))).max())
-    record.below(PAPER, f"one-pass SGD at d = {dimension} (chain) against its limit before the escape, in standard errors", deviation, 5.0)
+    record.below(
+        PAPER,
+        f"one-pass SGD at d = {dimension} (chain) against its limit before the escape, in standard errors",
+        deviation,
+        5.0,
+    )
     final = float(np.abs(chain.risk[:, -1] - limit.risk[-1]).max())
     record.below(PAPER, "the run farthest from the limit at t = 60, difference of the risk", final, 3e-3)
-    record.below(PAPER, "samples at d = 1000 against the limit at t = 5", float(np.abs(few.risk[:, 0].mean() - limit.sel(time=5, method="nearest").risk)), 0.05)
-    record.table("one_pass", ["t", "limit", "gradient_flow", "chain_mean", "chain_standard_error"], [
-        [float(t), float(limit.risk[i]), float(exact.risk[i]), float(chain.risk[:, i].mean()), float(chain.risk[:, i].std(ddof=1) / math.sqrt(runs))]
-        for i, t in enumerate(times)
-    ])
+    record.below(
+        PAPER,
+        "samples at d = 1000 against the limit at t = 5",
+        float(np.abs(few.risk[:, 0].mean() - limit.sel(time=5, method="nearest").risk)),
+        0.05,
+    )
+    record.table(
+        "one_pass",
+        ["t", "limit", "gradient_flow", "chain_mean", "chain_standard_error"],
+        [
+            [
+                float(t),
+                float(limit.risk[i]),
+                float(exact.risk[i]),
+                float(chain.risk[:, i].mean()),
+                float(chain.risk[:, i].std(ddof=1) / math.sqrt(runs)),
+            ]
+            for i, t in enumerate(times)
+        ],
+    )
     axes = style.new_axes()
     axes.plot(times, limit.risk, color=style.THEORY, label=r"limit, $\eta = 0.2$")
     axes.plot(times, exact.risk, "--", color=style.GUIDE, label="gradient flow")
     for i in range(runs):
-        axes.plot(times, chain.risk[i], ".", ms=3, color=style.COLOURS[0], label=f"runs, $d = {dimension}$" if i == 0 else None)
+        axes.plot(
+            times,
+            chain.risk[i],
+            ".",
+            ms=3,
+            color=style.COLOURS[0],
+            label=f"runs, $d = {dimension}$" if i == 0 else None,
+        )
     axes.set_xlabel("$t$")
     axes.set_ylabel(r"$\frac{1}{2}\,\mathrm{E}(y-f)^2$")
     style.add_legend(axes)
@@ -82,12 +111,24 @@ def reach_bayes(record: Record, full: bool) -> None:
             rows.append([K, seed, float(result.clean_error[0]), float(result.risk[0])])
     wide = [row[2] for row in rows if row[0] == 8]
     narrow = [row[2] for row in rows if row[0] == 4]
-    record.close(PAPER, f"8 hidden units reach the Bayes error, the worst of {seeds} starts", max(wide), target, atol=1e-3)
+    record.close(
+        PAPER, f"8 hidden units reach the Bayes error, the worst of {seeds} starts", max(wide), target, atol=1e-3
+    )
     reached = sum(abs(value - target) < 1e-3 for value in narrow)
-    record.claim(PAPER, "4 hidden units reach it from some starts and miss it from others", expected=f"between 1 and {seeds - 1} of {seeds}",
-                 seen=f"{reached} of {seeds}", passed=0 < reached < seeds)
-    record.claim(f"{PAPER}, corrected", "a start that misses ends above the Bayes error (ties count one half)", expected=f"> {target + 0.05:.4f}",
-                 seen=min(value for value in narrow if value > target + 1e-3), passed=min(v for v in narrow if v > target + 1e-3) > target + 0.05)
+    record.claim(
+        PAPER,
+        "4 hidden units reach it from some starts and miss it from others",
+        expected=f"between 1 and {seeds - 1} of {seeds}",
+        seen=f"{reached} of {seeds}",
+        passed=0 < reached < seeds,
+    )
+    record.claim(
+        f"{PAPER}, corrected",
+        "a start that misses ends above the Bayes error (ties count one half)",
+        expected=f"> {target + 0.05:.4f}",
+        seen=min(value for value in narrow if value > target + 1e-3),
+        passed=min(v for v in narrow if v > target + 1e-3) > target + 0.05,
+    )
     record.table("reach_bayes", ["width", "seed", "clean_error", "risk"], rows)
 
 
@@ -116,8 +157,16 @@ def feature_error(features: int, dimension: int, seed: int) -> float:
 def random_features(record: Record, full: bool) -> None:
     target = bayes_error(1.0, S)
     features = 400 if full else 200
-    rows = [[features, dimension, feature_error(features, dimension, 0)] for dimension in ((50, 100, 200, 400) if full else (50, 200))]
-    record.above(PAPER, f"{features} random features with the best read-out, d = {rows[-1][1]}: error far above that of 8 trained units", rows[-1][2], target + 0.15)
+    rows = [
+        [features, dimension, feature_error(features, dimension, 0)]
+        for dimension in ((50, 100, 200, 400) if full else (50, 200))
+    ]
+    record.above(
+        PAPER,
+        f"{features} random features with the best read-out, d = {rows[-1][1]}: error far above that of 8 trained units",
+        rows[-1][2],
+        target + 0.15,
+    )
     record.table("random_features", ["features", "dimension", "error"], rows)
 
 
@@ -128,9 +177,23 @@ def speed(record: Record) -> None:
     closed, result = seconds_of(lambda: problem.solve(times, observables=["risk"]))
     sampled, error = monte_carlo(problem, step=0.01, until=0.5)
     per_unit = sampled / 0.5 * 60
-    record.above(f"{PAPER}, released code", "closed form to t = 60 against 10,000 samples per Euler step of 0.01 (extrapolated from t = 0.5), times faster", per_unit / closed, 100.0)
-    record.above("docs/mixture.md", "error of R of that Monte-Carlo integration at t = 0.5, in units of the closed form's tolerance", error / 1e-8, 1.0)
-    record.table("speed", ["closed_seconds", "sampled_seconds_to_0.5", "sampled_error_of_R", "risk"], [[closed, sampled, error, float(result.risk[0])]])
+    record.above(
+        f"{PAPER}, released code",
+        "closed form to t = 60 against 10,000 samples per Euler step of 0.01 (extrapolated from t = 0.5), times faster",
+        per_unit / closed,
+        100.0,
+    )
+    record.above(
+        "docs/mixture.md",
+        "error of R of that Monte-Carlo integration at t = 0.5, in units of the closed form's tolerance",
+        error / 1e-8,
+        1.0,
+    )
+    record.table(
+        "speed",
+        ["closed_seconds", "sampled_seconds_to_0.5", "sampled_error_of_R", "risk"],
+        [[closed, sampled, error, float(result.risk[0])]],
+    )
 
 
 def monte_carlo(problem: fl.XorMixture, step: float, until: float) -> tuple[float, float]:

@@ -39,9 +39,26 @@ def small_rate_plateaus(record: Record) -> None:
         found = plateau(result)
         at = result.sel(time=float(found["at"]), method="nearest")
         expected = K / math.pi * (math.pi / 6 - K * math.asin(1 / (2 * K)))
-        record.close(PAPER, f"K = M = {K}, rate 0.01: generalisation error of the plateau, (K/pi)(pi/6 - K arcsin(1/2K)) as the rate falls", float(found["height"]), expected, rtol=0.03)
-        record.close(PAPER, f"K = M = {K}: student-teacher overlap there, 1/sqrt(K(2K - 1))", float(at["R"].mean()), 1 / math.sqrt(K * (2 * K - 1)), rtol=0.02)
-        record.below(PAPER, f"K = M = {K}: error after specialisation, over the plateau", float(result["risk"][-1]) / expected, 1e-2)
+        record.close(
+            PAPER,
+            f"K = M = {K}, rate 0.01: generalisation error of the plateau, (K/pi)(pi/6 - K arcsin(1/2K)) as the rate falls",
+            float(found["height"]),
+            expected,
+            rtol=0.03,
+        )
+        record.close(
+            PAPER,
+            f"K = M = {K}: student-teacher overlap there, 1/sqrt(K(2K - 1))",
+            float(at["R"].mean()),
+            1 / math.sqrt(K * (2 * K - 1)),
+            rtol=0.02,
+        )
+        record.below(
+            PAPER,
+            f"K = M = {K}: error after specialisation, over the plateau",
+            float(result["risk"][-1]) / expected,
+            1e-2,
+        )
         rows.append([K, float(found["height"]), expected, float(convention.from_time(found["exit"]))])
     record.table("plateaus", ["K", "height", "expected", "exit_steps_over_N"], rows)
 
@@ -56,13 +73,30 @@ def escape(record: Record, full: bool) -> None:
     seen = problem.simulate(times, dimension=d, runs=runs, rng=0, observables=["specialisation"], progress=False)
     ours, theirs = plateau(theory), plateau(seen)
     source, height, leaving = f"{PAPER}, one-pass SGD", float(ours["height"]), float(ours["exit"])
-    record.estimate(source, f"height of the plateau in {runs} runs at N = {d}, mean", *cross.mean(theirs["height"].values), height, largest=0.01 * height)
-    record.estimate(source, "exit time, mean of the runs", *cross.mean(theirs["exit"].values), leaving, largest=0.02 * leaving)
-    record.above(source, "specialisation at the end, the least of the runs", float(seen["specialisation"][:, -1].min()), 0.99)
+    record.estimate(
+        source,
+        f"height of the plateau in {runs} runs at N = {d}, mean",
+        *cross.mean(theirs["height"].values),
+        height,
+        largest=0.01 * height,
+    )
+    record.estimate(
+        source, "exit time, mean of the runs", *cross.mean(theirs["exit"].values), leaving, largest=0.02 * leaving
+    )
+    record.above(
+        source, "specialisation at the end, the least of the runs", float(seen["specialisation"][:, -1].min()), 0.99
+    )
     axes = style.new_axes()
     clock = convention.from_time(times)
     for index in range(runs):
-        axes.plot(clock, seen["risk"][index], color=style.COLOURS[5], lw=2.4, alpha=0.6, label=f"{runs} runs, $N = {d}$" if index == 0 else None)
+        axes.plot(
+            clock,
+            seen["risk"][index],
+            color=style.COLOURS[5],
+            lw=2.4,
+            alpha=0.6,
+            label=f"{runs} runs, $N = {d}$" if index == 0 else None,
+        )
     axes.plot(clock, theory["risk"], color=style.THEORY, lw=1.0, label="limit")
     axes.set_xscale("log")
     axes.set_yscale("log")

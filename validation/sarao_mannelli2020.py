@@ -57,7 +57,12 @@ def run(record: Record, full: bool) -> None:
         problem = convention.problem(w @ w.T, w @ w_star.T, w_star @ w_star.T)
         ours = convention.from_risk(problem.solve(convention.to_time(times), rtol=1e-10, atol=1e-13)["risk"].values)
         theirs = np.array(flow(w.T @ w / m, A_star, times))
-        record.below(f"{PAPER}, flow of A", f"m = {m}, m* = {TEACHERS}, d = {D}: E along their equation against ours to t = 40, worst relative difference", float(np.abs(ours / theirs - 1).max()), 1e-6)
+        record.below(
+            f"{PAPER}, flow of A",
+            f"m = {m}, m* = {TEACHERS}, d = {D}: E along their equation against ours to t = 40, worst relative difference",
+            float(np.abs(ours / theirs - 1).max()),
+            1e-6,
+        )
         rows += [[m, float(t), float(a), float(b)] for t, a, b in zip(times, ours, theirs)]
         late = 1e4
         final = float(convention.from_risk(problem.solve(convention.to_time([late]), atol=1e-16)["risk"].values[0]))
@@ -68,12 +73,22 @@ def run(record: Record, full: bool) -> None:
             n = min(m, D) - TEACHERS
             # s = t/2, and E is half the risk.
             constant = n * (TEACHERS + 2) / (16 * (TEACHERS + 2 + n)) * 4 / 2
-            record.close("docs/theory.md (Q11)", f"m = {m} > m*: t^2 E at t = 1e4", final * late**2, constant, rtol=2e-2)
+            record.close(
+                "docs/theory.md (Q11)", f"m = {m} > m*: t^2 E at t = 1e4", final * late**2, constant, rtol=2e-2
+            )
         else:
             # The overlaps, of size one, resolve the risk to 1e-15 and no further: the rate is what tells an exponential.
-            fading = convention.from_risk(problem.solve(convention.to_time([60, 80, 120, 140]), rtol=1e-12, atol=1e-16)["risk"].values)
+            fading = convention.from_risk(
+                problem.solve(convention.to_time([60, 80, 120, 140]), rtol=1e-12, atol=1e-16)["risk"].values
+            )
             rates = np.log(fading[::2] / fading[1::2])
-            record.close("docs/theory.md", f"m = m* = {m}: rate of decay of E from t = 120 to 140, in that from 60 to 80", rates[1] / rates[0], 1.0, rtol=2e-3)
+            record.close(
+                "docs/theory.md",
+                f"m = m* = {m}: rate of decay of E from t = 120 to 140, in that from 60 to 80",
+                rates[1] / rates[0],
+                1.0,
+                rtol=2e-3,
+            )
             record.below("docs/theory.md", f"m = m* = {m}: E at t = 1e4, to round-off", final, 1e-15)
         axes.plot(times, ours, style.LINES[index], color=style.COLOURS[index], label=f"$m = {m}$")
         axes.plot(times, theirs, style.MARKERS[index], ms=3, color=style.COLOURS[index])

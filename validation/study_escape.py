@@ -23,11 +23,28 @@ def run(record: Record, full: bool) -> None:
     expected = closed_form(g, noise)
     escaped = np.isfinite(times)
     mistaken = int((escaped != np.isfinite(expected)).sum())
-    record.claim(PAPER, f"escape by t = {HORIZON:g} exactly where the closed form says so: mistaken points of {g.size}", expected=0, seen=mistaken, passed=mistaken == 0)
+    record.claim(
+        PAPER,
+        f"escape by t = {HORIZON:g} exactly where the closed form says so: mistaken points of {g.size}",
+        expected=0,
+        seen=mistaken,
+        passed=mistaken == 0,
+    )
     both = escaped & np.isfinite(expected)
-    record.below(PAPER, "escape time against the closed form, worst relative error", float(np.abs(times[both] / expected[both] - 1).max()), 1e-6)
+    record.below(
+        PAPER,
+        "escape time against the closed form, worst relative error",
+        float(np.abs(times[both] / expected[both] - 1).max()),
+        1e-6,
+    )
     stable = g >= 2 / (12 + noise)
-    record.claim(PAPER, "escapes with a learning rate of 2/(12 + noise) and above", expected=0, seen=int((stable & escaped).sum()), passed=not (stable & escaped).any())
+    record.claim(
+        PAPER,
+        "escapes with a learning rate of 2/(12 + noise) and above",
+        expected=0,
+        seen=int((stable & escaped).sum()),
+        passed=not (stable & escaped).any(),
+    )
     figure(record, table)
 
 

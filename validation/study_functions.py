@@ -24,7 +24,9 @@ def recovery(student_ratio, teacher_ratio, late, near):
 
 def escape_time(learning_rate, noise, overlap, target, horizon):
     """Return when one spherical neuron under one-pass SGD reaches the overlap `target`; infinity if never."""
-    problem = fl.Committee(Q=[[1.0]], R=[[overlap]], T=[[1.0]], learning_rate=learning_rate, noise=noise, spherical=True)
+    problem = fl.Committee(
+        Q=[[1.0]], R=[[overlap]], T=[[1.0]], learning_rate=learning_rate, noise=noise, spherical=True
+    )
     risk = 2 * (1 - target**2)
     reached = float(problem.solve([0.0, horizon], events=[fl.Event("risk", risk)])["event_time"].values[0])
     return math.inf if math.isnan(reached) else reached

@@ -64,7 +64,13 @@ def kills(record: Record, folder: Path) -> None:
     same = resumed.drop_attrs(deep=False).identical(whole.drop_attrs(deep=False))
     twice = sum(count - 1 for count in Counter(log.read_text().splitlines()).values())
     record.claim(SOURCE, "three kills: committed points that were lost", expected=0, seen=lost, passed=lost == 0)
-    record.claim(SOURCE, "three kills: final table bit for bit that of an uninterrupted study", expected=True, seen=same, passed=same)
+    record.claim(
+        SOURCE,
+        "three kills: final table bit for bit that of an uninterrupted study",
+        expected=True,
+        seen=same,
+        passed=same,
+    )
     record.below(SOURCE, "three kills: work not yet committed at a kill, the most, in seconds", max(repeated), 2.0)
     record.below(SOURCE, "three kills: points computed twice, seconds of work", twice * 1e-3, 6.0)
 
@@ -93,21 +99,38 @@ def overhead(record: Record) -> None:
                 start = time.perf_counter()
                 fl.study(tiny, axes, progress=False, **options)
                 took.append(time.perf_counter() - start)
-        record.below(SOURCE, f"threads, microseconds per empty point, {name}, the best of {REPEATS}", min(took) / count * 1e6, 50.0)
+        record.below(
+            SOURCE,
+            f"threads, microseconds per empty point, {name}, the best of {REPEATS}",
+            min(took) / count * 1e6,
+            50.0,
+        )
 
 
 def two_workers(record: Record, full: bool) -> None:
     """Compare one and two workers on points of 20 ms: waiting ones always, computing ones where two cores are free."""
     _ratio(record, "threads, 20 ms of waiting per point: time with one worker over time with two", wait, "threads")
     if full and os.getloadavg()[0] < 0.5 and (os.cpu_count() or 1) >= 2:
-        _ratio(record, "processes, 20 ms of computing per point: time with one worker over time with two", work, "processes")
+        _ratio(
+            record,
+            "processes, 20 ms of computing per point: time with one worker over time with two",
+            work,
+            "processes",
+        )
 
 
 def _ratio(record: Record, text: str, function, executor: str) -> None:
     took: dict[int, list[float]] = {1: [], 2: []}
     for workers in (1, 2) * REPEATS:
         start = time.perf_counter()
-        fl.study(function, {"point": np.arange(100.0)}, progress=False, parameters={"seconds": 0.02}, executor=executor, workers=workers)
+        fl.study(
+            function,
+            {"point": np.arange(100.0)},
+            progress=False,
+            parameters={"seconds": 0.02},
+            executor=executor,
+            workers=workers,
+        )
         took[workers].append(time.perf_counter() - start)
     record.above(SOURCE, f"{text}, the best of {REPEATS}", min(took[1]) / min(took[2]), 1.8)
 
@@ -140,11 +163,20 @@ def dask(record: Record) -> None:
         record.skip(SOURCE, text, 'needs pip install "flowlimits[distributed]"')
         return
     count, seconds, beyond = 400, 0.02, []
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
         fl.study(wait, {"point": np.arange(20.0)}, progress=False, parameters={"seconds": 0.001}, executor=client)
         for _ in range(REPEATS):
             start = time.perf_counter()
-            table = fl.study(wait, {"point": np.arange(float(count))}, progress=False, parameters={"seconds": seconds}, executor=client)
+            table = fl.study(
+                wait,
+                {"point": np.arange(float(count))},
+                progress=False,
+                parameters={"seconds": seconds},
+                executor=client,
+            )
             took = time.perf_counter() - start
             # The points themselves are measured in the workers: a sleep of 20 ms takes a little longer than 20 ms.
             ideal = json.loads(table.attrs["provenance"])["computing_time"] / 2

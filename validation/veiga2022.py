@@ -34,7 +34,13 @@ def run(record: Record, full: bool) -> None:
         deviations, own = [], []
         for d in sizes:
             problem = convention.problem(Q, R, np.eye(2), learning_rate=convention.learning_rate(d))
-            seen = problem.simulate(convention.to_time(TIMES), dimension=d, runs=runs, rng=np.random.SeedSequence([index, d]), progress=False)
+            seen = problem.simulate(
+                convention.to_time(TIMES),
+                dimension=d,
+                runs=runs,
+                rng=np.random.SeedSequence([index, d]),
+                progress=False,
+            )
             for target, theory in ((deviations, flow), (own, problem)):
                 limit = theory.solve(seen["time"].values)["risk"].values
                 target.append(cross.mean((seen["risk"].values / limit - 1).mean(axis=1)))
@@ -48,13 +54,20 @@ def run(record: Record, full: bool) -> None:
         if delta == 0:
             text = f"kappa = delta = 0: mean risk of {runs} runs at d = {sizes[-1]} less that of the equations with noise term, relative"
             record.estimate(f"{PAPER}, Saad-Solla line", text, *own[-1], 0.0, atol=5 / sizes[-1], largest=0.02)
-            record.wrong_theory(PAPER, "kappa = delta = 0: equations without noise term, the same, in standard errors", seen=cross.standard_errors(deviations[-1]), failed=cross.standard_errors(deviations[-1]) > 5)
+            record.wrong_theory(
+                PAPER,
+                "kappa = delta = 0: equations without noise term, the same, in standard errors",
+                seen=cross.standard_errors(deviations[-1]),
+                failed=cross.standard_errors(deviations[-1]) > 5,
+            )
     try:
         fl.conventions.Veiga(P, GAMMA, delta=-0.5)
         refused = "accepted"
     except ValueError as error:
         refused = str(error)
-    record.claim(PAPER, "kappa + delta < 0", expected="refused: another clock", seen=refused, passed="another clock" in refused)
+    record.claim(
+        PAPER, "kappa + delta < 0", expected="refused: another clock", seen=refused, passed="another clock" in refused
+    )
     axes[0].set_xscale("log")
     axes[0].set_yscale("log")
     axes[0].set_xticks(sizes, [str(d) for d in sizes])

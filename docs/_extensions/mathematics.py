@@ -49,7 +49,9 @@ class LinkCitations(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         for node in list(self.document.findall(nodes.Text)):
             parent = node.parent
-            if isinstance(parent, nodes.math | nodes.math_block | nodes.literal_block | nodes.reference | nodes.title | nodes.raw):
+            if isinstance(
+                parent, nodes.math | nodes.math_block | nodes.literal_block | nodes.reference | nodes.title | nodes.raw
+            ):
                 continue
             if isinstance(parent, nodes.literal):
                 link = self._page(match[1]) if (match := re.fullmatch(r"docs/([a-z_]+)\.md", node)) else None
@@ -68,7 +70,9 @@ class LinkCitations(SphinxPostTransform):
             if link is not None:
                 pieces += [nodes.Text(text[end : match.start()]), link]
                 end = match.end()
-        return [*(piece for piece in pieces if piece.astext()), nodes.Text(text[end:])] if pieces else [nodes.Text(text)]
+        return (
+            [*(piece for piece in pieces if piece.astext()), nodes.Text(text[end:])] if pieces else [nodes.Text(text)]
+        )
 
     def _equation(self, tag: str) -> nodes.Node | None:
         page = _tags(self.env).get(tag)
@@ -81,7 +85,9 @@ class LinkCitations(SphinxPostTransform):
         if name not in self.env.found_docs or not self.env.docname.startswith("api/"):
             return None
         title = self.env.titles[name].astext()
-        return nodes.reference("", title, refuri=self.app.builder.get_relative_uri(self.env.docname, name), internal=True)
+        return nodes.reference(
+            "", title, refuri=self.app.builder.get_relative_uri(self.env.docname, name), internal=True
+        )
 
 
 def _anchor(tag: str) -> str:

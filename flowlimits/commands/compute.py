@@ -20,7 +20,9 @@ def output_option() -> click.Option:
 
 
 def times_option() -> click.Option:
-    return click.Option(["--times"], type=GRID, help="Times as START:STOP:COUNT[:linear|:log] or as a list such as 0.1,1,10.")
+    return click.Option(
+        ["--times"], type=GRID, help="Times as START:STOP:COUNT[:linear|:log] or as a list such as 0.1,1,10."
+    )
 
 
 def observables_option() -> click.Option:
@@ -31,7 +33,9 @@ def runs_options() -> list[click.Option]:
     return [
         click.Option(["--runs"], type=int, help="Number of independent runs."),
         click.Option(["--rng"], type=int, help="Random stream: equal numbers give equal runs.  [default: fresh]"),
-        click.Option(["--threads"], type=int, help="Number of threads; it changes no number.  [default: all processors]"),
+        click.Option(
+            ["--threads"], type=int, help="Number of threads; it changes no number.  [default: all processors]"
+        ),
     ]
 
 
@@ -44,13 +48,19 @@ def _solve_options(problem: str) -> list[click.Option]:
         observables_option(),
     ]
     if problem not in FLAGS or FLAGS[problem].has_spectrum:
-        options.append(click.Option(["--spectrum"], type=GRID, help="Energies of the spectral density, written like times."))
+        options.append(
+            click.Option(["--spectrum"], type=GRID, help="Energies of the spectral density, written like times.")
+        )
     return [*options, output_option()]
 
 
 def _simulate_options(problem: str) -> list[click.Option]:
     if problem not in FLAGS:
-        size = [click.Option(["--size", "--dimension", "--student-width", "size"], type=int, help="Dimension, or student width.")]
+        size = [
+            click.Option(
+                ["--size", "--dimension", "--student-width", "size"], type=int, help="Dimension, or student width."
+            )
+        ]
     elif FLAGS[problem].size_flag:
         size = [click.Option([FLAGS[problem].size_flag, "size"], type=int, help=FLAGS[problem].size_help)]
     else:
@@ -59,7 +69,9 @@ def _simulate_options(problem: str) -> list[click.Option]:
         *size,
         times_option(),
         *(runs_options() if size else []),
-        click.Option(["--method"], help="Exact, or exact in law, by default; gd is gradient descent with a finite step."),
+        click.Option(
+            ["--method"], help="Exact, or exact in law, by default; gd is gradient descent with a finite step."
+        ),
         click.Option(["--step"], type=float, required=problem in FLAGS and not size, help="Step of gradient descent."),
         observables_option(),
         output_option(),
@@ -95,7 +107,9 @@ def take_size(problem: Any, stated: Flags, flags: Flags) -> Flags:
             raise ValueError(f"{type(problem).__name__} has a size of its own: a simulation of it takes none.")
         return {}
     if size is None:
-        raise click.UsageError(f"The size is missing: give --{name.replace('_', '-')}, or `{name}` in the section [simulate].")
+        raise click.UsageError(
+            f"The size is missing: give --{name.replace('_', '-')}, or `{name}` in the section [simulate]."
+        )
     return {name: size}
 
 

@@ -65,12 +65,16 @@ def rerun(file: str, output: str | None) -> int:
 @click.option("--label", "labels", multiple=True, help="Label of a file in the legend; once per file.")
 @click.option("--xscale", type=click.Choice(["linear", "log"]), help="[default: log where the times are geometric]")
 @click.option("--yscale", type=click.Choice(["linear", "log"]), help="[default: log where the values span decades]")
-@click.option("--spectrum", is_flag=True, help="Draw the spectral density of the first file, and the eigenvalues of the second.")
+@click.option(
+    "--spectrum", is_flag=True, help="Draw the spectral density of the first file, and the eigenvalues of the second."
+)
 @click.option("--time", type=float, help="Time of the spectrum.  [default: the last]")
 @click.option("--x", help="Axis of a study along the figure.  [default: the first]")
 @click.option("--y", help="Axis of a study across the figure, which makes it a map.")
 @click.option("-o", "--output", type=Output(FIGURES), required=True, help="The figure: pdf, png, svg or eps.")
-def plot(files: tuple[str, ...], variable: str | None, spectrum: bool, time: float | None, output: str, **options: Any) -> int:
+def plot(
+    files: tuple[str, ...], variable: str | None, spectrum: bool, time: float | None, output: str, **options: Any
+) -> int:
     """Draw results: theories as lines, simulations as points or bands with standard errors.
 
     A file that `converge` wrote is drawn as its deviation against the size, the table of a study as lines or a map.
@@ -99,7 +103,9 @@ def _axes(results: list[Any], variable: str | None, spectrum: bool, time: float 
         raise click.UsageError("--x and --y belong to the table of a study.")
     if spectrum:
         if len(results) > 2:
-            raise click.UsageError(f"--spectrum takes a limit and at most one simulation, but {len(results)} files are given.")
+            raise click.UsageError(
+                f"--spectrum takes a limit and at most one simulation, but {len(results)} files are given."
+            )
         return draw.spectrum(*results, time=time)
     if time is not None:
         raise click.UsageError("--time belongs to --spectrum.")
@@ -117,7 +123,10 @@ def save_figure(figure: Any, path: str) -> None:
 
     suffix = os.path.splitext(path)[1]
     # rc_context is the only way to reach the font type of a file, and it ends with the file.
-    with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}), replacing(path) as temporary:
+    with (
+        matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}),
+        replacing(path) as temporary,
+    ):
         figure.savefig(temporary, dpi=300, format=suffix[1:], metadata=_metadata(suffix))
 
 
@@ -140,7 +149,9 @@ def cite(problem: str | None) -> int:
     elif problem in DESCRIPTIONS:
         click.echo(entries(description_class(problem)))
     elif problem.isidentifier() and not os.path.exists(problem):
-        raise click.UsageError(f"There is no problem, class or file '{problem}'{near(problem, [*FLAGS, *DESCRIPTIONS])}")
+        raise click.UsageError(
+            f"There is no problem, class or file '{problem}'{near(problem, [*FLAGS, *DESCRIPTIONS])}"
+        )
     elif problem.endswith(".toml"):
         click.echo(entries(from_file(problem).problem))
     else:

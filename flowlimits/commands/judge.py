@@ -37,9 +37,13 @@ class Prefix(click.ParamType):
 @click.argument("theory", type=FILE)
 @click.argument("runs", nargs=-1, required=True, metavar="RUNS...", type=FILE)
 @click.option("--variable", "variables", multiple=True, help="Variable to judge, once per variable.  [default: all]")
-@click.option("--level", type=float, help="Probability that a right theory fails, over all times and variables.  [default: 0.01]")
+@click.option(
+    "--level", type=float, help="Probability that a right theory fails, over all times and variables.  [default: 0.01]"
+)
 @click.option("-o", "--output", type=Output(NETCDF), help="Save the deviations to this netCDF file.")
-def compare(theory: str, runs: tuple[str, ...], variables: tuple[str, ...], level: float | None, output: str | None) -> int:
+def compare(
+    theory: str, runs: tuple[str, ...], variables: tuple[str, ...], level: float | None, output: str | None
+) -> int:
     """Judge simulations against a theory, or a second theory against the first.
 
     Exit status: 0 agrees, 1 differs, 3 undecided.

@@ -37,7 +37,9 @@ def option(*names: str, **settings: Any) -> Callable[[], click.Option]:
 ACTIVATION = option(
     "--activation", type=click.Choice(["square", "centred"]), default="square", help="Square, or square minus its mean."
 )
-WEIGHT_DECAY = option("--weight-decay", type=float, default=0.0, help="Rate of - weight_decay W, on the problem's clock.")
+WEIGHT_DECAY = option(
+    "--weight-decay", type=float, default=0.0, help="Rate of - weight_decay W, on the problem's clock."
+)
 
 SPECTRA = {"orthonormal": "orthonormal", "marchenko-pastur": "marchenko_pastur", "gaussian": "gaussian"}
 
@@ -48,13 +50,19 @@ def _extensive(flags: Flags) -> Flags:
         if not (nodes and weights):
             raise click.UsageError("--teacher-nodes and --teacher-weights belong together: give both.")
         if ratio is not None:
-            raise click.UsageError("--teacher-ratio and --teacher-nodes exclude each other: the weights state the ratio.")
+            raise click.UsageError(
+                "--teacher-ratio and --teacher-nodes exclude each other: the weights state the ratio."
+            )
         teacher: Flags = {"nodes": nodes, "weights": weights}
     elif ratio is None:
-        raise click.UsageError("The teacher is missing: give --teacher-ratio, or --teacher-nodes and --teacher-weights.")
+        raise click.UsageError(
+            "The teacher is missing: give --teacher-ratio, or --teacher-nodes and --teacher-weights."
+        )
     else:
         teacher = {"kind": SPECTRA[flags["teacher"]], "ratio": ratio}
-    return {"teacher": teacher} | {name: flags[name] for name in ("student_ratio", "start", "activation", "weight_decay")}
+    return {"teacher": teacher} | {
+        name: flags[name] for name in ("student_ratio", "start", "activation", "weight_decay")
+    }
 
 
 def _quadratic(flags: Flags) -> Flags:
@@ -180,8 +188,16 @@ def from_file(path: str) -> Stated:
 class ProblemGroup(click.Group):
     """A verb: its sub-commands are the problems, and any TOML file."""
 
-    def __init__(self, name: str, act: Callable[[Stated, Flags], int], options: Callable[[str], list[click.Option]], **settings: Any):
-        super().__init__(name, subcommand_metavar="PROBLEM|FILE.toml [OPTIONS]", options_metavar="", no_args_is_help=True, **settings)
+    def __init__(
+        self,
+        name: str,
+        act: Callable[[Stated, Flags], int],
+        options: Callable[[str], list[click.Option]],
+        **settings: Any,
+    ):
+        super().__init__(
+            name, subcommand_metavar="PROBLEM|FILE.toml [OPTIONS]", options_metavar="", no_args_is_help=True, **settings
+        )
         self.act, self.options = act, options
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -192,21 +208,30 @@ class ProblemGroup(click.Group):
             entry = FLAGS[cmd_name]
             own = [make() for make in entry.options]
             names = {parameter.name for parameter in own}
-            return self._command(cmd_name, entry.help, own, lambda flags: from_flags(cmd_name, {n: flags.pop(n) for n in names}))
+            return self._command(
+                cmd_name, entry.help, own, lambda flags: from_flags(cmd_name, {n: flags.pop(n) for n in names})
+            )
         if cmd_name.endswith(".toml") or "/" in cmd_name:
             text = "A problem and its arguments from a TOML file; options given here come first."
             return self._command(cmd_name, text, [], lambda flags: from_file(cmd_name))
         return None
 
-    def _command(self, name: str, text: str, own: list[click.Option], state: Callable[[Flags], Stated]) -> click.Command:
+    def _command(
+        self, name: str, text: str, own: list[click.Option], state: Callable[[Flags], Stated]
+    ) -> click.Command:
         def callback(**flags: Any) -> int:
             return self.act(state(flags), flags)
 
         return click.Command(name, params=[*own, *self.options(name)], callback=callback, help=text, short_help=text)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(f"There is no problem '{args[0]}'{near(args[0], list(FLAGS))} Known are {', '.join(FLAGS)}, and TOML files.", ctx)
+            raise click.UsageError(
+                f"There is no problem '{args[0]}'{near(args[0], list(FLAGS))} Known are {', '.join(FLAGS)}, and TOML files.",
+                ctx,
+            )
         return super().resolve_command(ctx, args)
 
 

@@ -16,7 +16,11 @@ def describe(result: Any) -> str:
 def heading(result: Any) -> str:
     """Return one or two lines: what the result is of, and what it is."""
     words = [str(result.attrs.get("kind", "dataset"))]
-    words += [f"{name.replace('_', ' ')} {int(result.attrs[name])}" for name in ("dimension", "student_width") if name in result.attrs]
+    words += [
+        f"{name.replace('_', ' ')} {int(result.attrs[name])}"
+        for name in ("dimension", "student_width")
+        if name in result.attrs
+    ]
     if "run" in result.sizes:
         words.append(f"{result.sizes['run']} run{'s' if result.sizes['run'] > 1 else ''}")
     lines = [problem_line(result), ", ".join(words)]
@@ -47,7 +51,9 @@ def table(result: Any) -> str:
     if "time" not in result.sizes or not names:
         return ""
     count = result.sizes["time"]
-    rows = sorted({round(i * (count - 1) / (min(count, ROWS) - 1)) for i in range(min(count, ROWS))}) if count > 1 else [0]
+    rows = (
+        sorted({round(i * (count - 1) / (min(count, ROWS) - 1)) for i in range(min(count, ROWS))}) if count > 1 else [0]
+    )
     columns = [result["time"].values[rows]]
     for name in names:
         values = result[name]
@@ -72,7 +78,9 @@ def _entry(key: str, value: Any) -> str:
     if isinstance(value, dict):
         inner = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
         return f"  {key.replace('_', ' ')}: {inner}"
-    return f"  {key.replace('_', ' ')}: {value:.6g}" if isinstance(value, float) else f"  {key.replace('_', ' ')}: {value}"
+    return (
+        f"  {key.replace('_', ' ')}: {value:.6g}" if isinstance(value, float) else f"  {key.replace('_', ' ')}: {value}"
+    )
 
 
 def variables(result: Any) -> str:

@@ -170,7 +170,8 @@ def _evaluate(node: ast.expr, symbols: set[str]) -> list[float]:
             sign = 1.0 if isinstance(operation, ast.Add) else -1.0
             size = max(len(first), len(second))
             return [
-                (first[i] if i < len(first) else 0.0) + sign * (second[i] if i < len(second) else 0.0) for i in range(size)
+                (first[i] if i < len(first) else 0.0) + sign * (second[i] if i < len(second) else 0.0)
+                for i in range(size)
             ]
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             return _multiply(_evaluate(left, symbols), _evaluate(right, symbols))
@@ -197,7 +198,9 @@ def _read_sympy(name: str, expression: Any) -> list[float]:
     kind = expression if isinstance(expression, type) else getattr(expression, "func", type(expression))
     if kind.__name__ in _WORDS:
         word, meaning = _WORDS[kind.__name__]
-        raise ValueError(f'Argument `{name}` must be written "{word}", which is {meaning}, but is {checks.show(expression)}.')
+        raise ValueError(
+            f'Argument `{name}` must be written "{word}", which is {meaning}, but is {checks.show(expression)}.'
+        )
     symbols: set[Any] = getattr(expression, "free_symbols", set())
     if len(symbols) != 1:
         raise ValueError(f"Argument `{name}` must have one symbol, but {checks.show(expression)} has {len(symbols)}.")

@@ -138,7 +138,11 @@ class Committee(Problem):
         put(self, "spherical", checks.boolean("spherical", spherical))
         p, k = R.shape
         a = np.ones(p) if second_layer is None else checks.array("second_layer", second_layer, (p,))
-        b = np.ones(k) if teacher_second_layer is None else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+        b = (
+            np.ones(k)
+            if teacher_second_layer is None
+            else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+        )
         self._freeze("second_layer", a)
         self._freeze("teacher_second_layer", b)
         feasibility.check_physics(self)
@@ -164,7 +168,14 @@ class Committee(Problem):
     @classmethod
     @checks.named_arguments()
     def random(
-        cls, student_width: int, teacher_width: int, *, dimension: int, rng: Any = None, scale: float = 1.0, **physics: Any
+        cls,
+        student_width: int,
+        teacher_width: int,
+        *,
+        dimension: int,
+        rng: Any = None,
+        scale: float = 1.0,
+        **physics: Any,
     ) -> Committee:
         """Return the problem of weights drawn at a dimension: student N(0, scale^2), teacher N(0, 1) entries.
 

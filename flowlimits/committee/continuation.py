@@ -45,7 +45,10 @@ def _simulate_on(
     def begin(index: int) -> State:
         generator = np.random.default_rng()
         generator.bit_generator.state = random_states[index]
-        W, W_star, a = (np.array(result[name].values[index], order="C") for name in ("state_W", "state_W_star", "state_second_layer"))
+        W, W_star, a = (
+            np.array(result[name].values[index], order="C")
+            for name in ("state_W", "state_W_star", "state_second_layer")
+        )
         return State(W, W_star, a, int(result["state_used"].values[index]), generator)
 
     later = simulation.carry_on(

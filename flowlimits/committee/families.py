@@ -87,7 +87,10 @@ def parameters(problem: Committee, rate: float, slope: float = 0.0, start: float
             head[centred], head[offset] = form
         head[layout.TEACHER_CONSTANT] = teacher_constant(problem.T, b)
     elif name == "polynomial":
-        head[layout.STUDENT_DEGREE], head[layout.TEACHER_DEGREE] = activations.degree(student), activations.degree(teacher)
+        head[layout.STUDENT_DEGREE], head[layout.TEACHER_DEGREE] = (
+            activations.degree(student),
+            activations.degree(teacher),
+        )
         parts += [activations.table(student).ravel(), activations.table(teacher).ravel()]
     return np.concatenate(parts)
 

@@ -66,9 +66,13 @@ def check_physics(problem: Committee) -> None:
     norms = np.diag(problem.Q)
     if (norms <= 0).any() and (problem.spherical or name == "relu"):
         reason = "a row of norm zero has no direction" if problem.spherical else "ReLU has no derivative at 0"
-        raise ValueError(f"Argument `Q` must have a positive diagonal, but Q[{int(norms.argmin())}, {int(norms.argmin())}] is 0: {reason}.")
+        raise ValueError(
+            f"Argument `Q` must have a positive diagonal, but Q[{int(norms.argmin())}, {int(norms.argmin())}] is 0: {reason}."
+        )
     if name == "relu" and (np.diag(problem.T) <= 0).any():
-        raise ValueError('Argument `T` must have a positive diagonal for the activation "relu": leave teachers of norm zero out.')
+        raise ValueError(
+            'Argument `T` must have a positive diagonal for the activation "relu": leave teachers of norm zero out.'
+        )
     if name != "square" and (isinstance(problem.learning_rate, Schedule) or problem.learning_rate > 0):
         _check_cost(problem, name)
 

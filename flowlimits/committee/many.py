@@ -28,28 +28,42 @@ def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solut
     """Solve problems given as arrays; see `flowlimits.solve_many`."""
     known = [field.name for field in dataclasses.fields(Committee)]
     checks.unknown_arguments("Committee", [name for name in fields if name not in known], known, _ABSENT)
-    if isinstance(fields.get("learning_rate"), Schedule) or any(isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))):
-        raise TypeError("Argument `learning_rate` must hold numbers here; problems with a fl.Schedule are given as a list of problems.")
+    if isinstance(fields.get("learning_rate"), Schedule) or any(
+        isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))
+    ):
+        raise TypeError(
+            "Argument `learning_rate` must hold numbers here; problems with a fl.Schedule are given as a list of problems."
+        )
     for name in SHARED:
         value = fields.get(name)
-        if isinstance(value, list | tuple | np.ndarray) and any(isinstance(one, str | bool | np.bool_) for one in value):
-            raise TypeError(f"Argument `{name}` must be the same for all problems; give a list of problems where it differs.")
+        if isinstance(value, list | tuple | np.ndarray) and any(
+            isinstance(one, str | bool | np.bool_) for one in value
+        ):
+            raise TypeError(
+                f"Argument `{name}` must be the same for all problems; give a list of problems where it differs."
+            )
     arrays = {name: array(name, fields[name]) for name in AXES if fields.get(name) is not None}
     for name in ("Q", "R", "T"):
         if name not in arrays:
-            raise TypeError(f"Argument `{name}` is missing: the overlaps Q, R and T of the start, with one axis more where they differ.")
+            raise TypeError(
+                f"Argument `{name}` is missing: the overlaps Q, R and T of the start, with one axis more where they differ."
+            )
     number, first = 0, ""
     for name, value in arrays.items():
         if value.ndim == AXES[name] + 1:
             if first and len(value) != number:
-                raise ValueError(f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {len(value)}.")
+                raise ValueError(
+                    f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {len(value)}."
+                )
             number, first = len(value), first or name
         elif value.ndim != AXES[name]:
             raise ValueError(
                 f"Argument `{name}` must have {AXES[name]} axes, or one more for the problems, but has shape {value.shape}."
             )
     if not first:
-        raise ValueError("Argument `fields` must hold at least one array with one value for each problem; for a single problem use `solve`.")
+        raise ValueError(
+            "Argument `fields` must hold at least one array with one value for each problem; for a single problem use `solve`."
+        )
     if number == 0:
         raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
     Q, R, T = check_overlaps(arrays["Q"], arrays["R"], arrays["T"])
@@ -77,7 +91,9 @@ def solve_list(problems: list[Committee], options: Options) -> Solutions:
         own = [problems[index] for index in indices]
         arrays = {name: np.array([getattr(problem, name) for problem in own], dtype=float) for name in AXES}
         rest = {name: arrays[name] for name in arrays if name not in ("Q", "R", "T")}
-        parts.append((np.array(indices), Many(own[0], len(own), arrays["Q"], arrays["R"], arrays["T"], rest).solve(options)))
+        parts.append(
+            (np.array(indices), Many(own[0], len(own), arrays["Q"], arrays["R"], arrays["T"], rest).solve(options))
+        )
     solutions = parts[0][1] if len(parts) == 1 else _together(len(problems), parts)
     solutions.coordinates = differing(problems)
     return solutions
@@ -86,7 +102,9 @@ def solve_list(problems: list[Committee], options: Options) -> Solutions:
 def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutions:
     """Return the solutions of several groups in the order of the problems; a variable that a group lacks is NaN there."""
     first = parts[0][1]
-    result = Solutions({}, np.full(number, "", dtype="<U24"), np.zeros(number), {}, first.example, {}, dict(first.provenance))
+    result = Solutions(
+        {}, np.full(number, "", dtype="<U24"), np.zeros(number), {}, first.example, {}, dict(first.provenance)
+    )
     for indices, part in parts:
         result.statuses[indices], result.reached[indices] = part.statuses, part.reached
         result.messages |= {int(indices[index]): message for index, message in part.messages.items()}
@@ -102,7 +120,9 @@ def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutio
 class Many:
     """Problems with the same widths, activations and constraints; arrays with one axis more where they differ."""
 
-    def __init__(self, example: Committee, number: int, Q: np.ndarray, R: np.ndarray, T: np.ndarray, rest: dict[str, np.ndarray]):
+    def __init__(
+        self, example: Committee, number: int, Q: np.ndarray, R: np.ndarray, T: np.ndarray, rest: dict[str, np.ndarray]
+    ):
         self.example, self.number, self.Q, self.R, self.T, self.rest = example, number, Q, R, T, rest
         self.family = families.choose(example)
         self.trained = example.second_layer_rate > 0
@@ -121,8 +141,13 @@ class Many:
         rates = np.broadcast_to(arrays.get("learning_rate", np.zeros(())), self.number)
         for index in [*np.flatnonzero(wrong)[:1], int(np.argmax(rates))]:
             one_of(fields, arrays, int(index))
-        if "second_layer_rate" in arrays and (np.broadcast_to(arrays["second_layer_rate"] > 0, self.number) != self.trained).any():
-            raise ValueError("Argument `second_layer_rate` must be zero for all problems or positive for all; give a list of problems where it differs.")
+        if (
+            "second_layer_rate" in arrays
+            and (np.broadcast_to(arrays["second_layer_rate"] > 0, self.number) != self.trained).any()
+        ):
+            raise ValueError(
+                "Argument `second_layer_rate` must be zero for all problems or positive for all; give a list of problems where it differs."
+            )
 
     def field(self, name: str, rows: slice) -> np.ndarray:
         """Return a field of some problems, with the axis of problems."""
@@ -140,7 +165,12 @@ class Many:
         row = families.parameters(self.example, rate)
         T, b = self.field("T", rows), self.field("teacher_second_layer", rows)
         params = np.repeat(row[None], len(T), axis=0)
-        columns = {"learning_rate": layout.LEARNING_RATE, "noise": layout.NOISE, "weight_decay": layout.WEIGHT_DECAY, "second_layer_rate": layout.SECOND_LAYER_RATE}
+        columns = {
+            "learning_rate": layout.LEARNING_RATE,
+            "noise": layout.NOISE,
+            "weight_decay": layout.WEIGHT_DECAY,
+            "second_layer_rate": layout.SECOND_LAYER_RATE,
+        }
         for name, column in columns.items():
             params[:, column] = self.field(name, rows)
         at = layout.HEADER
@@ -171,14 +201,22 @@ class Many:
         number, times = self.number, options.times
         names = named.check(options.observables)
         p, k = self.example.R.shape
-        shapes = {"risk": (), "Q": (p, p), "R": (p, k)} | ({"second_layer": (p,)} if self.trained else {}) | dict.fromkeys(names, ())
+        shapes = (
+            {"risk": (), "Q": (p, p), "R": (p, k)}
+            | ({"second_layer": (p,)} if self.trained else {})
+            | dict.fromkeys(names, ())
+        )
         variables = {name: np.empty((number, times.size, *shape)) for name, shape in shapes.items()}
         statuses, reached = np.full(number, INTERRUPTED, dtype="<U24"), np.zeros(number)
         messages: dict[int, str] = {}
         rhs = ode.right_hand_side(self.family.rhs)
-        rtol, atol = checks.tolerances(1e-8 if options.rtol is None else options.rtol, 1e-10 if options.atol is None else options.atol)
+        rtol, atol = checks.tolerances(
+            1e-8 if options.rtol is None else options.rtol, 1e-10 if options.atol is None else options.atol
+        )
         size = self.starts(slice(0, 1)).shape[1]
-        method = checks.choice("method", options.method or "auto", ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13"))
+        method = checks.choice(
+            "method", options.method or "auto", ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13")
+        )
         keywords: dict[str, Any] = {
             "start": 0.0, "rtol": rtol, "atol": np.full(size, atol), "method": method, "max_steps": options.max_steps or 1_000_000,
             "work_size": self.family.work_size, "first_step": 0.0, "max_step": np.inf, "threads": options.threads,
@@ -196,7 +234,15 @@ class Many:
                 params, starts = self.parameters(rows), self.starts(rows)
                 states = room[: len(starts)]
                 report = solve_batch(
-                    rhs, starts, times, params, states, equations=self.equations(params), progress=False, bar=bar, **keywords
+                    rhs,
+                    starts,
+                    times,
+                    params,
+                    states,
+                    equations=self.equations(params),
+                    progress=False,
+                    bar=bar,
+                    **keywords,
                 )
                 self.describe(rows, states, params, variables, names)
                 described = rows.stop
@@ -204,7 +250,9 @@ class Many:
                 statuses[rows], reached[rows] = SUCCESS, report.reached
                 statuses[begin + failed] = [report.statuses[index].value for index in failed]
                 for index in failed[:MESSAGES]:
-                    messages[begin + int(index)] = self.message(begin + int(index), report.statuses[index], float(report.reached[index]))
+                    messages[begin + int(index)] = self.message(
+                        begin + int(index), report.statuses[index], float(report.reached[index])
+                    )
                 for name in counts:
                     counts[name] += int(getattr(report, name).sum())
                 operations = max(operations, report.operations)
@@ -222,7 +270,14 @@ class Many:
             name: value for name, value in self.rest.items() if value.ndim == 1 and AXES[name] == 0 and np.ptp(value) > 0
         }  # fmt: skip
         route = f"lanes, straight line of {operations} operations" if operations else "lanes"
-        details = {"route": route, "rtol": rtol, "atol": atol, "method": ", ".join(sorted(methods)), **counts, "family": self.family.name}
+        details = {
+            "route": route,
+            "rtol": rtol,
+            "atol": atol,
+            "method": ", ".join(sorted(methods)),
+            **counts,
+            "family": self.family.name,
+        }
         kind = "limit" if (self.field("learning_rate", slice(None)) > 0).any() else "exact"
         return Solutions(variables, statuses, reached, messages, self.example, coordinates, details, kind)
 
@@ -232,7 +287,9 @@ class Many:
         problem = self.problem(index)
         return f"{ode.solution.message_of(status, reached, diverged)} {advice(problem, self.family, float(problem.learning_rate))}".rstrip()  # type: ignore[arg-type]
 
-    def describe(self, rows: slice, states: np.ndarray, params: np.ndarray, variables: dict[str, np.ndarray], names: Any) -> None:
+    def describe(
+        self, rows: slice, states: np.ndarray, params: np.ndarray, variables: dict[str, np.ndarray], names: Any
+    ) -> None:
         """Write the variables of a block."""
         Q, R, risk = (variables[name][rows] for name in ("Q", "R", "risk"))
         a = variables["second_layer"][rows] if self.trained else np.zeros((*risk.shape, 0))

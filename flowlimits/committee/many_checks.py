@@ -14,7 +14,17 @@ from .feasibility import SLACK
 #: Problems whose overlaps are looked at together.
 TOGETHER = 8192
 #: Fields with an entry for each problem, and the axes that they have for one.
-AXES = {"Q": 2, "R": 2, "T": 2, "learning_rate": 0, "noise": 0, "second_layer": 1, "teacher_second_layer": 1, "second_layer_rate": 0, "weight_decay": 0}
+AXES = {
+    "Q": 2,
+    "R": 2,
+    "T": 2,
+    "learning_rate": 0,
+    "noise": 0,
+    "second_layer": 1,
+    "teacher_second_layer": 1,
+    "second_layer_rate": 0,
+    "weight_decay": 0,
+}
 #: Fields that all problems share.
 SHARED = ("activation", "teacher_activation", "spherical")
 
@@ -53,7 +63,9 @@ def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndar
     p, k = Q.shape[-1], T.shape[-1]
     for name, value, shape in (("Q", Q, (p, p)), ("R", R, (p, k)), ("T", T, (k, k))):
         if value.shape[-2:] != shape:
-            raise ValueError(f"Argument `{name}` must have shape {shape}, or (problems, {shape[0]}, {shape[1]}), but has shape {value.shape}.")
+            raise ValueError(
+                f"Argument `{name}` must have shape {shape}, or (problems, {shape[0]}, {shape[1]}), but has shape {value.shape}."
+            )
     lead = np.broadcast_shapes(Q.shape[:-2], R.shape[:-2], T.shape[:-2])
     Q, R, T = (np.ascontiguousarray(value) if value.ndim == 3 else value.copy() for value in (Q, R, T))
     if many_compiled.feasible(*(value.reshape(-1, *value.shape[-2:]) for value in (Q, R, T)), SLACK):
@@ -61,7 +73,9 @@ def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndar
     return slowly(Q, R, T, lead)
 
 
-def slowly(Q: np.ndarray, R: np.ndarray, T: np.ndarray, lead: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def slowly(
+    Q: np.ndarray, R: np.ndarray, T: np.ndarray, lead: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the same by whole arrays, which says what is at fault."""
     p, k = R.shape[-2:]
     made = []
@@ -71,12 +85,20 @@ def slowly(Q: np.ndarray, R: np.ndarray, T: np.ndarray, lead: tuple[int, ...]) -
         wrong = (np.abs(value - turned) > slack).any(axis=(-1, -2))
         if wrong.any():
             where = f" of problem {int(np.argmax(wrong))}" if value.ndim == 3 else ""
-            raise ValueError(f"Argument `{name}` must be symmetric, but that{where} is not." if where else f"Argument `{name}` must be symmetric, but is not.")
+            raise ValueError(
+                f"Argument `{name}` must be symmetric, but that{where} is not."
+                if where
+                else f"Argument `{name}` must be symmetric, but is not."
+            )
         made.append(0.5 * (value + turned))
     Q, T = made
     for start in range(0, lead[0] if lead else 1, TOGETHER):
         rows = slice(start, start + TOGETHER)
-        parts = [np.broadcast_to(value, (*lead, *value.shape[-2:]))[rows] for value in (Q, R, T)] if lead else [Q[None], R[None], T[None]]
+        parts = (
+            [np.broadcast_to(value, (*lead, *value.shape[-2:]))[rows] for value in (Q, R, T)]
+            if lead
+            else [Q[None], R[None], T[None]]
+        )
         C = np.block([[parts[0], parts[1]], [np.swapaxes(parts[1], -1, -2), parts[2]]])
         scale = np.maximum(np.diagonal(C, axis1=-2, axis2=-1).max(axis=-1), 0.0)
         try:

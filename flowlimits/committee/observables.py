@@ -133,7 +133,10 @@ def invariants(result: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(
         {
             "eigenvalues": ((*lead, "eigenvalue"), np.linalg.eigvalsh(Q)[..., ::-1] / p),
-            "teacher_energies": ((*lead, "direction"), np.linalg.eigvalsh(np.swapaxes(inside, -1, -2) @ inside)[..., ::-1] / p),
+            "teacher_energies": (
+                (*lead, "direction"),
+                np.linalg.eigvalsh(np.swapaxes(inside, -1, -2) @ inside)[..., ::-1] / p,
+            ),
             "overlap": (lead, _overlap(problem, Q, R, a)),
             "subspace_share": (lead, _subspace_share(problem, Q, R, a)),
         },
@@ -173,7 +176,9 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
         `height`; `at`, the time of the flattest point; `exit`; nan where the curve never falls below 2/3 of its height.
     """
     result = _dataset(result)
-    checks.choice("variable", variable, [str(name) for name, values in result.data_vars.items() if "time" in values.dims])
+    checks.choice(
+        "variable", variable, [str(name) for name, values in result.data_vars.items() if "time" in values.dims]
+    )
     drop = checks.number("drop", drop, positive=True, below=1.0)
     curve = result[variable].sel(time=result["time"] > 0).transpose(..., "time")
     if curve.sizes["time"] < 5:
@@ -181,7 +186,9 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
     if not (curve.values >= 0).all() or not (curve.values[..., 0] > 0).all():
         raise ValueError(f"Variable `{variable}` must be positive to be seen on a logarithmic axis.")
     lead = curve.dims[:-1]
-    rows = np.array([_plateau(curve["time"].values, row, drop) for row in curve.values.reshape(-1, curve.sizes["time"])])
+    rows = np.array(
+        [_plateau(curve["time"].values, row, drop) for row in curve.values.reshape(-1, curve.sizes["time"])]
+    )
     shape = [curve.sizes[dim] for dim in lead]
     names = ("height", "at", "exit")
     return xr.Dataset(

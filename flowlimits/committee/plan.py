@@ -20,7 +20,9 @@ class Stretch:
     record: bool
 
 
-def plan(rate: float | Schedule, times: np.ndarray, gain: float, start: float = 0.0) -> tuple[list[Stretch], np.ndarray]:
+def plan(
+    rate: float | Schedule, times: np.ndarray, gain: float, start: float = 0.0
+) -> tuple[list[Stretch], np.ndarray]:
     """Return the stretches to the steps nearest to `times`, and the times of these steps.
 
     Parameters

@@ -52,15 +52,22 @@ class Run:
         self.settings = np.zeros(chain.SETTINGS)
         self.settings[chain.DIMENSION] = self.dimension
         self.settings[chain.NOISE], self.settings[chain.WEIGHT_DECAY] = problem.noise, problem.weight_decay
-        self.settings[chain.SECOND_LAYER_RATE], self.settings[chain.SPHERICAL] = problem.second_layer_rate, problem.spherical
+        self.settings[chain.SECOND_LAYER_RATE], self.settings[chain.SPHERICAL] = (
+            problem.second_layer_rate,
+            problem.spherical,
+        )
         self.powers = []
         for activation, kind, centred in (
             (problem.activation, chain.STUDENT_KIND, chain.STUDENT_CENTRED),
             (problem.teacher_activation, chain.TEACHER_KIND, chain.TEACHER_CENTRED),
         ):
-            self.settings[kind] = POLYNOMIAL if activations.is_polynomial(activation) else ERF if activation == "erf" else RELU
+            self.settings[kind] = (
+                POLYNOMIAL if activations.is_polynomial(activation) else ERF if activation == "erf" else RELU
+            )
             self.settings[centred] = activation == "centred"
-            self.powers.append(np.array(activations.coefficients(activation)) if activations.is_polynomial(activation) else np.zeros(1))
+            self.powers.append(
+                np.array(activations.coefficients(activation)) if activations.is_polynomial(activation) else np.zeros(1)
+            )
 
     def _prepare_descent(self) -> None:
         from . import descent

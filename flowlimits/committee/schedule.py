@@ -43,7 +43,9 @@ class Schedule(Description):
         times = checks.times(self.times)
         values = np.atleast_1d(checks.array("values", self.values))
         if values.shape != times.shape:
-            raise ValueError(f"Argument `values` must have shape {times.shape}, as `times`, but has shape {values.shape}.")
+            raise ValueError(
+                f"Argument `values` must have shape {times.shape}, as `times`, but has shape {values.shape}."
+            )
         if (values <= 0).any():
             raise ValueError(
                 f"Argument `values` must be positive, but holds {values.min():g}: with a zero learning rate the clock, "

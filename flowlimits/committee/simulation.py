@@ -138,7 +138,9 @@ def start(problem: Committee, method: str, dimension: int, generator: np.random.
     table = np.zeros((min(used + max(8, p + k), dimension), p))
     table[:used] = W.T
     # The teacher lies in the first k coordinates where there are p + k of them.
-    return State(table, np.ascontiguousarray(W_star[:, : min(k, used) if used == p + k else used].T), a, used, generator)
+    return State(
+        table, np.ascontiguousarray(W_star[:, : min(k, used) if used == p + k else used].T), a, used, generator
+    )
 
 
 def _method(problem: Committee, method: str | None, step: Any, runs: int) -> tuple[str, float]:
@@ -146,7 +148,9 @@ def _method(problem: Committee, method: str | None, step: Any, runs: int) -> tup
     method = checks.choice("method", method, METHODS) if method is not None else "overlaps" if sgd else "gd"
     if method == "gd":
         if sgd:
-            raise ValueError('Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.')
+            raise ValueError(
+                'Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.'
+            )
         if runs != 1:
             raise ValueError(f'Argument `runs` must be 1 for method "gd", which has nothing random, but is {runs}.')
         return method, checks.number("step", 0.01 if step is None else step, positive=True)
@@ -161,12 +165,18 @@ def _own_weights(problem: Committee, weights: Any, dimension: int) -> tuple[np.n
     if not isinstance(weights, list | tuple) or len(weights) != 2:
         raise TypeError(f"Argument `weights` must be a pair (W, W_star), but is {checks.show(weights)}.")
     p, k = problem.student_width, problem.teacher_width
-    return checks.array("weights[0]", weights[0], (p, dimension)), checks.array("weights[1]", weights[1], (k, dimension))
+    return checks.array("weights[0]", weights[0], (p, dimension)), checks.array(
+        "weights[1]", weights[1], (k, dimension)
+    )
 
 
 def _restarted(problem: Committee, own: tuple[np.ndarray, np.ndarray], dimension: int) -> Committee:
     """Return the same physics from the overlaps of other weights."""
-    physics = {field.name: getattr(problem, field.name) for field in dataclasses.fields(problem) if field.name not in ("Q", "R", "T")}
+    physics = {
+        field.name: getattr(problem, field.name)
+        for field in dataclasses.fields(problem)
+        if field.name not in ("Q", "R", "T")
+    }
     return type(problem).from_weights(own[0], own[1], **physics)
 
 
@@ -174,7 +184,11 @@ def _kept(states: list[State]) -> dict[str, Any]:
     """Return what `fl.extend` needs, as variables of the result."""
     streams_ = json.dumps([state.generator.bit_generator.state for state in states])
     return {
-        "state_W": (("run", "state_row", "state_column"), np.stack([state.W for state in states]), {"streams": streams_}),
+        "state_W": (
+            ("run", "state_row", "state_column"),
+            np.stack([state.W for state in states]),
+            {"streams": streams_},
+        ),
         "state_W_star": (("run", "state_row_star", "state_column_star"), np.stack([state.W_star for state in states])),
         "state_second_layer": (("run", "student"), np.stack([state.a for state in states])),
         "state_used": (("run",), np.array([state.used for state in states])),

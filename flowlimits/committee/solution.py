@@ -73,7 +73,12 @@ def solve(
         states = flow.run(start, 0.0, wanted) if wanted.size else np.empty((0, start.size))
     except ode.IntegrationError as error:
         flow.wall_time = time.perf_counter() - began
-        failed = ode.IntegrationError(f"{error} {advice(problem, flow.family, _rate_at(problem, error.report.reached))}".rstrip(), error.times, error.states, error.report)
+        failed = ode.IntegrationError(
+            f"{error} {advice(problem, flow.family, _rate_at(problem, error.report.reached))}".rstrip(),
+            error.times,
+            error.states,
+            error.report,
+        )
         failed.partial = result(error.times, error.states)  # type: ignore[attr-defined]
         raise failed from None
     flow.wall_time = time.perf_counter() - began
@@ -83,7 +88,9 @@ def solve(
 class Flow:
     """The equations of a problem, ready to be integrated from any state and time."""
 
-    def __init__(self, problem: Committee, rtol: float, atol: float, method: str, max_steps: int, progress: bool | None = False):
+    def __init__(
+        self, problem: Committee, rtol: float, atol: float, method: str, max_steps: int, progress: bool | None = False
+    ):
         self.problem, self.family = problem, families.choose(problem)
         self.rhs = ode.right_hand_side(self.family.rhs)
         size = families.start(problem).size
@@ -99,7 +106,9 @@ class Flow:
         """Return the states at `times` from `state` at time `at`; pieces of a schedule are integrated one after the other."""
         rate = self.problem.learning_rate
         if not isinstance(rate, Schedule):
-            _, states, report = ode.integrate(self.rhs, state, times, families.parameters(self.problem, rate), start=at, **self.options)
+            _, states, report = ode.integrate(
+                self.rhs, state, times, families.parameters(self.problem, rate), start=at, **self.options
+            )
             self.reports.append(report)
             return states
         rows: list[np.ndarray] = []
@@ -208,7 +217,9 @@ def descent_bound(problem: Committee, family: families.Family) -> float:
     return -slopes[0] / (slopes[1] - slopes[0]) if slopes[1] > slopes[0] else np.inf
 
 
-def velocity_at(problem: Committee, family: families.Family, state: np.ndarray, rate: float, work: np.ndarray) -> np.ndarray:
+def velocity_at(
+    problem: Committee, family: families.Family, state: np.ndarray, rate: float, work: np.ndarray
+) -> np.ndarray:
     """Return dy/dt at a state and a learning rate."""
     out = np.empty((1, state.size))
     scalars.velocities(family.rhs.address, state[None, :], families.parameters(problem, rate), work, out)

@@ -124,7 +124,9 @@ class Nn2pp(Convention):
         names = {ours: theirs for theirs, ours in NN2PP_ACTIVATIONS.items()}
         rate = problem.learning_rate
         if problem.activation not in names or problem.teacher_activation != problem.activation:
-            raise ValueError(f"nn2pp knows the activations {', '.join(names)}, but this problem has {problem.activation!r}.")
+            raise ValueError(
+                f"nn2pp knows the activations {', '.join(names)}, but this problem has {problem.activation!r}."
+            )
         if not isinstance(rate, float) or rate == 0 or problem.spherical:
             raise ValueError("nn2pp has a constant, positive learning rate and no spherical constraint.")
         K = problem.student_width
@@ -162,10 +164,14 @@ def read_nn2pp_start(prefix: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     for name, size in (("A", M), ("v", K)):
         found[name] = found[name].ravel()
         if found[name].size != size:
-            raise ValueError(f"{base}_{name}0.dat must hold {size} numbers to fit _R0.dat, but holds {found[name].size}.")
+            raise ValueError(
+                f"{base}_{name}0.dat must hold {size} numbers to fit _R0.dat, but holds {found[name].size}."
+            )
     for name, size in (("Q", K), ("T", M)):
         if found[name].shape != (size, size):
-            raise ValueError(f"{base}_{name}0.dat must have shape {(size, size)} to fit _R0.dat, but has shape {found[name].shape}.")
+            raise ValueError(
+                f"{base}_{name}0.dat must have shape {(size, size)} to fit _R0.dat, but has shape {found[name].shape}."
+            )
     return found
 
 
@@ -223,7 +229,9 @@ def _read_header(source: Path, header: str) -> tuple[Nn2pp, int | None]:
     except ValueError as error:
         raise ValueError(f"{source} has a header with a parameter that is no number: {error}.") from None
     second = numbers.get("lr2") if both else None
-    convention = Nn2pp(K, M, numbers["lr"], lr2=second, wd=numbers["wd"], sigma=numbers["sigma"], both=both, g=activation)
+    convention = Nn2pp(
+        K, M, numbers["lr"], lr2=second, wd=numbers["wd"], sigma=numbers["sigma"], both=both, g=activation
+    )
     return convention, dimension
 
 

@@ -180,11 +180,19 @@ class Martin(Convention):
 
     def to_overlaps(self, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         p, k = self.student_width, self.teacher_width
-        return np.asarray(Q, dtype=float) * p, np.asarray(R, dtype=float) * math.sqrt(p * k), np.asarray(T, dtype=float) * k
+        return (
+            np.asarray(Q, dtype=float) * p,
+            np.asarray(R, dtype=float) * math.sqrt(p * k),
+            np.asarray(T, dtype=float) * k,
+        )
 
     def from_overlaps(self, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         p, k = self.student_width, self.teacher_width
-        return np.asarray(Q, dtype=float) / p, np.asarray(R, dtype=float) / math.sqrt(p * k), np.asarray(T, dtype=float) / k
+        return (
+            np.asarray(Q, dtype=float) / p,
+            np.asarray(R, dtype=float) / math.sqrt(p * k),
+            np.asarray(T, dtype=float) / k,
+        )
 
     def _physics(self, student_width: int) -> dict[str, Any]:
         return {"activation": "square"}

@@ -74,7 +74,9 @@ def _near_one(h, k, r):
         if exponent > -700.0:
             root = math.sqrt(1.0 - square)
             exact = math.exp(-0.5 * hk * square / (1.0 + root) ** 2) / root
-            total += half_width * _WEIGHTS_20[i] * math.exp(exponent) * (exact - (1.0 + c * square * (1.0 + d * square)))
+            total += (
+                half_width * _WEIGHTS_20[i] * math.exp(exponent) * (exact - (1.0 + c * square * (1.0 + d * square)))
+            )
     return -total / (2.0 * math.pi)
 
 

@@ -80,7 +80,14 @@ class MarginFlow(Problem):
     clock: ClassVar[str] = "minus log loss"
     kind: ClassVar[str] = "exact"
     size_name: ClassVar[str] = ""
-    papers: ClassVar[tuple[str, ...]] = ("lyu2020", "ji2020", "telgarsky2022", "tsilivis2024", "cai2025", "schechtman2025")
+    papers: ClassVar[tuple[str, ...]] = (
+        "lyu2020",
+        "ji2020",
+        "telgarsky2022",
+        "tsilivis2024",
+        "cai2025",
+        "schechtman2025",
+    )
     variables: ClassVar[dict[str, Variable]] = {
         "margin": Variable("normalised margin", r"\min_i q_i / N(\theta)^H"),
         "smoothed_margin": Variable("smoothed margin", r"\ell^{-1}(L) / N(\theta)^H"),

@@ -78,7 +78,9 @@ def certify(flow: xr.Dataset) -> Certificate:
     """
     problem = _problem_of(flow)
     if "run" in flow.dims:
-        raise ValueError("Argument `flow` must be a single flow, but has the dimension `run`: take one run with .isel(run=0).")
+        raise ValueError(
+            "Argument `flow` must be a single flow, but has the dimension `run`: take one run with .isel(run=0)."
+        )
     last = flow.isel(time=-1)
     theta = last["direction"].values * np.exp(float(last["log_norm"]))
     state = State(problem)

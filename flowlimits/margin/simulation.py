@@ -51,7 +51,14 @@ def simulate(
 
     def assemble(trajectories: list[Trajectory]) -> xr.Dataset:
         observed = [state.observe(clock, trajectory, kkt) for trajectory in trajectories]
-        call = {"verb": "simulate", "learning_rate": rate, "batch": batch, "runs": len(observed), "kkt": kkt, "max_steps": limit}
+        call = {
+            "verb": "simulate",
+            "learning_rate": rate,
+            "batch": batch,
+            "runs": len(observed),
+            "kkt": kkt,
+            "max_steps": limit,
+        }
         return results.build(
             problem,
             kind="simulation",

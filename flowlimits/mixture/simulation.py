@@ -64,7 +64,9 @@ def simulate(
         counts = np.round(wanted / step).astype(np.int64)
         realised = counts * step
     if wanted.size > 1 and (np.diff(counts) == 0).any():
-        raise ValueError("Argument `times` asks for two times within one step of the simulation: take them further apart.")
+        raise ValueError(
+            "Argument `times` asks for two times within one step of the simulation: take them further apart."
+        )
 
     def one(index: int) -> tuple[np.ndarray, np.ndarray]:
         if method == "overlaps":
@@ -76,7 +78,9 @@ def simulate(
     def assemble(outcomes: list[tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
         states = np.stack([state for state, _ in outcomes])
         flat = observe(problem, states.reshape(-1, states.shape[-1]), ERROR_POINTS, set(problem.variables))
-        variables = {name: values.reshape(len(outcomes), wanted.size, *values.shape[1:]) for name, values in flat.items()}
+        variables = {
+            name: values.reshape(len(outcomes), wanted.size, *values.shape[1:]) for name, values in flat.items()
+        }
         extra = {}
         if method == "descent":
             training = np.stack([values for _, values in outcomes])
@@ -103,21 +107,33 @@ def _method(problem: XorMixture, method: str | None, step: Any, samples: Any) ->
     checks.choice("method", method, METHODS)
     if method in ("overlaps", "samples"):
         if not one_pass:
-            raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use "descent" or "fresh" with `samples=`.')
+            raise ValueError(
+                f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use "descent" or "fresh" with `samples=`.'
+            )
         if step is not None or samples is not None:
-            raise ValueError(f'Arguments `step` and `samples` belong to the methods "descent" and "fresh", not to "{method}".')
+            raise ValueError(
+                f'Arguments `step` and `samples` belong to the methods "descent" and "fresh", not to "{method}".'
+            )
     else:
         if one_pass:
-            raise ValueError(f'Method "{method}" simulates gradient flow and needs learning_rate = 0, but it is {problem.learning_rate:g}.')
+            raise ValueError(
+                f'Method "{method}" simulates gradient flow and needs learning_rate = 0, but it is {problem.learning_rate:g}.'
+            )
         if samples is None:
-            raise ValueError(f'Argument `samples`, the number of inputs per step, must be given for the method "{method}".')
+            raise ValueError(
+                f'Argument `samples`, the number of inputs per step, must be given for the method "{method}".'
+            )
         checks.integer("samples", samples, minimum=1)
     return method
 
 
-def _chain(problem: XorMixture, W: np.ndarray, dimension: int, counts: np.ndarray, generator: Any) -> tuple[np.ndarray, np.ndarray]:
+def _chain(
+    problem: XorMixture, W: np.ndarray, dimension: int, counts: np.ndarray, generator: Any
+) -> tuple[np.ndarray, np.ndarray]:
     if dimension < problem.width + 2:
-        raise ValueError(f"Argument `dimension` must be at least width + 2 = {problem.width + 2} for the method \"overlaps\", but is {dimension}.")
+        raise ValueError(
+            f'Argument `dimension` must be at least width + 2 = {problem.width + 2} for the method "overlaps", but is {dimension}.'
+        )
     Q, R, a = W @ W.T, np.ascontiguousarray(W[:, :2] * problem.separation), np.array(problem.second_layer)
     loss = LOSSES.index(problem.loss)
     rows = []
@@ -158,11 +174,15 @@ def _overlaps(problem: XorMixture, W: np.ndarray, a: np.ndarray) -> np.ndarray:
 
 def _finite(state: np.ndarray, done: int) -> np.ndarray:
     if not np.isfinite(state).all():
-        raise FloatingPointError(f"The simulation left the finite range within {done} steps: lower the learning rate or the step.")
+        raise FloatingPointError(
+            f"The simulation left the finite range within {done} steps: lower the learning rate or the step."
+        )
     return state
 
 
-def draw(problem: XorMixture, samples: int, dimension: int, generator: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw(
+    problem: XorMixture, samples: int, dimension: int, generator: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return inputs (n, d), the labels they carry, and the clean labels."""
     axis = generator.integers(0, 2, samples)
     sign = 2.0 * generator.integers(0, 2, samples) - 1

@@ -59,7 +59,9 @@ def choose(problem: XorMixture, method: str) -> str:
     checks.choice("method", method, METHODS)
     if problem.noise_scale == 0:
         if problem.learning_rate > 0:
-            raise ValueError("Argument `learning_rate` must be 0 with noise_scale = 0: the noise of SGD vanishes with the cluster's variance.")
+            raise ValueError(
+                "Argument `learning_rate` must be 0 with noise_scale = 0: the noise of SGD vanishes with the cluster's variance."
+            )
         if method in ("auto", "atoms"):
             return "atoms"
         raise ValueError(f'Argument `method` must be "auto" or "atoms" with noise_scale = 0, but is {method!r}.')
@@ -107,7 +109,10 @@ def solve(
     points, error_points = power_of_two("points", points), power_of_two("error_points", error_points)
     keep_state, progress = checks.boolean("keep_state", keep_state), bool(checks.progress(progress))
     loose = chosen == "points"
-    rtol, atol = checks.tolerances(rtol if rtol is not None else (1e-4 if loose else 1e-8), atol if atol is not None else (1e-6 if loose else 1e-10))
+    rtol, atol = checks.tolerances(
+        rtol if rtol is not None else (1e-4 if loose else 1e-8),
+        atol if atol is not None else (1e-6 if loose else 1e-10),
+    )
     listed = check_events(events, ["risk", "error", "clean_error", "relevant_share"])
     asked_for = problem.variables if observables is None else checks.items("observables", observables, str)
     shown = [checks.choice("observables", name, list(problem.variables)) for name in asked_for]
@@ -119,7 +124,9 @@ def solve(
     def advance(state: np.ndarray, at: float, grid: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         if chosen == "atoms":
             return _through_zeros(problem, state, at, grid, params, options)
-        _, states, report = ode.integrate(CLOSED if chosen == "closed" else POINTS, state, grid, params, start=at, progress=progress, **options)
+        _, states, report = ode.integrate(
+            CLOSED if chosen == "closed" else POINTS, state, grid, params, start=at, progress=progress, **options
+        )
         return states, [report]
 
     states, reports = advance(start, 0.0, wanted)
@@ -148,7 +155,17 @@ def solve(
         extra["event_time"] = (("event",), found, {"long_name": "time of the event", "events": "; ".join(names)})
     if keep_state and wanted.size:
         extra["state"] = (("state_component",), states[-1], {"long_name": "state of the integrator at the last time"})
-    call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "points": points, "error_points": error_points, "observables": shown, "max_steps": max_steps, "keep_state": keep_state}
+    call = {
+        "verb": "solve",
+        "rtol": rtol,
+        "atol": atol,
+        "method": method,
+        "points": points,
+        "error_points": error_points,
+        "observables": shown,
+        "max_steps": max_steps,
+        "keep_state": keep_state,
+    }
     call["events"] = list(listed)
     if wanted.size < asked.size:
         # A result that stopped at an event does not show the times that led to it.
@@ -170,7 +187,9 @@ def observe(problem: XorMixture, states: np.ndarray, error_points: int, names: s
         full["risk"] = np.array([risk(problem, Q[i], R[i], a[i], error_points) for i in range(count)])
     if names & {"error", "clean_error"}:
         grid = normal_points(error_points, K + 2)
-        clean = np.array([error.clean_error(Q[i], R[i], a[i], problem.separation, problem.noise_scale, grid) for i in range(count)])
+        clean = np.array(
+            [error.clean_error(Q[i], R[i], a[i], problem.separation, problem.noise_scale, grid) for i in range(count)]
+        )
         full["clean_error"] = clean
         full["error"] = problem.label_noise + (1 - 2 * problem.label_noise) * clean
     size = np.abs(R)
@@ -249,7 +268,12 @@ def _velocity_error(problem: XorMixture, state: np.ndarray, points: int) -> floa
     """Return the largest difference of the velocity between two scramblings of the points, in units of its norm."""
     velocities = []
     for seed in (0, 1):
-        params = np.concatenate([parameters(problem, "points", points)[: sampled.HEAD], normal_points(points, problem.width + 2, seed).ravel()])
+        params = np.concatenate(
+            [
+                parameters(problem, "points", points)[: sampled.HEAD],
+                normal_points(points, problem.width + 2, seed).ravel(),
+            ]
+        )
         dy = np.empty_like(state)
         _evaluate(sampled.sampled_flow.address, state, dy, params)
         velocities.append(dy)

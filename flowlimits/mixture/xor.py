@@ -84,7 +84,9 @@ class XorMixture(Problem):
     learning_rate: float
     second_layer_rate: float
 
-    clock: ClassVar[str] = "t (steps times step of gradient descent; steps times learning_rate / dimension of one-pass SGD)"
+    clock: ClassVar[str] = (
+        "t (steps times step of gradient descent; steps times learning_rate / dimension of one-pass SGD)"
+    )
     kind: ClassVar[str] = "exact"
     papers: ClassVar[tuple[str, ...]] = ("refinetti2021", "frei2022")
     variables: ClassVar[dict[str, Any]] = {
@@ -120,7 +122,9 @@ class XorMixture(Problem):
         put(self, "separation", checks.number("separation", separation, positive=True))
         put(self, "noise_scale", checks.number("noise_scale", noise_scale, nonnegative=True))
         if 0 < self.noise_scale < 1e-150:
-            raise ValueError(f"Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is {self.noise_scale:g}.")
+            raise ValueError(
+                f"Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is {self.noise_scale:g}."
+            )
         noise = checks.number("label_noise", label_noise)
         if not 0 <= noise < 0.5:
             raise ValueError(f"Argument `label_noise` must lie in [0, 1/2), but is {noise:g}.")
@@ -149,7 +153,9 @@ class XorMixture(Problem):
     def _draw(self, width: Any, scale: Any, dimension: Any, rng: Any) -> tuple[np.ndarray, np.ndarray]:
         width = checks.integer("width", width, minimum=1)
         if dimension is None:
-            raise ValueError("Argument `dimension` must be given together with `width`: the overlaps of random weights depend on it.")
+            raise ValueError(
+                "Argument `dimension` must be given together with `width`: the overlaps of random weights depend on it."
+            )
         dimension = checks.integer("dimension", dimension, minimum=2)
         scale = checks.number("scale", scale, positive=True)
         generator = np.random.default_rng(streams.root(rng))
@@ -275,7 +281,9 @@ class XorMixture(Problem):
         K = self.width
         dimension = checks.integer("dimension", dimension)
         if dimension < K + 2:
-            raise ValueError(f"Argument `dimension` must be at least width + 2 = {K + 2} to realise these overlaps, but is {dimension}.")
+            raise ValueError(
+                f"Argument `dimension` must be at least width + 2 = {K + 2} to realise these overlaps, but is {dimension}."
+            )
         W = np.zeros((K, dimension))
         B = np.empty((K, K + 2))
         factor(np.array(self.Q), np.array(self.R), self.separation, B)
@@ -286,13 +294,17 @@ class XorMixture(Problem):
 def _refuse_draw(given: dict[str, Any]) -> None:
     for name, value in given.items():
         if value is not None:
-            raise ValueError(f"Argument `{name}` belongs to a drawn start, with `width`: the overlaps `Q` and `R` are given here.")
+            raise ValueError(
+                f"Argument `{name}` belongs to a drawn start, with `width`: the overlaps `Q` and `R` are given here."
+            )
 
 
 def _check_feasible(Q: np.ndarray, R: np.ndarray, separation: float) -> None:
     scale = float(np.trace(Q)) + 1e-300
     if np.abs(Q - Q.T).max() > 1e-12 * scale:
-        raise ValueError(f"Argument `Q` must be symmetric, but differs from its transpose by {np.abs(Q - Q.T).max():.3g}.")
+        raise ValueError(
+            f"Argument `Q` must be symmetric, but differs from its transpose by {np.abs(Q - Q.T).max():.3g}."
+        )
     smallest = float(np.linalg.eigvalsh(Q - R @ R.T / separation**2)[0])
     if smallest < -1e-9 * scale:
         raise ValueError(

@@ -240,7 +240,9 @@ def tell(report: BatchReport, times: np.ndarray) -> None:
     """Warn of problems that did not reach the last time."""
     if failures(report.statuses):
         warnings.warn(
-            f"{report.message} States that were not reached are NaN; see the status of each problem.", RuntimeWarning, stacklevel=3
+            f"{report.message} States that were not reached are NaN; see the status of each problem.",
+            RuntimeWarning,
+            stacklevel=3,
         )
 
 

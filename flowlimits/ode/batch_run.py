@@ -196,7 +196,10 @@ class Batch:
                 _, states, report = integration.run()
             except (IntegrationError, IntegrationInterrupted) as error:
                 states, report = error.states, error.report
-            codes = {status_of(code): code for code in (layout.SUCCESS, *range(layout.NOT_FINITE, layout.NEWTON_FAILED + 1), layout.INTERRUPTED)}
+            codes = {
+                status_of(code): code
+                for code in (layout.SUCCESS, *range(layout.NOT_FINITE, layout.NEWTON_FAILED + 1), layout.INTERRUPTED)
+            }
             self.states[index, : len(states)] = states
             self.states[index, len(states) :] = np.nan
             earlier = self.outcome[index, lanes_layout.STEPS_MADE : lanes_layout.CALLS + 1].copy()
@@ -248,7 +251,9 @@ class Group:
         self.model = (address_of(batch.rhs.function), wide, _LANES[batch.method])
 
         def part(array: np.ndarray) -> np.ndarray:
-            return array if indices is None or len(array) == 1 < len(batch.y0s) else np.ascontiguousarray(array[indices])
+            return (
+                array if indices is None or len(array) == 1 < len(batch.y0s) else np.ascontiguousarray(array[indices])
+            )
 
         self.y0s, self.params, self.states = part(batch.y0s), part(batch.params), part(batch.states)
         self.outcome, self.reached = part(batch.outcome), part(batch.reached)
@@ -262,7 +267,11 @@ class Group:
             for_each(lambda _: self.work(), np.arange(workers), workers, self.batch.stop)
         finally:
             if self.indices is not None:
-                for whole, part in ((self.batch.states, self.states), (self.batch.outcome, self.outcome), (self.batch.reached, self.reached)):
+                for whole, part in (
+                    (self.batch.states, self.states),
+                    (self.batch.outcome, self.outcome),
+                    (self.batch.reached, self.reached),
+                ):
                     whole[self.indices] = part
 
     def claim(self) -> tuple[int, int]:
@@ -307,7 +316,10 @@ class Group:
         """Note how far the problems in the lanes came."""
         for position, problem in enumerate(place[lanes_layout.PROBLEM]):
             if problem >= 0:
-                counts = [int(lane[row, position]) for row in (lanes_layout.STEPS, lanes_layout.REJECTED, lanes_layout.EVALUATIONS)]
+                counts = [
+                    int(lane[row, position])
+                    for row in (lanes_layout.STEPS, lanes_layout.REJECTED, lanes_layout.EVALUATIONS)
+                ]
                 self.outcome[problem] = layout.INTERRUPTED, place[lanes_layout.NEXT, position], *counts
                 self.reached[problem] = lane[lanes_layout.T, position]
 

@@ -193,7 +193,11 @@ def _returns_a_value(plain: Any) -> bool:
     for before, instruction in zip([None, *code], code):
         if instruction.opname == "RETURN_CONST" and instruction.argval is not None:
             return True
-        if instruction.opname == "RETURN_VALUE" and before is not None and not (before.opname == "LOAD_CONST" and before.argval is None):
+        if (
+            instruction.opname == "RETURN_VALUE"
+            and before is not None
+            and not (before.opname == "LOAD_CONST" and before.argval is None)
+        ):
             return True
     return False
 

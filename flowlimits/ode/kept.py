@@ -100,7 +100,10 @@ class Recorder(Line):
     def recipe(self, places: list[int]) -> Recipe:
         merged = dict(self.merged.values())
         needed: set[int] = set()
-        pending = [*places, *(one for _, left, right, _ in self.decisions.values() for one in (left, right) if isinstance(one, int))]
+        pending = [
+            *places,
+            *(one for _, left, right, _ in self.decisions.values() for one in (left, right) if isinstance(one, int)),
+        ]
         while pending:
             place = pending.pop()
             if place not in needed:
@@ -108,7 +111,11 @@ class Recorder(Line):
                 name, *arguments = merged[place] if place < 0 else self.operations[place]
                 pending += [] if name == "p" else [one for one in arguments if isinstance(one, int)]
         operations = [(place, self.operations[place]) for place in sorted(needed) if place >= 0]
-        return Recipe(operations + [(place, merged[place]) for place in needed if place < 0], places, list(self.decisions.values()))
+        return Recipe(
+            operations + [(place, merged[place]) for place in needed if place < 0],
+            places,
+            list(self.decisions.values()),
+        )
 
 
 def same_bits(one: np.ndarray, other: Any) -> np.ndarray:
@@ -140,7 +147,11 @@ class Recipe:
         inputs, agree = np.empty((len(params), len(self.inputs))), np.ones(len(params), dtype=bool)
         with np.errstate(all="ignore"):
             for place, (name, *arguments) in self.operations:
-                values[place] = np.ascontiguousarray(params[:, int(arguments[0])]) if name == "p" else _apply(name, *map(value, arguments))
+                values[place] = (
+                    np.ascontiguousarray(params[:, int(arguments[0])])
+                    if name == "p"
+                    else _apply(name, *map(value, arguments))
+                )
             for test, left, right, outcome in self.decisions:
                 agree &= test(values[left], value(right)) == outcome
         for column, place in enumerate(self.inputs):
@@ -281,7 +292,9 @@ class Shelf:
         self.lines: OrderedDict[Any, list[Kept]] = OrderedDict()
         self.lock = threading.Lock()
 
-    def find(self, key: Any, params: np.ndarray, equations: list[int]) -> tuple[list[tuple[np.ndarray, Kept, np.ndarray]], np.ndarray]:
+    def find(
+        self, key: Any, params: np.ndarray, equations: list[int]
+    ) -> tuple[list[tuple[np.ndarray, Kept, np.ndarray]], np.ndarray]:
         """Return rows of the parameters, the line that is for them, and its inputs; and the rows that none is for."""
         with self.lock:
             known = [one for one in self.lines.get(key, ()) if one.surroundings.unchanged()]
@@ -298,7 +311,9 @@ class Shelf:
                 left = np.delete(left, rows) if rows.size < left.size else left[:0]
         return found, left
 
-    def keep(self, key: Any, functions: Iterable[Any], program: Program, params: np.ndarray, equations: list[int]) -> Kept:
+    def keep(
+        self, key: Any, functions: Iterable[Any], program: Program, params: np.ndarray, equations: list[int]
+    ) -> Kept:
         """Return a line just made, kept if its recipe gives the inputs that it has."""
         if not isinstance(program, Recorded):
             return Kept(program)
@@ -321,7 +336,9 @@ class Shelf:
 shelf = Shelf()
 
 
-def key_of(function: Any, n: int, work_size: int, parameters: int, equations: Iterable[int], instead: dict[Any, Any] | None) -> Any:
+def key_of(
+    function: Any, n: int, work_size: int, parameters: int, equations: Iterable[int], instead: dict[Any, Any] | None
+) -> Any:
     """Return what lines are kept by: all of it compares by identity or by whole numbers."""
     given = tuple(itertools.chain.from_iterable((instead or {}).items()))
     return function, n, work_size, parameters, tuple(equations), given, bool(getattr(config, "USING_SVML", False))

@@ -224,7 +224,25 @@ def attempt(rhs, method, lane, rows, params, work, rtol, atol):
 
 @jit(
     types.int64(
-        types.UniTuple(ADDRESS, 3), A1, A2, INTEGERS, QUEUE, A3, A2, A2, A2, A2, A2, A1, A3, INTEGERS, A1, A1, A2, A2, ADDRESS
+        types.UniTuple(ADDRESS, 3),
+        A1,
+        A2,
+        INTEGERS,
+        QUEUE,
+        A3,
+        A2,
+        A2,
+        A2,
+        A2,
+        A2,
+        A1,
+        A3,
+        INTEGERS,
+        A1,
+        A1,
+        A2,
+        A2,
+        ADDRESS,
     )
 )
 def advance(
@@ -257,7 +275,13 @@ def advance(
     # None of these counts references, which in every call would take as long as the step itself.
     line, rows, tolerances = line_of(lane), rows_of(board), address_of_numbers(atol)
     wide_params = line, line_of(inputs)
-    wide_work = address_of_numbers(own), own.shape[1], address_of_numbers(work), work.shape[1], address_of_numbers(scratch)
+    wide_work = (
+        address_of_numbers(own),
+        own.shape[1],
+        address_of_numbers(work),
+        work.shape[1],
+        address_of_numbers(scratch),
+    )
     for _ in range(budget):
         if queue[OPEN] == 1 and queue[FOLLOWING] >= queue[LAST]:
             return RUNNING

@@ -199,7 +199,9 @@ class Line:
             # One by one: vectorised functions round differently at different places of an array.
             known: list[Any] = [one.values if isinstance(one, Symbol) else float(one) for one in arguments]
             columns = [np.broadcast_to(one, self.problems) for one in known]
-            return self.note((name, *places), np.array([_safely(_plain(name), *map(float, row)) for row in zip(*columns)]))
+            return self.note(
+                (name, *places), np.array([_safely(_plain(name), *map(float, row)) for row in zip(*columns)])
+            )
         if getattr(config, "USING_SVML", False) and name not in _EXACT:
             raise NotStraightError("functions of several numbers at once round differently here")
         return self.note((name, *places))
@@ -222,7 +224,11 @@ class Line:
                 continue
             live.add(place)
             if place not in self.values:
-                pending += [one for one in self.operations[place][1:] if isinstance(one, int) and self.operations[place][0] not in ("y", "t")]
+                pending += [
+                    one
+                    for one in self.operations[place][1:]
+                    if isinstance(one, int) and self.operations[place][0] not in ("y", "t")
+                ]
         if len(live) > LONGEST:
             raise NotStraightError("there are too many operations")
         operations: list[tuple[Any, ...]] = []
@@ -238,7 +244,9 @@ class Line:
             moved[place] = len(operations)
             operations.append(operation)
         inputs = np.ascontiguousarray(np.stack(columns, axis=1)) if columns else np.zeros((self.problems, 0))
-        return Program(operations, [moved[end] if isinstance(end, int) else end for end in ends], inputs, self.functions)
+        return Program(
+            operations, [moved[end] if isinstance(end, int) else end for end in ends], inputs, self.functions
+        )
 
 
 def _plain(name: str) -> Callable:

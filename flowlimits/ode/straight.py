@@ -31,7 +31,15 @@ from .wide import LANES, each, maximum, minimum, spread
 #: By the text and the functions that it calls.
 _compiled: dict[Any, CFunc] = {}
 #: What the text mentions.
-_SCOPE = {"np": np, "math": math, "operator": operator, "each": each, "maximum": maximum, "minimum": minimum, "spread": spread}
+_SCOPE = {
+    "np": np,
+    "math": math,
+    "operator": operator,
+    "each": each,
+    "maximum": maximum,
+    "minimum": minimum,
+    "spread": spread,
+}
 #: Starts at which a straight line is compared with the function it was made of.
 CHECKED = 128
 #: All files of one text have one time, so that compiled code made from any of them belongs to all.
@@ -99,7 +107,13 @@ def _name(argument: Any) -> str:
     if isinstance(argument, int):
         return f"v{argument}"
     # Negative numbers in brackets: -2.0 ** x is -(2.0 ** x).
-    return f"({argument!r})" if np.isfinite(argument) else f"(np.{'nan' if np.isnan(argument) else 'inf'})" if not argument < 0 else "(-np.inf)"
+    return (
+        f"({argument!r})"
+        if np.isfinite(argument)
+        else f"(np.{'nan' if np.isnan(argument) else 'inf'})"
+        if not argument < 0
+        else "(-np.inf)"
+    )
 
 
 def compile_straight(program: Program) -> CFunc:
@@ -161,7 +175,12 @@ def cache_folder() -> Path | None:
 def _same(wide, rhs, times, points, params, inputs, work):
     """Whether both right-hand sides give the same bits at all points; NaN equals NaN."""
     count, n = points.shape
-    board, own, lanes, dy = np.zeros((n, ROWS, LANES)), np.zeros((inputs.shape[1], LANES)), np.zeros((1, LANES)), np.zeros(n)
+    board, own, lanes, dy = (
+        np.zeros((n, ROWS, LANES)),
+        np.zeros((inputs.shape[1], LANES)),
+        np.zeros((1, LANES)),
+        np.zeros(n),
+    )
     rows = rows_of(board)
     for first in range(0, count, LANES):
         for l in range(LANES):
@@ -183,7 +202,13 @@ def _same(wide, rhs, times, points, params, inputs, work):
 
 
 def check_straight(
-    wide: int, rhs: int, span: tuple[float, float], y0s: np.ndarray, params: np.ndarray, inputs: np.ndarray, work_size: int
+    wide: int,
+    rhs: int,
+    span: tuple[float, float],
+    y0s: np.ndarray,
+    params: np.ndarray,
+    inputs: np.ndarray,
+    work_size: int,
 ) -> bool:
     """Whether a straight line gives the bits of the right-hand side it was made of.
 

@@ -47,7 +47,13 @@ _PURE = {
 
 
 def trace(
-    function: Callable, n: int, params: np.ndarray, work_size: int, *, equations: Iterable[int] = (), instead: dict[Any, Any] | None = None,
+    function: Callable,
+    n: int,
+    params: np.ndarray,
+    work_size: int,
+    *,
+    equations: Iterable[int] = (),
+    instead: dict[Any, Any] | None = None,
     record: type[Line] = Line,
 ) -> Program:
     """Follow the uncompiled ``function(t, y, dy, params, work)``; a line of the type `record` takes down what it does.
@@ -121,13 +127,22 @@ class _Follower:
         scope: dict[str, Any] = {"__builtins__": builtins, "__name__": plain.__name__}
         cells = {name: types.CellType() for name in plain.__code__.co_freevars}
         copy = types.FunctionType(
-            plain.__code__, scope, plain.__name__, plain.__defaults__, tuple(cells[name] for name in plain.__code__.co_freevars)
+            plain.__code__,
+            scope,
+            plain.__name__,
+            plain.__defaults__,
+            tuple(cells[name] for name in plain.__code__.co_freevars),
         )
         self.seen[plain] = copy  # for a function that calls itself
         outer, others = _names(plain.__code__)
         _check_names(outer, others, outside, _ATTRIBUTES)
         found = {name: self.convert(outside[name], others) for name in sorted(outer) if name in outside}
-        scope |= {"min": self.choose("min"), "max": self.choose("max"), "pow": self.line.power, "abs": self.of_symbols["abs"]}
+        scope |= {
+            "min": self.choose("min"),
+            "max": self.choose("max"),
+            "pow": self.line.power,
+            "abs": self.of_symbols["abs"],
+        }
         scope |= {"float": lambda x: x if isinstance(x, Symbol) else float(x)} | found
         for name, cell in cells.items():
             cell.cell_contents = found[name]
@@ -149,12 +164,16 @@ class _Follower:
     def members(self, module: types.ModuleType, names: set[str]) -> Iterator[tuple[str, Any]]:
         """Yield the stand-ins of the members of a module that are named."""
         if module is np or module is math:
-            yield from ((name, getattr(module, name)) for name in names & (_CONSTANTS | _KINDS) if hasattr(module, name))
+            yield from (
+                (name, getattr(module, name)) for name in names & (_CONSTANTS | _KINDS) if hasattr(module, name)
+            )
             for name, in_math in _IN_MATH.items():
                 own = name if module is np else in_math
                 if own in names and hasattr(module, own):
                     yield own, self.of_symbols[name]
-            yield from ((name, self.of_symbols["abs"]) for name in names & {"abs", "absolute", "fabs"} if hasattr(module, name))
+            yield from (
+                (name, self.of_symbols["abs"]) for name in names & {"abs", "absolute", "fabs"} if hasattr(module, name)
+            )
             if module is math and "pow" in names:
                 yield "pow", self.line.power
             return
@@ -246,7 +265,11 @@ def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
         for instruction in dis.get_instructions(one):
             if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
                 outer.add(instruction.argval)
-            elif isinstance(instruction.argval, str) and instruction.argval in one.co_names and instruction.opname != "LOAD_CONST":
+            elif (
+                isinstance(instruction.argval, str)
+                and instruction.argval in one.co_names
+                and instruction.opname != "LOAD_CONST"
+            ):
                 others.add(instruction.argval)
     return outer, others
 
@@ -284,7 +307,9 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
         return False
     for code in _codes(function.__code__):
         for instruction in dis.get_instructions(code):
-            subscript = "SUBSCR" in instruction.opname or (instruction.opname == "BINARY_OP" and instruction.argrepr == "[]")
+            subscript = "SUBSCR" in instruction.opname or (
+                instruction.opname == "BINARY_OP" and instruction.argrepr == "[]"
+            )
             if subscript or "JUMP_BACKWARD" in instruction.opname or (is_power(instruction) and not of_symbols):
                 return False
     used = [outside[name] for name in outer if name in outside]
@@ -292,7 +317,11 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
     used += [vars(module)[name] for module in modules for name in others & set(vars(module))]
     for value in used:
         if _is_compiled(value):
-            if value.py_func is function or not strict(getattr(value, "targetoptions", {})) or not _is_pure(value.py_func, of_symbols):
+            if (
+                value.py_func is function
+                or not strict(getattr(value, "targetoptions", {}))
+                or not _is_pure(value.py_func, of_symbols)
+            ):
                 return False
         elif not isinstance(value, types.ModuleType) and not _is_constant(value):
             name = getattr(value, "__name__", "")

@@ -145,7 +145,13 @@ for _function, _instruction in (
     (minimum, _select("<")),
 ):
     _define(_function, 2, WIDE, _instruction)
-for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "==")):
+for _function, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+):
     _define(_function, 2, MASK, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b))
 _define(operator.ne, 2, MASK, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
 _define(operator.neg, 1, WIDE, lambda builder, a: builder.fsub(ir.Constant(_VECTOR, [-0.0] * LANES), a))
@@ -264,9 +270,13 @@ def _lower_each(context, builder, typed, arguments):
         return context.cast(builder, call(builder, numbers), single.return_type, types.float64)
 
     if typed.return_type != WIDE:
-        return value([context.cast(builder, one, kind, types.float64) for one, kind in zip(arguments[1:], typed.args[1:])])
+        return value(
+            [context.cast(builder, one, kind, types.float64) for one, kind in zip(arguments[1:], typed.args[1:])]
+        )
     wide = [_spread(context, builder, *one) for one in zip(typed.args[1:], arguments[1:])]
     result = ir.Constant(_VECTOR, ir.Undefined)
     for lane in range(LANES):
-        result = builder.insert_element(result, value([builder.extract_element(one, _PLACE(lane)) for one in wide]), _PLACE(lane))
+        result = builder.insert_element(
+            result, value([builder.extract_element(one, _PLACE(lane)) for one in wide]), _PLACE(lane)
+        )
     return result

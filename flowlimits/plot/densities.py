@@ -126,7 +126,9 @@ def _index(result: xr.Dataset, argument: str, instant: float) -> int:
     times = result["time"].values
     nearest = int(np.argmin(np.abs(times - instant)))
     if not np.isclose(times[nearest], instant, rtol=1e-6, atol=1e-12):
-        raise ValueError(f"Argument `{argument}` has no spectrum at the time {instant:g}; the nearest is {times[nearest]:g}.")
+        raise ValueError(
+            f"Argument `{argument}` has no spectrum at the time {instant:g}; the nearest is {times[nearest]:g}."
+        )
     return nearest
 
 
@@ -167,7 +169,9 @@ def _split(values: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.nd
     return values[np.isfinite(values)], np.array(found).reshape(-1, 2)
 
 
-def _histogram(axes: Axes, loose: np.ndarray, values: np.ndarray, bulks: np.ndarray, bins: int | None, label: str) -> None:
+def _histogram(
+    axes: Axes, loose: np.ndarray, values: np.ndarray, bulks: np.ndarray, bins: int | None, label: str
+) -> None:
     if not loose.size:
         return
     if bins is not None:
@@ -176,7 +180,9 @@ def _histogram(axes: Axes, loose: np.ndarray, values: np.ndarray, bulks: np.ndar
     else:
         edges = _edges(loose, bulks)
     heights, _ = np.histogram(loose, edges)
-    axes.stairs(heights / (values.size * np.diff(edges)), edges, fill=True, color=style.COLOURS[5], alpha=0.55, label=label)
+    axes.stairs(
+        heights / (values.size * np.diff(edges)), edges, fill=True, color=style.COLOURS[5], alpha=0.55, label=label
+    )
 
 
 def _edges(loose: np.ndarray, bulks: np.ndarray) -> np.ndarray:

@@ -74,7 +74,13 @@ def convergence(comparison: Any, variable: str | None = None, *, ax: Axes | None
     axes.set_ylabel("relative deviation (rms)")
     title = _exponent(comparison, data)
     style.add_legend(
-        axes, loc="lower left", ncols=COLUMNS, columnspacing=1.2, title=title, title_fontsize=style.SMALL, alignment="left"
+        axes,
+        loc="lower left",
+        ncols=COLUMNS,
+        columnspacing=1.2,
+        title=title,
+        title_fontsize=style.SMALL,
+        alignment="left",
     )
     return axes
 
@@ -85,7 +91,9 @@ def data_of(comparison: Any) -> xr.Dataset:
 
     data = comparison if isinstance(comparison, xr.Dataset) else getattr(comparison, "dataset", None)
     if not isinstance(data, xr.Dataset):
-        raise TypeError(f"Argument `comparison` must be what fl.compare or fl.convergence returns, but is {show(comparison)}.")
+        raise TypeError(
+            f"Argument `comparison` must be what fl.compare or fl.convergence returns, but is {show(comparison)}."
+        )
     if data.attrs.get("kind") != "comparison":
         raise ValueError("Argument `comparison` must be a comparison, but is a result: pass fl.compare(theory, *runs).")
     if data.sizes.get("size", 0) < 2:
@@ -123,7 +131,9 @@ def _guide(axes: Axes, sizes: np.ndarray, levels: list[np.ndarray], letter: str)
     """Draw a line of slope -1 that begins above the data: a wrong theory, whose deviation does not fall, crosses it."""
     height = max(float(level[sizes.argmin()]) for level in levels) * float(sizes.min())
     if height > 0:
-        axes.plot(sizes, 1.5 * height / sizes, "--", color=style.GUIDE, lw=1.0, label=f"$\\propto 1/{letter}$", zorder=2)
+        axes.plot(
+            sizes, 1.5 * height / sizes, "--", color=style.GUIDE, lw=1.0, label=f"$\\propto 1/{letter}$", zorder=2
+        )
 
 
 def _limits(levels: list[np.ndarray]) -> tuple[float, float, float]:

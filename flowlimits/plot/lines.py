@@ -171,7 +171,9 @@ def _scalar_parameters(result: xr.Dataset) -> dict[str, float]:
         plain = json.loads(result.attrs.get("problem", "{}"))
     except ValueError:
         return {}
-    return {key: value for key, value in plain.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    return {
+        key: value for key, value in plain.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def _looks(results: Sequence[xr.Dataset], labels: Sequence[str]) -> Iterator[Look]:

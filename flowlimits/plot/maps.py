@@ -54,7 +54,9 @@ def draw_cells(axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, lev
     """Draw cells around the points of a grid; return what a colour bar belongs to, None for words."""
     if "repeat" in values.dims:
         if values.dtype.kind not in "fiub":
-            raise ValueError(f"Variable `{values.name}` holds words, which have no mean over repeats: choose one with at=dict(repeat=...).")
+            raise ValueError(
+                f"Variable `{values.name}` holds words, which have no mean over repeats: choose one with at=dict(repeat=...)."
+            )
         values = values.astype(float).mean("repeat", skipna=True, keep_attrs=True)
     across, up = coordinate_of(values, x), coordinate_of(values, y)
     (px, log_x), (py, log_y) = positions_of(across), positions_of(up)
@@ -69,7 +71,10 @@ def draw_cells(axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, lev
     set_scale(axes, "x", across, log_x)
     set_scale(axes, "y", up, log_y)
     if levels is not None and min(grid.shape) > 1:
-        _outline(axes, axes.contour(px, py, np.asarray(grid, dtype=float), levels=sorted(levels), colors="black", linewidths=0.9))
+        _outline(
+            axes,
+            axes.contour(px, py, np.asarray(grid, dtype=float), levels=sorted(levels), colors="black", linewidths=0.9),
+        )
     if words is not None:
         _legend(axes, words)
         return None

@@ -67,10 +67,14 @@ def study(
     roles = {"x": x, "y": y, "hue": hue, "facet": facet}
     for role, name in roles.items():
         if name is not None and name not in names:
-            raise ValueError(f"Argument `{role}` must be one of {', '.join(names)}, but is {show(name)}{did_you_mean(name, names) or '.'}")
+            raise ValueError(
+                f"Argument `{role}` must be one of {', '.join(names)}, but is {show(name)}{did_you_mean(name, names) or '.'}"
+            )
     used = [name for name in roles.values() if name is not None]
     if len(set(used)) < len(used):
-        raise ValueError(f"Each dimension can have one role, but they are {', '.join(f'{r}={n!r}' for r, n in roles.items() if n is not None)}.")
+        raise ValueError(
+            f"Each dimension can have one role, but they are {', '.join(f'{r}={n!r}' for r, n in roles.items() if n is not None)}."
+        )
     left = [name for name in names if name not in used]
     if left and y is None and hue is None:
         # Points that do not form a grid have no lines over one of two axes.
@@ -79,7 +83,9 @@ def study(
         else:
             hue = left.pop(0)
     if left:
-        raise ValueError(f"Dimension `{left[0]}` has no place in this plot: choose a value with at=dict({left[0]}=...), or facet={left[0]!r}.")
+        raise ValueError(
+            f"Dimension `{left[0]}` has no place in this plot: choose a value with at=dict({left[0]}=...), or facet={left[0]!r}."
+        )
     if y is not None and hue is not None:
         raise ValueError("A map has no `hue`; use `facet` for a third dimension.")
     if facet is None:
@@ -98,7 +104,9 @@ def _variable(table: Any, name: str | None) -> str:
     if not known:
         raise ValueError("This table has no variable to draw.")
     if name is not None and name not in known:
-        raise ValueError(f"Argument `variable` must be one of {', '.join(known)}, but is {show(name)}{did_you_mean(name, known) or '.'}")
+        raise ValueError(
+            f"Argument `variable` must be one of {', '.join(known)}, but is {show(name)}{did_you_mean(name, known) or '.'}"
+        )
     return known[0] if name is None else name
 
 
@@ -107,7 +115,9 @@ def _select(table: xr.Dataset, variable: str, at: Mapping[str, Any] | None) -> x
     for name, wanted in dict(at or {}).items():
         if name not in values.dims:
             known = list(map(str, values.dims))
-            raise ValueError(f"Argument `at` names `{name}`, which is no dimension of `{variable}`{did_you_mean(name, known) or '.'}")
+            raise ValueError(
+                f"Argument `at` names `{name}`, which is no dimension of `{variable}`{did_you_mean(name, known) or '.'}"
+            )
         if name not in values.coords:
             values = values.isel({name: wanted})
         elif values[name].dtype.kind in "fiu":
@@ -120,11 +130,17 @@ def _select(table: xr.Dataset, variable: str, at: Mapping[str, Any] | None) -> x
 def _dimensions(values: xr.DataArray) -> list[str]:
     """Return the dimensions that can be drawn; the axes of a list of points stand for the dimension of the list."""
     if "point" in values.dims:
-        return [str(name) for name, coord in values.coords.items() if coord.dims == ("point",) and name not in ("point", "status")]
+        return [
+            str(name)
+            for name, coord in values.coords.items()
+            if coord.dims == ("point",) and name not in ("point", "status")
+        ]
     return [str(name) for name in values.dims if name != "repeat"]
 
 
-def _panel(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, levels: Any, scale: Any) -> Any:
+def _panel(
+    axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, levels: Any, scale: Any
+) -> Any:
     _label(axes.set_xlabel, table, x)
     if y is None:
         _lines(axes, table, values, x, hue)
@@ -155,7 +171,9 @@ def _lines(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, hue: str
             raise ValueError("A list of points has lines over one axis only: leave `hue` out.")
     coordinate = maps.coordinate_of(values, x)
     positions, logarithmic = maps.positions_of(coordinate)
-    chosen: list[Any] = [None] if hue is None else [values.isel({hue: i}) for i in _spread(values.sizes[hue], MOST_LINES)]
+    chosen: list[Any] = (
+        [None] if hue is None else [values.isel({hue: i}) for i in _spread(values.sizes[hue], MOST_LINES)]
+    )
     shown = []
     named = _spread(len(chosen), len(style.COLOURS))
     for i, line in enumerate(chosen):
@@ -205,7 +223,9 @@ def _value_text(part: xr.DataArray, name: str | None, position: int) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _facets(table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, facet: str, levels: Any) -> np.ndarray:
+def _facets(
+    table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, facet: str, levels: Any
+) -> np.ndarray:
     if "point" in values.dims:
         raise ValueError("A list of points has no facets.")
     chosen = _spread(values.sizes[facet], MOST_FACETS)

@@ -78,7 +78,10 @@ def warn_diverged(times: np.ndarray, finite: np.ndarray) -> None:
     """Warn if gradient descent has diverged before the last time."""
     if not finite.all():
         at = times[np.argmin(finite)]
-        checks.warn(f"Gradient descent diverged before t={at:g}: its values are NaN from there on. Lower `step`.", RuntimeWarning)
+        checks.warn(
+            f"Gradient descent diverged before t={at:g}: its values are NaN from there on. Lower `step`.",
+            RuntimeWarning,
+        )
 
 
 def simulate_flow(problem: QuadraticFlow, times: Any, *, method: str, step: Any, progress: bool | None) -> xr.Dataset:

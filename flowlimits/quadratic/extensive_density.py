@@ -23,9 +23,7 @@ from .subordination import EXPONENT, LOG_X, RISK, start_side
 SMALLEST_ATOM = 1e-12
 
 
-def spectra(
-    solution: Solution, gammas: np.ndarray, energies: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spectra(solution: Solution, gammas: np.ndarray, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the spectrum of d Z at the times of a solution that kept its state.
 
     Parameters
@@ -103,7 +101,9 @@ def density(
         start.gaussian, start.rank, start.ell, start.nu, offset, complex(first), result,
     )  # fmt: skip
     if lost:
-        checks.warn(f"At {lost} of {energies.size} energies the density is smoothed: its root was not followed to the real axis.")
+        checks.warn(
+            f"At {lost} of {energies.size} energies the density is smoothed: its root was not followed to the real axis."
+        )
     return result
 
 
@@ -137,7 +137,9 @@ def density_of_image(teacher: Teacher, v: np.ndarray, energies: np.ndarray) -> n
     position = np.interp(energies, zeta, (z - middle) / half)
     slope = legendre.legder(fitted)
     for _ in range(8):
-        position = np.clip(position - (legendre.legval(position, fitted) - energies) / legendre.legval(position, slope), -1, 1)
+        position = np.clip(
+            position - (legendre.legval(position, fitted) - energies) / legendre.legval(position, slope), -1, 1
+        )
     inside = np.abs(legendre.legval(position, fitted) - energies) < 1e-9 * energies
     sine_squared = np.maximum(1 - position**2, 0.0)
     law = panels.ratio * half * np.sqrt(sine_squared) / (2 * np.pi * panels.scale * (middle + half * position))

@@ -82,7 +82,9 @@ def solve(
     gammas = 2 * times[times > 0]
     starts = [extensive_solve.start_of(problem) for problem in problems]
     last, accuracy = float(gammas[-1]) if gammas.size else 1.0, extensive_solve.accuracy_of(rtol)
-    teachers = [extensive_solve.teacher_of(one.teacher, start, 0.0, last, accuracy, 0) for one, start in zip(problems, starts)]
+    teachers = [
+        extensive_solve.teacher_of(one.teacher, start, 0.0, last, accuracy, 0) for one, start in zip(problems, starts)
+    ]
     rows, outcome = advance(starts, teachers, gammas, extensive_solve.tolerance_of(rtol), max_steps)
     if times.size > gammas.size:
         nothing = np.empty((0, subordination.COLUMNS)), np.empty(0)

@@ -45,7 +45,9 @@ POINTS, LEFT, SUMS, A, B = 0, 1, 2, 3, 3 + STAGES
 TABLES = 3 + 2 * STAGES
 
 #: A teacher and a start, a state of the nodes and their shares, and observables.
-Nodes = namedtuple("Nodes", ("given", "z", "q", "low", "bounded", "e", "v", "eps", "s", "omega", "base", "ell", "nu", "row"))
+Nodes = namedtuple(
+    "Nodes", ("given", "z", "q", "low", "bounded", "e", "v", "eps", "s", "omega", "base", "ell", "nu", "row")
+)
 #: Everything else that a step needs: `states` are those at its start.
 Work = namedtuple(
     "Work",

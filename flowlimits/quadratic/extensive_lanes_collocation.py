@@ -95,7 +95,15 @@ def follow(nodes, work, table):
     """Write the stages of every node for given Q, the integral `drift` of Q and G; return where they are possible."""
     m = STAGES
     h, rate = work.lane[H], work.lane[PACE]
-    Q, G, drift, speed, pull, velocity, bracket = work.Q, work.G, work.drift, work.speed, work.pull, work.velocity, work.early
+    Q, G, drift, speed, pull, velocity, bracket = (
+        work.Q,
+        work.G,
+        work.drift,
+        work.speed,
+        work.pull,
+        work.velocity,
+        work.early,
+    )
     for i in range(m):
         total = spread(0.0)
         for k in range(m):

@@ -218,7 +218,25 @@ SIGNATURE = types.void(
 
 
 @jit(SIGNATURE)
-def advance(kind, times, points, barycentric, tables, tolerance, max_steps, z, q, low, ell, nu, given, rows, outcome, boards, places):
+def advance(
+    kind,
+    times,
+    points,
+    barycentric,
+    tables,
+    tolerance,
+    max_steps,
+    z,
+    q,
+    low,
+    ell,
+    nu,
+    given,
+    rows,
+    outcome,
+    boards,
+    places,
+):
     """Integrate all problems from 0+ over all `times` (on the clock gamma, positive, increasing).
 
     Parameters

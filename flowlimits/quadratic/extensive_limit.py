@@ -123,5 +123,7 @@ def _observables(observables: Sequence[str] | None) -> list[str]:
 def _energies(energies: Any) -> np.ndarray:
     values = checks.array("spectrum", energies, ("m",))
     if (values <= 0).any() or (np.diff(values) <= 0).any():
-        raise ValueError("Argument `spectrum` must hold positive, increasing eigenvalues: start at a small one; the atom at 0 is given apart.")
+        raise ValueError(
+            "Argument `spectrum` must hold positive, increasing eigenvalues: start at a small one; the atom at 0 is given apart."
+        )
     return values

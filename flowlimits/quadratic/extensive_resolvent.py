@@ -85,9 +85,7 @@ def densities(energies, levels, q, v, gaussian, rank, ell, nu, offset, first, de
         height = HIGHEST * top * STRIDE
         above = HIGHEST * top
         while True:
-            trial, found = settle(
-                levels, q, v, complex(energies[k], height), gaussian, rank, ell, nu, offset, unknown
-            )
+            trial, found = settle(levels, q, v, complex(energies[k], height), gaussian, rank, ell, nu, offset, unknown)
             close = abs(trial - unknown) < REACH
             if found and (close or height > 0.99 * above):
                 unknown = trial

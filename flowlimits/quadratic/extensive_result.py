@@ -58,7 +58,11 @@ def with_panels(problem: ExtensiveQuadratic, times: np.ndarray, solution: Soluti
     if problem.teacher.kind != "marchenko_pastur" or problem.teacher.refine:
         return solution
     continuous = type(problem)(
-        problem.student_ratio, replace(problem.teacher, refine=True), problem.start, problem.activation, problem.weight_decay
+        problem.student_ratio,
+        replace(problem.teacher, refine=True),
+        problem.start,
+        problem.activation,
+        problem.weight_decay,
     )
     details = solution.provenance
     return extensive_solve.integrate(continuous, 2 * times, details["rtol"], 1_000_000, True)

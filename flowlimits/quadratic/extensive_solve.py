@@ -115,7 +115,9 @@ def teacher_of(
     if student_rank < high_weight - EQUAL:
         angle = critical_angle(float(teacher.ratio or 1.0), student_rank) if teacher.refine else 0.0
         if angle > 0:
-            reference = float(marchenko_pastur.in_angle(float(teacher.ratio or 1.0), np.array([angle]))[0][0]) * teacher.scale
+            reference = (
+                float(marchenko_pastur.in_angle(float(teacher.ratio or 1.0), np.array([angle]))[0][0]) * teacher.scale
+            )
         else:
             above = np.cumsum(q[::-1])[::-1]
             reference = float(z[np.flatnonzero(above >= student_rank * (1 - 1e-12))[-1]])
@@ -163,7 +165,9 @@ def integrate(
             error, solution = _difference(solution.rows, finer.rows), finer
         solution.provenance["quadrature_error"] = error
         if error > 10 * rtol:
-            checks.warn(f"The nodes of the teacher resolve risk and misalignment to {error:.1e}, and rtol={rtol:g} was asked.")
+            checks.warn(
+                f"The nodes of the teacher resolve risk and misalignment to {error:.1e}, and rtol={rtol:g} was asked."
+            )
     solution.provenance["wall_time"] = time.perf_counter() - began
     return solution
 

@@ -62,7 +62,23 @@ def newton(nodes, start, e, psi, h, gammas, speed, rate, scale, tables, toleranc
             offset = 4 * reference * gammas[i] - 2 * (psi + rate * (gammas[i] - gammas[m]) + drift[i])
             accuracy = 1e-15 if last else 1e-5
             residuals[i], sizes[i], theta[i] = lock(
-                nodes, inverses, i, column, gammas[i], offset, start, theta[i], accuracy, h, rate, speed, Q, G, A, jacobian, work
+                nodes,
+                inverses,
+                i,
+                column,
+                gammas[i],
+                offset,
+                start,
+                theta[i],
+                accuracy,
+                h,
+                rate,
+                speed,
+                Q,
+                G,
+                A,
+                jacobian,
+                work,
             )
             worst = max(worst, abs(residuals[i]) / sizes[i])
         if not worst < np.inf:

@@ -85,7 +85,9 @@ class QuadraticFlow(Problem):
         checks.same_dimension(W, W_star)
         self._freeze("W", check_size("W", W))
         if not W_star.any():
-            raise ValueError("Argument `W_star` must not be zero: the overlap with a teacher that vanishes is not defined.")
+            raise ValueError(
+                "Argument `W_star` must not be zero: the overlap with a teacher that vanishes is not defined."
+            )
         self._freeze("W_star", check_size("W_star", W_star))
         object.__setattr__(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
         object.__setattr__(self, "weight_decay", checks.number("weight_decay", weight_decay, nonnegative=True))

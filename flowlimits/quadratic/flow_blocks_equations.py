@@ -17,7 +17,17 @@ def resolve(s, y, params, work):
     weigh(s, y, params, work)
     m, _, r, _ = sizes(params)
     v = vectors(params, work)
-    logd, root, pi, dtau, mixed, share, kappa, thin, gamma = v.logd, v.root, v.pi, v.dtau, v.mixed, v.share, v.kappa, v.thin, v.gamma
+    logd, root, pi, dtau, mixed, share, kappa, thin, gamma = (
+        v.logd,
+        v.root,
+        v.pi,
+        v.dtau,
+        v.mixed,
+        v.share,
+        v.kappa,
+        v.thin,
+        v.gamma,
+    )
     gamma[:] = 1.0
     for i in range(r):
         strength = 4.0 * math.exp(logd[i]) * thin[i] ** 2

@@ -60,7 +60,10 @@ def march(
     velocity(y, K[0])
     evaluations = 1
     scale = atol + rtol * np.abs(y).max()
-    h = min(0.01 * scale ** (1 / 8) / max(np.abs(K[0]).max() / max(np.abs(y).max(), 1e-300), 1e-300) / rtol ** (1 / 8), s[-1])
+    h = min(
+        0.01 * scale ** (1 / 8) / max(np.abs(K[0]).max() / max(np.abs(y).max(), 1e-300), 1e-300) / rtol ** (1 / 8),
+        s[-1],
+    )
 
     def report(status: Status) -> Report:
         return Report(

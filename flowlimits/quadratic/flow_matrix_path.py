@@ -72,7 +72,9 @@ class MatrixPath:
         teacher, R, outside = self.split.teacher, self.split.R, self.split.outside
         if teacher.vectors is None or outside is None:
             raise ValueError("This start does not keep its part outside the teacher's space.")
-        return np.hstack([teacher.vectors, outside @ np.linalg.pinv(R, rcond=1e-14) if R.size else np.zeros((len(outside), 0))])
+        return np.hstack(
+            [teacher.vectors, outside @ np.linalg.pinv(R, rcond=1e-14) if R.size else np.zeros((len(outside), 0))]
+        )
 
 
 def observe_matrix(V: np.ndarray, values: np.ndarray, square: bool, multiplier: float) -> list[float]:

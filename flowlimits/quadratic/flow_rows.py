@@ -46,7 +46,9 @@ def teacher_rows(c: np.ndarray, eigenvalues: np.ndarray, blind: float) -> Seen:
             left.append(vectors)
             group += [len(values)] * vectors.shape[1]
             values.append(l)
-    return Seen(np.vstack(rows), np.array(values), np.array(group, dtype=np.int64), np.hstack(left), (lost, lost_squares))
+    return Seen(
+        np.vstack(rows), np.array(values), np.array(group, dtype=np.int64), np.hstack(left), (lost, lost_squares)
+    )
 
 
 def groups_of(values: np.ndarray) -> list[tuple[int, int]]:

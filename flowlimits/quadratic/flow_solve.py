@@ -136,7 +136,9 @@ def check_observables(observables: Any) -> tuple[str, ...]:
     return tuple(name for name in (*OBSERVABLES, "eigenvalues") if name in ("risk", *listed))
 
 
-def solve_problem(problem: Problem, flow: Flow, times: Any, options: Options, *, kind: str, dimension: int | None) -> Any:
+def solve_problem(
+    problem: Problem, flow: Flow, times: Any, options: Options, *, kind: str, dimension: int | None
+) -> Any:
     """Return the Dataset of the flow at `times` on the clock t."""
     times = checks.times(times)
     limits = Tolerances(options.rtol, options.atol, options.max_steps, options.progress)

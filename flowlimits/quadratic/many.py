@@ -56,7 +56,13 @@ def solve_list(problems: list[ExtensiveQuadratic], options: Options) -> Solution
     solutions = solve_each(one, problems, options, parts, several)
     shared = sum(map(len, parts))
     singly = "compiled steps, one by one"
-    route = singly if shared == 0 else "lanes" if shared == len(problems) else f"{shared} in lanes, {len(problems) - shared} by {singly}"
+    route = (
+        singly
+        if shared == 0
+        else "lanes"
+        if shared == len(problems)
+        else f"{shared} in lanes, {len(problems) - shared} by {singly}"
+    )
     solutions.provenance |= {"route": route, "rtol": rtol, "method": "collocation"}
     return solutions
 

@@ -79,9 +79,13 @@ class MeanFieldQuadratic(Problem):
         values = checks.array("teacher_eigenvalues", teacher_eigenvalues, ("d",))
         if (values < 0).any():
             i = int(np.argmax(values < 0))
-            raise ValueError(f"Argument `teacher_eigenvalues` must not be negative, but is {values[i]:g} at index [{i}].")
+            raise ValueError(
+                f"Argument `teacher_eigenvalues` must not be negative, but is {values[i]:g} at index [{i}]."
+            )
         if not values.any():
-            raise ValueError("Argument `teacher_eigenvalues` must not be all zero: the overlap with a teacher that vanishes is not defined.")
+            raise ValueError(
+                "Argument `teacher_eigenvalues` must not be all zero: the overlap with a teacher that vanishes is not defined."
+            )
         self._freeze("teacher_eigenvalues", values)
         if checks.is_single(start):
             object.__setattr__(self, "start", checks.number("start", start, nonnegative=True))
@@ -148,7 +152,9 @@ class MeanFieldQuadratic(Problem):
         )  # fmt: skip
         return solve_problem(self, self._flow(self._root()), times, options, kind="limit", dimension=None)
 
-    @checks.named_arguments(dimension="it is the number of teacher_eigenvalues; the size of a simulation is student_width.")
+    @checks.named_arguments(
+        dimension="it is the number of teacher_eigenvalues; the size of a simulation is student_width."
+    )
     def simulate(
         self,
         times: Any,
@@ -258,5 +264,7 @@ def check_moment(start: Any, dimension: int) -> np.ndarray:
         raise ValueError(f"Argument `start` must be symmetric, but differs from its transpose by {asymmetry:.3g}.")
     lowest = float(np.linalg.eigvalsh(checked)[0])
     if lowest < -1e-12 * size * dimension:
-        raise ValueError(f"Argument `start` must be positive semidefinite, a second moment, but has the eigenvalue {lowest:.3g}.")
+        raise ValueError(
+            f"Argument `start` must be positive semidefinite, a second moment, but has the eigenvalue {lowest:.3g}."
+        )
     return (checked + checked.T) / 2

@@ -72,7 +72,9 @@ def simulate(
         return drawn(limits).run(2 * d * times, request)
 
     def assemble(outcomes: list[Outcome]) -> xr.Dataset:
-        call = call_of({"dimension": d}, len(outcomes), method, limits, length, own, names if names != OBSERVABLES else None)
+        call = call_of(
+            {"dimension": d}, len(outcomes), method, limits, length, own, names if names != OBSERVABLES else None
+        )
         ratios = {"realised_student_ratio": p / d, "realised_teacher_ratio": k / d}
         return results.build(
             problem, kind="simulation", times=times, variables=gather(outcomes, names, d * times, length, d), call=call, provenance=cost(outcomes, length),
@@ -145,7 +147,9 @@ def drawer(
             W = own if own.ndim == 2 else own[index]
             vectors = orthonormal_rows(rng, drawn.values.size, d).T / math.sqrt(d)
             return Flow(W.T / math.sqrt(p * d), Teacher(drawn.values, vectors, d), square, decay)
-        angles = problem.start == "orthonormal" and problem.teacher.kind == "orthonormal" and p <= d and not need_weights
+        angles = (
+            problem.start == "orthonormal" and problem.teacher.kind == "orthonormal" and p <= d and not need_weights
+        )
         if angles:
             system = principal_angles(rng, drawn, p, square, decay / 2)
             return lambda limits: ReducedPath(system, drawn, limits)

@@ -83,7 +83,9 @@ class Spectrum(Description):
         if named:
             object.__setattr__(self, "ratio", checks.number("ratio", self.ratio, positive=True))
         elif self.ratio is not None:
-            raise ValueError(f'Argument `ratio` must be None for a spectrum of kind "{self.kind}", but is {self.ratio}.')
+            raise ValueError(
+                f'Argument `ratio` must be None for a spectrum of kind "{self.kind}", but is {self.ratio}.'
+            )
         object.__setattr__(self, "refine", checks.boolean("refine", self.refine))
         object.__setattr__(self, "scale", checks.number("scale", self.scale, positive=True))
 
@@ -243,11 +245,15 @@ class Spectrum(Description):
         if self.ratio is not None:
             rank = min(self.width(dimension), dimension)
             values = np.zeros(dimension)
-            values[dimension - rank :] = 1.0 if self.kind == "orthonormal" else marchenko_pastur.quantiles(self.ratio, rank)
+            values[dimension - rank :] = (
+                1.0 if self.kind == "orthonormal" else marchenko_pastur.quantiles(self.ratio, rank)
+            )
         else:
             values = np.repeat(self.nodes, self.multiplicities(dimension))
         if values.sum() == 0 and self.mean > 0:
-            raise ValueError(f"Argument `dimension` = {dimension} is too small to realise {self!r}: no positive eigenvalue is left.")
+            raise ValueError(
+                f"Argument `dimension` = {dimension} is too small to realise {self!r}: no positive eigenvalue is left."
+            )
         return values * (self.mean * dimension / values.sum()) if self.mean > 0 else values
 
     def realised(self, dimension: int) -> Spectrum:

@@ -52,7 +52,9 @@ def integrate_orthant(
         else:
             reached = np.inf
         used = points * orthant.SHIFTS
-        hopeless = points >= SETTLED and np.isfinite(reached) and reached * (used / max_points) ** FASTEST > 3 * accuracy
+        hopeless = (
+            points >= SETTLED and np.isfinite(reached) and reached * (used / max_points) ** FASTEST > 3 * accuracy
+        )
         if 2 * used > max_points or hopeless:
             raise RuntimeError(
                 f"The quadrature reached a relative error of {reached:.2g} of the test error, not {accuracy:g}, with {used} points"

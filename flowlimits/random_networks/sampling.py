@@ -81,7 +81,9 @@ def _guess_width(
             number = guess_block(_stream(root, column, first + i), law, width, problem.depth, *data, sizes[i], space)
             return space[:number]
 
-        blocks = run_threads(one, len(sizes), threads=threads, progress=progress, description=f"guesses of width {width}")
+        blocks = run_threads(
+            one, len(sizes), threads=threads, progress=progress, description=f"guesses of width {width}"
+        )
         for size, values in zip(sizes, blocks):
             # Blocks beyond the one that completes the runs exist for the threads' sake only.
             if accepted >= runs:
@@ -135,4 +137,6 @@ def train_widths(
         table = np.array(outcomes[: whole * len(widths)]).reshape(whole, len(widths), 4)
         return assemble(np.where(table[..., 1] == 0, table[..., 3], np.nan), table[..., 0])
 
-    return run_threads(one, runs * len(widths), threads=threads, progress=progress, description="training runs", assemble=join)
+    return run_threads(
+        one, runs * len(widths), threads=threads, progress=progress, description="training runs", assemble=join
+    )

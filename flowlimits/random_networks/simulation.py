@@ -36,7 +36,9 @@ def simulate(
     root = streams.root(rng)
     began = time.perf_counter()
 
-    def finish(errors: np.ndarray, losses: np.ndarray | None, accepted: Any, tried: list[int], settings: dict[str, Any]) -> xr.Dataset:
+    def finish(
+        errors: np.ndarray, losses: np.ndarray | None, accepted: Any, tried: list[int], settings: dict[str, Any]
+    ) -> xr.Dataset:
         done, reached = errors.shape
         return results.build(
             problem,

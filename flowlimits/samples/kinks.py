@@ -70,5 +70,7 @@ def check_sample(
         )
     repeated = len(X) - len(np.unique(X, axis=0))
     if repeated:
-        checks.warn(f"Argument `X` holds {repeated} inputs more than once: they act as one with the sum of their labels.")
+        checks.warn(
+            f"Argument `X` holds {repeated} inputs more than once: they act as one with the sum of their labels."
+        )
     return X, y

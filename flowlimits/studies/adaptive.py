@@ -103,7 +103,9 @@ def refine(
         session.close(wait=False)
         done = int((table.status[: len(chosen)] != 0).sum())
         partial = _finish(session, table, ends, chosen) if table.structure is not None else None
-        raise StudyInterrupted(f"Interrupted after {done} of {count} points.{session.place if done else ''}", partial) from interrupt
+        raise StudyInterrupted(
+            f"Interrupted after {done} of {count} points.{session.place if done else ''}", partial
+        ) from interrupt
     except BaseException:
         session.close(wait=False)
         raise
@@ -160,7 +162,9 @@ def _triangle_loss(interpolator: Any) -> np.ndarray:
     corners = interpolator.tri.points[interpolator.tri.simplices]
     sides = corners[:, :2] - corners[:, 2:]
     area = 0.5 * np.abs(sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0])
-    below = (np.asarray(interpolator.values).reshape(len(interpolator.tri.points), -1)[:, 0] < 0)[interpolator.tri.simplices]
+    below = (np.asarray(interpolator.values).reshape(len(interpolator.tri.points), -1)[:, 0] < 0)[
+        interpolator.tri.simplices
+    ]
     crossed = below.any(axis=1) & ~below.all(axis=1)
     return np.asarray(area * np.where(crossed, 1.0, EXPLORE))
 
@@ -178,14 +182,18 @@ def _values(table: Table, indices: range, variable: str | None, function: str) -
     """Return the followed variable; a point without a finite value counts as the mean of all others."""
     if table.structure is None:
         first = min(table.failures)
-        raise StudyError(f"All {len(table.failures)} points that were computed failed; the first, at {table.describe(first)}: {table.failures[first]}.")
+        raise StudyError(
+            f"All {len(table.failures)} points that were computed failed; the first, at {table.describe(first)}: {table.failures[first]}."
+        )
     names = [v.name for v in table.structure.variables]
     if variable is not None and variable not in names:
         raise ValueError(f"Argument `variable` must be one of {', '.join(names)}, but is {show(variable)}.")
     position = 0 if variable is None else names.index(variable)
     column = table.columns[position]
     if column.ndim != 1 or column.dtype.kind not in "fiub":
-        raise ValueError(f"Function `{function}` returns no single number as `{names[position]}`: name another one with `variable`.")
+        raise ValueError(
+            f"Function `{function}` returns no single number as `{names[position]}`: name another one with `variable`."
+        )
     finished = (table.status == FINISHED) & np.isfinite(column.astype(float))
     mean = float(column[finished].mean()) if finished.any() else 0.0
     return [float(column[i]) if finished[i] else mean for i in indices]

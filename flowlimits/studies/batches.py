@@ -31,7 +31,12 @@ def suits(task: Task) -> bool:
 
 
 def run(
-    task: Task, point: Callable[[int], Point], indices: Sequence[int], record: Callable[[Outcome], None], commit: Callable[[], None], workers: int | None
+    task: Task,
+    point: Callable[[int], Point],
+    indices: Sequence[int],
+    record: Callable[[Outcome], None],
+    commit: Callable[[], None],
+    workers: int | None,
 ) -> None:
     """Compute points in batches of about `GOAL` seconds, and commit each.
 
@@ -61,7 +66,9 @@ def solve(task: Task, points: list[Point], threads: int) -> Outcome:
     given = {name: value for name, value in task.parameters.items() if name != "event"}
     batches = files.solve_points(values, threads=threads, **given)
     share = (time.perf_counter() - began) / len(points)
-    failures = [Failure(points[place].row, describe(error)) for batch in batches for place, error in batch.failures.items()]
+    failures = [
+        Failure(points[place].row, describe(error)) for batch in batches for place, error in batch.failures.items()
+    ]
     blocks = []
     for batch in batches:
         if batch.solved.size:

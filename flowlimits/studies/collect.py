@@ -49,7 +49,10 @@ def collect(folder: str | os.PathLike[str]) -> Collected:
             rows = [(*values, repeat) for *values, repeat in zip(*columns, shard.repeats.tolist())]
             indices = np.array([places.setdefault(row, len(places)) for row in rows])
             blocks.append(shard.block._replace(indices=indices))
-        failures += [((*(f["point"].get(name) for name in definition.axes), f["point"].get("repeat", 0)), f["message"]) for f in shard.failures]
+        failures += [
+            ((*(f["point"].get(name) for name in definition.axes), f["point"].get("repeat", 0)), f["message"])
+            for f in shard.failures
+        ]
     failed = {row: message for row, message in failures if row not in places}
     for row in failed:
         places[row] = len(places)
@@ -58,7 +61,12 @@ def collect(folder: str | os.PathLike[str]) -> Collected:
     return Collected(definition, dataset, shown, seconds)
 
 
-def _assemble(definition: Definition, places: Mapping[tuple[Any, ...], int], blocks: list[Block], failed: Mapping[tuple[Any, ...], str]) -> Any:
+def _assemble(
+    definition: Definition,
+    places: Mapping[tuple[Any, ...], int],
+    blocks: list[Block],
+    failed: Mapping[tuple[Any, ...], str],
+) -> Any:
     columns = [sorted({row[i] for row in places}) for i in range(len(definition.axes) + 1)]
     size = int(np.prod([float(len(column)) for column in columns])) if places else 0
     listed = size > SPARSE * len(places)

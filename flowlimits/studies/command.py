@@ -9,15 +9,39 @@ import click
 
 @click.command(short_help="Compute a study that a TOML file describes.")
 @click.argument("file", metavar="STUDY.toml", type=click.Path(dir_okay=False))
-@click.option("--folder", type=click.Path(file_okay=False), help="Where the points are stored.  [default: as in the file, or named after it]")
-@click.option("--part", metavar="I/N", help="Compute every N-th point from the I-th on: one task of a job array, I from 1.")
-@click.option("--executor", type=click.Choice(["threads", "processes", "mpi"]), help="What computes the points.  [default: threads]")
-@click.option("--scheduler", metavar="ADDRESS", help="Address of a dask scheduler, or its JSON file: its workers compute the points.")
-@click.option("--workers", type=click.IntRange(min=1), help="Number of threads or processes.  [default: all processors]")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Where the points are stored.  [default: as in the file, or named after it]",
+)
+@click.option(
+    "--part", metavar="I/N", help="Compute every N-th point from the I-th on: one task of a job array, I from 1."
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["threads", "processes", "mpi"]),
+    help="What computes the points.  [default: threads]",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Address of a dask scheduler, or its JSON file: its workers compute the points.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Number of threads or processes.  [default: all processors]"
+)
 @click.option("--retry-failed", is_flag=True, help="Compute the points again that failed.")
-@click.option("--changed", type=click.Choice(["refuse", "keep", "anew"]), default="refuse", show_default=True, help="What to do if the folder holds a study of another definition.")
+@click.option(
+    "--changed",
+    type=click.Choice(["refuse", "keep", "anew"]),
+    default="refuse",
+    show_default=True,
+    help="What to do if the folder holds a study of another definition.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def study(file: str, folder: str | None, scheduler: str | None, executor: str | None, quiet: bool, **options: Any) -> int:
+def study(
+    file: str, folder: str | None, scheduler: str | None, executor: str | None, quiet: bool, **options: Any
+) -> int:
     """Compute a study that a TOML file describes, or go on with it.
 
     Every call goes on where the last one ended, however it ended, and several may work in one folder.  The table is
@@ -32,7 +56,15 @@ def study(file: str, folder: str | None, scheduler: str | None, executor: str | 
     place = folder or found.folder
     client = _client(scheduler) if scheduler else None
     try:
-        table = run(found.function, found.axes, folder=place, executor=client or executor, progress=not quiet, **found.arguments, **options)
+        table = run(
+            found.function,
+            found.axes,
+            folder=place,
+            executor=client or executor,
+            progress=not quiet,
+            **found.arguments,
+            **options,
+        )
     finally:
         if client is not None:
             client.close()

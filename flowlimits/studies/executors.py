@@ -108,7 +108,11 @@ def _describe(executor: Any, workers: int | None) -> tuple[str, Callable[[], Any
     count = workers or available_threads()
     if executor is None or isinstance(executor, str):
         name = "threads" if executor is None else choice("executor", executor, NAMES)
-        return name, {"threads": lambda: ThreadPoolExecutor(count), "processes": lambda: _processes(count), "mpi": _mpi}[name], True
+        return (
+            name,
+            {"threads": lambda: ThreadPoolExecutor(count), "processes": lambda: _processes(count), "mpi": _mpi}[name],
+            True,
+        )
     if isinstance(executor, Executor) or hasattr(executor, "get_executor"):
         return type(executor).__name__, lambda: executor, False
     if callable(executor):
@@ -186,7 +190,7 @@ def _cannot_start(name: str, error: BaseException) -> str:
 
     if isinstance(error, BrokenExecutor):
         return (
-            "The workers end as soon as they start. In a script, put what starts the study below `if __name__ == \"__main__\":`, "
+            'The workers end as soon as they start. In a script, put what starts the study below `if __name__ == "__main__":`, '
             "because every worker process imports the script; and make sure that the workers have the memory to start."
         )
     return (

@@ -149,7 +149,11 @@ def _study(source: Path, raw: Mapping[str, Any], parts: Mapping[str, Any]) -> St
     if study.event is not None:
         parameters["event"] = (study.event.variable, study.event.value)
     # The first point is built here, so that faults of the file are told before anything is computed.
-    _check_quantity(_build(parameters["problem"], paths, {name: check_axes({name: v})[name][0] for name, v in axes.items()}), study, options)
+    _check_quantity(
+        _build(parameters["problem"], paths, {name: check_axes({name: v})[name][0] for name, v in axes.items()}),
+        study,
+        options,
+    )
     arguments: dict[str, Any] = {"parameters": parameters, "repeats": study.repeats, "version": study.version}
     if "rng" in study.model_fields_set:
         arguments["rng"] = study.rng
@@ -161,7 +165,9 @@ def _check_quantity(problem: Any, study: StudyTable, options: Mapping[str, Any])
     known = [*problem.variables, *options.get("observables", ())]
     for name in study.quantity or [study.event.variable]:
         if problem.variables and name not in known:
-            raise ValueError(f"study.quantity: {type(problem).__name__} has no variable `{name}`{did_you_mean(name, known) or '.'}")
+            raise ValueError(
+                f"study.quantity: {type(problem).__name__} has no variable `{name}`{did_you_mean(name, known) or '.'}"
+            )
 
 
 def _with_arrays(value: Any, folder: Path) -> Any:
@@ -192,11 +198,15 @@ def _build(table: Mapping[str, Any], paths: Mapping[str, str], values: Mapping[s
 
 
 def _options(options: Mapping[str, Any], paths: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
-    varied = {paths[name].split(".", 1)[1]: value for name, value in values.items() if paths[name].split(".")[0] in SECTIONS}
+    varied = {
+        paths[name].split(".", 1)[1]: value for name, value in values.items() if paths[name].split(".")[0] in SECTIONS
+    }
     return {**options, **varied}
 
 
-def solve_point(*, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, event: Any = None, **values: Any) -> Any:
+def solve_point(
+    *, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, event: Any = None, **values: Any
+) -> Any:
     """Return the quantity of the solution at one point of a study."""
     built, arguments = _build(problem, paths, values), _options(options, paths, values)
     if in_batches(type(built), arguments, event):
@@ -233,7 +243,16 @@ class Batch(NamedTuple):
     failures: dict[int, Exception]
 
 
-def solve_points(points: Sequence[Mapping[str, Any]], *, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, threads: int) -> list[Batch]:
+def solve_points(
+    points: Sequence[Mapping[str, Any]],
+    *,
+    problem: Any,
+    paths: Any,
+    times: Any,
+    options: Any,
+    quantity: Any,
+    threads: int,
+) -> list[Batch]:
     """Return what `solve_point` returns at many points, solved side by side; `solved` and `failures` count the points."""
     groups: dict[Any, tuple[list[int], list[Any]]] = {}
     failures: dict[int, Exception] = {}
@@ -256,7 +275,11 @@ def solve_points(points: Sequence[Mapping[str, Any]], *, problem: Any, paths: An
             batches.append(Batch(np.zeros(0, dtype=int), {}, None, dict.fromkeys(places, error)))
             continue
         index = np.array(places)
-        batches.append(batch._replace(solved=index[batch.solved], failures={places[k]: error for k, error in batch.failures.items()}))
+        batches.append(
+            batch._replace(
+                solved=index[batch.solved], failures={places[k]: error for k, error in batch.failures.items()}
+            )
+        )
     return batches
 
 
@@ -278,7 +301,9 @@ def _of_batch(built: list[Any], times: Any, options: Mapping[str, Any], quantity
     return Batch(solved, values, {name: value.isel(problem=solved[0]) for name, value in chosen.items()}, failures)
 
 
-def simulate_point(*, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, rng: np.random.Generator, **values: Any) -> Any:
+def simulate_point(
+    *, problem: Any, paths: Any, times: Any, options: Any, quantity: Any, rng: np.random.Generator, **values: Any
+) -> Any:
     """Return the quantity of the simulated runs at one point of a study."""
     arguments = {"threads": 1, "progress": False} | _options(options, paths, values) | {"rng": rng}
     return _chosen(_build(problem, paths, values).simulate(times, **arguments), quantity)
@@ -287,4 +312,7 @@ def simulate_point(*, problem: Any, paths: Any, times: Any, options: Any, quanti
 def _chosen(result: Any, quantity: Any) -> dict[str, Any]:
     """Return variables by name; of a single time as numbers."""
     single = "time" in result.dims and result.sizes["time"] == 1
-    return {name: result[name].isel(time=0, drop=True) if single and "time" in result[name].dims else result[name] for name in quantity}
+    return {
+        name: result[name].isel(time=0, drop=True) if single and "time" in result[name].dims else result[name]
+        for name in quantity
+    }

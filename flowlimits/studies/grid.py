@@ -115,7 +115,9 @@ def study(
         executor=executor, workers=workers, progress=progress,
     )  # fmt: skip
     if count > 1 and not session.task.random:
-        raise ValueError(f"Argument `repeats` is {count}, but function `{session.name}` has no argument `rng`: all repeats would be equal.")
+        raise ValueError(
+            f"Argument `repeats` is {count}, but function `{session.name}` has no argument `rng`: all repeats would be equal."
+        )
     points = grid_points(session, checked, count)
     table = Table(len(points.keys), points.describe, session.name)
     session.restore(points, table)
@@ -164,11 +166,15 @@ def _finish(session: Session, table: Table, axes: Mapping[str, list[Any]], repea
     return dataset
 
 
-def _interrupted(session: Session, points: Points, table: Table, axes: Mapping[str, list[Any]], repeats: int) -> StudyInterrupted:
+def _interrupted(
+    session: Session, points: Points, table: Table, axes: Mapping[str, list[Any]], repeats: int
+) -> StudyInterrupted:
     done = int((table.status != 0).sum())
     partial = None if table.structure is None else _finish(session, table, axes, repeats)
     session.finish(points, table)
-    return StudyInterrupted(f"Interrupted after {done} of {len(table.status)} points.{session.place if done else ''}", partial)
+    return StudyInterrupted(
+        f"Interrupted after {done} of {len(table.status)} points.{session.place if done else ''}", partial
+    )
 
 
 def _all_failed(points: Points, table: Table) -> str:
@@ -204,7 +210,9 @@ def _axis(name: str, values: Any) -> list[Any]:
     items = values if isinstance(values, str) or hasattr(values, "__array__") else _items(name, values)
     array = np.asarray(items)
     if array.ndim != 1:
-        raise ValueError(f"Axis `{name}` must be one-dimensional, but is {show(values)}; what is equal at all points goes into `parameters`.")
+        raise ValueError(
+            f"Axis `{name}` must be one-dimensional, but is {show(values)}; what is equal at all points goes into `parameters`."
+        )
     if array.size == 0:
         raise ValueError(f"Axis `{name}` must hold at least one value, but is empty.")
     if array.dtype.kind not in "biufU":
@@ -216,7 +224,9 @@ def _axis(name: str, values: Any) -> list[Any]:
         raise ValueError(f"Axis `{name}` must be finite, but holds {next(v for v in plain if not math.isfinite(v))}.")
     for i, (before, after) in enumerate(itertools.pairwise(plain)):
         if array.dtype.kind in "iuf" and after < before:
-            raise ValueError(f"Axis `{name}` must increase strictly, but is not sorted: {after:g} follows {before:g} at index {i + 1}.")
+            raise ValueError(
+                f"Axis `{name}` must increase strictly, but is not sorted: {after:g} follows {before:g} at index {i + 1}."
+            )
     seen: set[Any] = set()
     for i, value in enumerate(plain):
         if value in seen:
@@ -229,7 +239,9 @@ def _items(name: str, values: Any) -> list[Any]:
     try:
         return list(values)
     except TypeError:
-        raise TypeError(f"Axis `{name}` must be a sequence, but is {show(values)}; what is equal at all points goes into `parameters`.") from None
+        raise TypeError(
+            f"Axis `{name}` must be a sequence, but is {show(values)}; what is equal at all points goes into `parameters`."
+        ) from None
 
 
 def check_part(part: Any) -> tuple[int, int]:

@@ -38,7 +38,11 @@ def canonical(value: Any, name: str = "value") -> Any:
     if isinstance(value, list | tuple):
         return [canonical(item, name) for item in value]
     if isinstance(value, Mapping):
-        return {"mapping": sorted(([canonical(key, name), canonical(item, name)] for key, item in value.items()), key=text_of)}
+        return {
+            "mapping": sorted(
+                ([canonical(key, name), canonical(item, name)] for key, item in value.items()), key=text_of
+            )
+        }
     if isinstance(value, Description):
         arrays: dict[str, np.ndarray] = {}
         plain = value.to_plain(arrays)
@@ -48,7 +52,9 @@ def canonical(value: Any, name: str = "value") -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufUS":
         content = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
         return {"array": content, "shape": list(value.shape), "dtype": value.dtype.str}
-    raise TypeError(f"Argument `{name}` of type {type(value).__name__} cannot be part of a study's key: pass numbers, words, arrays or problems.")
+    raise TypeError(
+        f"Argument `{name}` of type {type(value).__name__} cannot be part of a study's key: pass numbers, words, arrays or problems."
+    )
 
 
 def text_of(plain: Any) -> str:
@@ -112,7 +118,9 @@ class Definition:
             if before != after:
                 changes.append(f"the parameter `{name}` was {_shown(before)} and is {_shown(after)}")
         if self.root != now.root:
-            changes.append(f"the root of the random streams (`rng`) was {_shown_root(self.root)} and is {_shown_root(now.root)}")
+            changes.append(
+                f"the root of the random streams (`rng`) was {_shown_root(self.root)} and is {_shown_root(now.root)}"
+            )
         return changes
 
     def code_changes(self, now: Definition) -> list[str]:
@@ -127,7 +135,9 @@ class Definition:
             elif before.startswith("code ") or after.startswith("code "):
                 changes.append(f"the code of `{name}` changed")
             else:
-                changes.append(f"the {'value' if name.startswith('self.') or name.endswith('=') else 'global value'} `{name}` was {before} and is {after}")
+                changes.append(
+                    f"the {'value' if name.startswith('self.') or name.endswith('=') else 'global value'} `{name}` was {before} and is {after}"
+                )
         return changes
 
     def point_keys(self, axes: Mapping[str, Sequence[Any]], repeats: int) -> list[bytes]:
@@ -170,7 +180,9 @@ def unwrap(function: Callable[..., Any]) -> tuple[Any, dict[str, Any]]:
     fixed: dict[str, Any] = {}
     while isinstance(function, functools.partial):
         if function.args:
-            raise TypeError("A study's function may be a functools.partial with keywords, but not with positional arguments.")
+            raise TypeError(
+                "A study's function may be a functools.partial with keywords, but not with positional arguments."
+            )
         fixed = {**function.keywords, **fixed}
         function = function.func
     return getattr(function, "py_func", function), fixed
@@ -236,7 +248,12 @@ def _code_digest(item: Any) -> str:
         return hashlib.blake2b(_bytecode(getattr(item, "__code__", None)), digest_size=8).hexdigest()
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             node.body = body[1:]  # type: ignore[attr-defined]
     return hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()
 
@@ -250,7 +267,11 @@ def _bytecode(code: Any) -> bytes:
 
 def _names_used(item: Any, home: str | None) -> list[tuple[str, Any]]:
     """Return the (name, value) of closure cells and of the globals of its own module that `item` refers to."""
-    functions = [item] if not isinstance(item, type) else [value for value in vars(item).values() if isinstance(value, types.FunctionType)]
+    functions = (
+        [item]
+        if not isinstance(item, type)
+        else [value for value in vars(item).values() if isinstance(value, types.FunctionType)]
+    )
     used: dict[str, Any] = {}
     for function in functions:
         function = inspect.unwrap(getattr(function, "__func__", function))
@@ -266,7 +287,11 @@ def _names_used(item: Any, home: str | None) -> list[tuple[str, Any]]:
             if name in function.__globals__:
                 used[name] = function.__globals__[name]
     plain = (bool, int, float, str, list, tuple, dict, np.ndarray, np.generic, Description)
-    return [(name, value) for name, value in used.items() if isinstance(value, plain) or getattr(value, "__module__", None) == home]
+    return [
+        (name, value)
+        for name, value in used.items()
+        if isinstance(value, plain) or getattr(value, "__module__", None) == home
+    ]
 
 
 def global_names(code: types.CodeType) -> set[str]:

@@ -123,7 +123,10 @@ def _from_mapping(result: Mapping[Any, Any]) -> tuple[Structure, list[Any]]:
         variables += structure.variables
         arrays += parts
         for coordinate in structure.coordinates:
-            if coordinates.setdefault(coordinate.name, coordinate)[:4] != coordinate[:4] or coordinates[coordinate.name].content != coordinate.content:
+            if (
+                coordinates.setdefault(coordinate.name, coordinate)[:4] != coordinate[:4]
+                or coordinates[coordinate.name].content != coordinate.content
+            ):
                 raise TypeError(f"The function returned two different coordinates `{coordinate.name}`.")
     return Structure(tuple(variables), tuple(coordinates.values())), arrays
 
@@ -136,7 +139,9 @@ def _from_dataset(dataset: Any) -> tuple[Structure, list[Any]]:
         if str(name).startswith(hidden):
             continue
         array = _checked(str(name), value.values)
-        variables.append(Variable(str(name), tuple(map(str, value.dims)), array.shape, array.dtype.str, _attributes(value.attrs)))
+        variables.append(
+            Variable(str(name), tuple(map(str, value.dims)), array.shape, array.dtype.str, _attributes(value.attrs))
+        )
         arrays.append(array)
     if not variables:
         raise TypeError("The function returned a Dataset without variables.")
@@ -146,12 +151,16 @@ def _from_dataset(dataset: Any) -> tuple[Structure, list[Any]]:
         dims = tuple(map(str, value.dims))
         if dims and set(dims) <= used:
             array = np.ascontiguousarray(_checked(str(name), value.values))
-            coordinates.append(Coordinate(str(name), dims, array.shape, array.dtype.str, _attributes(value.attrs), array.tobytes()))
+            coordinates.append(
+                Coordinate(str(name), dims, array.shape, array.dtype.str, _attributes(value.attrs), array.tobytes())
+            )
     return Structure(tuple(variables), tuple(coordinates)), arrays
 
 
 def _checked(name: str, value: Any) -> np.ndarray:
-    if isinstance(value, str | bool | int | float | complex | np.ndarray | np.generic | list) or hasattr(value, "__array__"):
+    if isinstance(value, str | bool | int | float | complex | np.ndarray | np.generic | list) or hasattr(
+        value, "__array__"
+    ):
         try:
             array = np.asarray(value)
         except ValueError:
@@ -159,8 +168,12 @@ def _checked(name: str, value: Any) -> np.ndarray:
         if array.dtype.kind in "biufU":
             return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
         if array.dtype.kind == "c":
-            raise TypeError(f"The function returned complex numbers for `{name}`; return the real and the imaginary part under two names.")
-    raise TypeError(f"The function returned {show(value)} for `{name}`; it must return numbers, arrays, a mapping of these, or an xarray.Dataset.")
+            raise TypeError(
+                f"The function returned complex numbers for `{name}`; return the real and the imaginary part under two names."
+            )
+    raise TypeError(
+        f"The function returned {show(value)} for `{name}`; it must return numbers, arrays, a mapping of these, or an xarray.Dataset."
+    )
 
 
 def _attributes(attrs: Mapping[Any, Any]) -> Attributes:
@@ -176,7 +189,9 @@ def stack(parts: list[Any], variable: Variable) -> np.ndarray:
 
 def point_text(point: Mapping[str, Any]) -> str:
     """Return ``a=0.5, b=2`` for a point."""
-    return ", ".join(f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in point.items())
+    return ", ".join(
+        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in point.items()
+    )
 
 
 def difference(expected: Structure, found: Structure) -> str | None:
@@ -197,5 +212,7 @@ def difference(expected: Structure, found: Structure) -> str | None:
     after = {c.name: c for c in found.coordinates}
     for name in sorted({*before, *after}):
         if name not in before or name not in after or before[name].content != after[name].content:
-            return f"another coordinate `{name}` ({{here}}) than elsewhere ({{there}}); return what varies as a variable"
+            return (
+                f"another coordinate `{name}` ({{here}}) than elsewhere ({{there}}); return what varies as a variable"
+            )
     return None

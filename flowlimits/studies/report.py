@@ -82,7 +82,11 @@ def _table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:
     if head:
         lines.append("<tr>" + "".join(f"<th>{escape(word)}</th>" for word in head) + "</tr>")
     for first, *rest in rows:
-        lines.append(f"<tr><td>{escape(str(first))}</td>" + "".join(f'<td class="data">{escape(str(cell))}</td>' for cell in rest) + "</tr>")
+        lines.append(
+            f"<tr><td>{escape(str(first))}</td>"
+            + "".join(f'<td class="data">{escape(str(cell))}</td>' for cell in rest)
+            + "</tr>"
+        )
     return "\n".join([*lines, "</table>"])
 
 
@@ -147,7 +151,11 @@ def _figure(dataset: Any, name: str) -> Any:
     values = dataset[name]
     words = values.dtype.kind not in "fiub"
     if "point" in values.dims:
-        axes = [c for c in values.coords if c not in ("point", "status") and values[c].dims == ("point",) and values[c].dtype.kind in "fiu"]
+        axes = [
+            c
+            for c in values.coords
+            if c not in ("point", "status") and values[c].dims == ("point",) and values[c].dtype.kind in "fiu"
+        ]
         extra = [dim for dim in values.dims if dim != "point"]
         if extra or words or not axes or int((dataset["status"] == FINISHED).sum()) < 4:
             return None

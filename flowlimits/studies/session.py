@@ -171,7 +171,9 @@ class Session:
                 warm_up(self.plain)
                 self.pool = Pool(self.executor, self.workers, self.task)
             if self.pool is not None:
-                driver = Driver(self.pool, point, record, commit, journal, lambda index: bool(table.status[index] == FINISHED))
+                driver = Driver(
+                    self.pool, point, record, commit, journal, lambda index: bool(table.status[index] == FINISHED)
+                )
                 with one_thread_each(self.pool.local):
                     driver.run(indices, alone)
         finally:
@@ -192,7 +194,10 @@ class Session:
             count = deaths.get(points.keys[index], 0) if deaths else 0
             (dead if count >= FAIL_AFTER else alone if count >= SUSPECT_AFTER else together).append(index)
         for index in dead:
-            failure = Failure(index, f"The whole program died {FAIL_AFTER} times while this point was under way, the last time with it alone.")
+            failure = Failure(
+                index,
+                f"The whole program died {FAIL_AFTER} times while this point was under way, the last time with it alone.",
+            )
             table.fail(failure)
             self.buffer[1].append(failure)
         if living and together:
@@ -237,7 +242,9 @@ class Session:
 
     def executors(self) -> str:
         """Return what computed the points."""
-        used = (["solve_many (points side by side)"] if self.batched else []) + ([self.pool.name] if self.pool is not None else [])
+        used = (["solve_many (points side by side)"] if self.batched else []) + (
+            [self.pool.name] if self.pool is not None else []
+        )
         return ", then ".join(used) or "none: all points were stored"
 
     def tell_failures(self, points: Points, table: Table) -> None:
@@ -284,9 +291,17 @@ def check_signature(function: Any, name: str, names: Sequence[str], given: Mappi
     for word in (*names, *given):
         if word not in takes and not anything:
             raise TypeError(f"Function `{name}` has no argument `{word}`{did_you_mean(word, takes) or '.'}")
-    needed = [key for key, p in takes.items() if p.default is p.empty and key not in (*names, *given, *(["rng"] if random else []))]
+    needed = [
+        key
+        for key, p in takes.items()
+        if p.default is p.empty and key not in (*names, *given, *(["rng"] if random else []))
+    ]
     if needed:
-        raise TypeError(f"Function `{name}` needs `{needed[0]}`: make it an axis, or give it in parameters=dict({needed[0]}=...).")
+        raise TypeError(
+            f"Function `{name}` needs `{needed[0]}`: make it an axis, or give it in parameters=dict({needed[0]}=...)."
+        )
     if rng is not None and not random:
-        raise TypeError(f"Argument `rng` was given, but function `{name}` has no argument `rng` that could take its random numbers.")
+        raise TypeError(
+            f"Argument `rng` was given, but function `{name}` has no argument `rng` that could take its random numbers."
+        )
     return random

@@ -42,7 +42,12 @@ class DamagedShardError(ValueError):
 def encode(shard: Shard) -> tuple[str, bytes]:
     """Return the file name and the bytes of a shard."""
     arrays: dict[str, np.ndarray] = {}
-    meta: dict[str, Any] = {"definition": shard.definition, "failures": shard.failures, "axes": list(shard.values), "structure": None}
+    meta: dict[str, Any] = {
+        "definition": shard.definition,
+        "failures": shard.failures,
+        "axes": list(shard.values),
+        "structure": None,
+    }
     if shard.block is not None:
         structure = shard.block.structure
         variables = [[v.name, v.dims, v.shape, v.dtype, v.attrs] for v in structure.variables]
@@ -78,7 +83,9 @@ def decode(name: str, content: bytes) -> Shard:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             arrays = {
-                entry.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(entry)), allow_pickle=False)
+                entry.removesuffix(".npy"): np.lib.format.read_array(
+                    io.BytesIO(archive.read(entry)), allow_pickle=False
+                )
                 for entry in archive.namelist()
             }
         meta = json.loads(arrays["meta"].tobytes())
@@ -88,7 +95,9 @@ def decode(name: str, content: bytes) -> Shard:
 
 
 def _shard(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Shard:
-    failures = [{"key": str(f["key"]), "point": dict(f["point"]), "message": str(f["message"])} for f in meta["failures"]]
+    failures = [
+        {"key": str(f["key"]), "point": dict(f["point"]), "message": str(f["message"])} for f in meta["failures"]
+    ]
     if meta["structure"] is None:
         return Shard(meta["definition"], [], {}, np.zeros(0, dtype=int), None, failures)
     coordinates = tuple(

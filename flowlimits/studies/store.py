@@ -133,7 +133,12 @@ class Store:
             os.replace(self.points / name, aside / name)
         return f"points/{name}: {error}"
 
-    def write(self, blocks: Sequence[Block], failures: Sequence[Failure], place: Callable[[int], tuple[bytes, dict[str, Any], int]]) -> None:
+    def write(
+        self,
+        blocks: Sequence[Block],
+        failures: Sequence[Failure],
+        place: Callable[[int], tuple[bytes, dict[str, Any], int]],
+    ) -> None:
         """Commit results.
 
         Parameters
@@ -150,7 +155,9 @@ class Store:
         for block in blocks:
             rows = [place(int(index)) for index in block.indices]
             values = {name: np.array([row[1][name] for row in rows]) for name in rows[0][1]}
-            shards.append(Shard(definition, [row[0] for row in rows], values, np.array([row[2] for row in rows]), block, []))
+            shards.append(
+                Shard(definition, [row[0] for row in rows], values, np.array([row[2] for row in rows]), block, [])
+            )
         for shard in merge(shards):
             self._write_shard(shard)
         if len(self.own) >= COMPACT_AFTER:
@@ -209,15 +216,23 @@ def read_definition(folder: Path) -> Definition | None:
             _write(folder / "study.json", _json(definition))
             return definition
     if reason:
-        raise ValueError(f"{folder / 'study.json'} is damaged or belongs to another program ({reason}). Remove it to start anew, or name another folder.")
+        raise ValueError(
+            f"{folder / 'study.json'} is damaged or belongs to another program ({reason}). Remove it to start anew, or name another folder."
+        )
     return None
 
 
 def _refuse_foreign(folder: Path) -> None:
-    found = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name not in ("points", "aside"))
+    found = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if not entry.name.startswith(".") and entry.name not in ("points", "aside")
+    )
     if found:
         shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
-        raise ValueError(f"Folder {folder} is not empty and holds no study (it has {shown}). Name a new or an empty folder.")
+        raise ValueError(
+            f"Folder {folder} is not empty and holds no study (it has {shown}). Name a new or an empty folder."
+        )
 
 
 def _settle(folder: Path, definition: Definition) -> Definition:
@@ -281,7 +296,9 @@ def _write(target: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise type(error)(f"Cannot write {target}: {error.strerror or error}. What was written before is kept.") from None
+            raise type(error)(
+                f"Cannot write {target}: {error.strerror or error}. What was written before is kept."
+            ) from None
         raise
     if os.name == "posix":
         descriptor = os.open(target.parent, os.O_RDONLY)

@@ -139,7 +139,9 @@ def to_dataset(
     shape = (len(next(iter(axes.values()))),) if points else tuple(len(values) for values in axes.values())
     if repeats > 1:
         dims, shape = (*dims, "repeat"), (*shape, repeats)
-    coords: dict[str, Any] = {name: ((points,) if points else (name,), np.asarray(values)) for name, values in axes.items()}
+    coords: dict[str, Any] = {
+        name: ((points,) if points else (name,), np.asarray(values)) for name, values in axes.items()
+    }
     if repeats > 1:
         coords["repeat"] = ("repeat", np.arange(repeats))
     data = {}
@@ -151,7 +153,11 @@ def to_dataset(
     coords["status"] = (dims, table.status.reshape(shape).copy(), STATUS)
     if table.failures:
         failed = sorted(table.failures)
-        coords["failure_point"] = ("failure", np.array(failed), {"long_name": "index of the failed point in the flattened grid"})
+        coords["failure_point"] = (
+            "failure",
+            np.array(failed),
+            {"long_name": "index of the failed point in the flattened grid"},
+        )
         coords["failure_message"] = ("failure", np.array([table.failures[i] for i in failed]))
     attrs = {"kind": "study", "provenance": json.dumps(provenance), "schema": 1}
     return xr.Dataset(data, coords=coords, attrs=attrs)

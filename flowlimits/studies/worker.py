@@ -108,7 +108,9 @@ def describe(error: BaseException, limit: int = 1000) -> str:
     text = f"{type(error).__name__}: {error}".rstrip(". ")
     if len(text) > limit:
         text = text[: limit - 3] + "..."
-    outside = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE + os.sep)]
+    outside = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE + os.sep)
+    ]
     return text + (f" ({os.path.basename(outside[-1].filename)}, line {outside[-1].lineno})" if outside else "")
 
 

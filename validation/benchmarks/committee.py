@@ -53,7 +53,14 @@ def euler_erf(Q, R, T, A, v, lr, sigma, dt, steps):
                 total = 0.0
                 for m in range(n):
                     det = (1 + C[i, i]) * (1 + C[m, m]) - C[i, m] ** 2
-                    total += w[m] * 2 / math.pi / math.sqrt(det) * (C[K + r, m] * (1 + C[i, i]) - C[i, K + r] * C[i, m]) / (1 + C[i, i])
+                    total += (
+                        w[m]
+                        * 2
+                        / math.pi
+                        / math.sqrt(det)
+                        * (C[K + r, m] * (1 + C[i, i]) - C[i, K + r] * C[i, m])
+                        / (1 + C[i, i])
+                    )
                 R[i, r] -= dt * lr * v[i] * total
         for i in range(K):
             for j in range(i, K):
@@ -61,16 +68,54 @@ def euler_erf(Q, R, T, A, v, lr, sigma, dt, steps):
                 for m in range(n):
                     first = (1 + C[i, i]) * (1 + C[m, m]) - C[i, m] ** 2
                     second = (1 + C[j, j]) * (1 + C[m, m]) - C[j, m] ** 2
-                    total -= lr * v[i] * w[m] * 2 / math.pi / math.sqrt(first) * (C[j, m] * (1 + C[i, i]) - C[i, j] * C[i, m]) / (1 + C[i, i])
-                    total -= lr * v[j] * w[m] * 2 / math.pi / math.sqrt(second) * (C[i, m] * (1 + C[j, j]) - C[i, j] * C[j, m]) / (1 + C[j, j])
+                    total -= (
+                        lr
+                        * v[i]
+                        * w[m]
+                        * 2
+                        / math.pi
+                        / math.sqrt(first)
+                        * (C[j, m] * (1 + C[i, i]) - C[i, j] * C[i, m])
+                        / (1 + C[i, i])
+                    )
+                    total -= (
+                        lr
+                        * v[j]
+                        * w[m]
+                        * 2
+                        / math.pi
+                        / math.sqrt(second)
+                        * (C[i, m] * (1 + C[j, j]) - C[i, j] * C[j, m])
+                        / (1 + C[j, j])
+                    )
                 det = (1 + C[i, i]) * (1 + C[j, j]) - C[i, j] ** 2
                 for m in range(n):
                     for r in range(n):
                         l0 = det * C[m, r] - C[j, m] * C[j, r] * (1 + C[i, i]) - C[i, m] * C[i, r] * (1 + C[j, j])
                         l0 += C[i, j] * (C[i, m] * C[j, r] + C[i, r] * C[j, m])
-                        l1 = det * (1 + C[m, m]) - C[j, m] ** 2 * (1 + C[i, i]) - C[i, m] ** 2 * (1 + C[j, j]) + 2 * C[i, j] * C[i, m] * C[j, m]
-                        l2 = det * (1 + C[r, r]) - C[j, r] ** 2 * (1 + C[i, i]) - C[i, r] ** 2 * (1 + C[j, j]) + 2 * C[i, j] * C[i, r] * C[j, r]
-                        total += lr**2 * v[i] * v[j] * w[m] * w[r] * 4 / math.pi**2 / math.sqrt(det) * math.asin(l0 / math.sqrt(l1 * l2))
+                        l1 = (
+                            det * (1 + C[m, m])
+                            - C[j, m] ** 2 * (1 + C[i, i])
+                            - C[i, m] ** 2 * (1 + C[j, j])
+                            + 2 * C[i, j] * C[i, m] * C[j, m]
+                        )
+                        l2 = (
+                            det * (1 + C[r, r])
+                            - C[j, r] ** 2 * (1 + C[i, i])
+                            - C[i, r] ** 2 * (1 + C[j, j])
+                            + 2 * C[i, j] * C[i, r] * C[j, r]
+                        )
+                        total += (
+                            lr**2
+                            * v[i]
+                            * v[j]
+                            * w[m]
+                            * w[r]
+                            * 4
+                            / math.pi**2
+                            / math.sqrt(det)
+                            * math.asin(l0 / math.sqrt(l1 * l2))
+                        )
                 total += lr**2 * sigma**2 * v[i] * v[j] * 2 / math.pi / math.sqrt(det)
                 Q[i, j] += dt * total
                 Q[j, i] = Q[i, j]
@@ -98,11 +143,17 @@ def erf_flow() -> None:
     seen = ours()
     error = max(float(np.abs(seen[name] - tight[name]).max()) for name in ("Q", "R"))
     taken = in_turn(ours, euler, repeats=3)
-    off = max(float(np.abs(euler_q - tight["Q"][-1].values).max()), float(np.abs(euler_r - tight["R"][-1].values).max()))
+    off = max(
+        float(np.abs(euler_q - tight["Q"][-1].values).max()), float(np.abs(euler_r - tight["R"][-1].values).max())
+    )
     core = provenance(seen)["wall_time"]
     fast = min(provenance(ours())["wall_time"] for _ in range(REPEATS))
-    print(f"erf, 1,000 steps/N: {1e3 * min(fast, core):.2f} ms in the solver, {1e3 * np.median(taken[0]):.1f} ms the call (target 10), error {error:.1e} (target 1e-7)")
-    print(f"  Euler step 0.01, compiled: {np.median(taken[1]):.2f} s, {np.median(taken[1]) / np.median(taken[0]):.0f} times longer, error {off:.1e}")
+    print(
+        f"erf, 1,000 steps/N: {1e3 * min(fast, core):.2f} ms in the solver, {1e3 * np.median(taken[0]):.1f} ms the call (target 10), error {error:.1e} (target 1e-7)"
+    )
+    print(
+        f"  Euler step 0.01, compiled: {np.median(taken[1]):.2f} s, {np.median(taken[1]) / np.median(taken[0]):.0f} times longer, error {off:.1e}"
+    )
 
 
 def square_evaluations() -> None:
@@ -119,7 +170,9 @@ def square_evaluations() -> None:
             took = product_time(200, 200, rate > 0)
             one = provenance(problem.solve([0.5]))
             share.append(one["wall_time"] / one["evaluations"] / took)
-        print(f"square, p = k = 200, learning rate {rate:g}: {np.median(share):.2f} times its matrix products (target 2)")
+        print(
+            f"square, p = k = 200, learning rate {rate:g}: {np.median(share):.2f} times its matrix products (target 2)"
+        )
 
 
 def product_time(p: int, k: int, noisy: bool, repeats: int = 50) -> float:
@@ -159,7 +212,9 @@ def simulations() -> None:
     """Steps per second, and the ratio to NumPy."""
     for activation, rate in (("square", 0.01), ("erf", 0.1), ("relu", 0.1)):
         problem = fl.Committee.random(4, 4, dimension=1000, rng=0, learning_rate=rate, activation=activation)
-        print(f"overlaps, {activation}, p = k = 4, d = 1e6: {steps_per_second(problem, 10**6, 'overlaps', 200_000) / 1e6:.2f} million steps per second and core (target 3)")
+        print(
+            f"overlaps, {activation}, p = k = 4, d = 1e6: {steps_per_second(problem, 10**6, 'overlaps', 200_000) / 1e6:.2f} million steps per second and core (target 3)"
+        )
     problem = fl.Committee.random(4, 4, dimension=1000, rng=0, learning_rate=0.01)
     W, W_star = (np.array(one) for one in problem.weights(1000, rng=0))
     rng, count = np.random.default_rng(0), 5000
@@ -167,7 +222,9 @@ def simulations() -> None:
     for _ in range(REPEATS):
         compiled = steps_per_second(problem, 1000, "samples", count)
         ratios.append(compiled * seconds(lambda: numpy_sgd(W, W_star, 0.01, count, rng)) / count)
-    print(f"samples, d = 1000: {compiled / 1e6:.3f} million steps per second, {np.median(ratios):.1f} times NumPy (target 4)")
+    print(
+        f"samples, d = 1000: {compiled / 1e6:.3f} million steps per second, {np.median(ratios):.1f} times NumPy (target 4)"
+    )
 
 
 def plateau_escape() -> None:
@@ -188,9 +245,14 @@ def polynomials() -> None:
     """Degree 4: nothing is derived or compiled per activation, so that the first solve costs what the second one does."""
     for p, k, activation in ((2, 1, "hermite4"), (4, 4, "hermite4"), (4, 4, "x**4 - 5*x**2 + x")):
         problem = fl.Committee.random(p, k, dimension=1000, rng=0, learning_rate=1e-4, activation=activation)
-        first, second = seconds(lambda problem=problem: problem.solve([0.01])), seconds(lambda problem=problem: problem.solve([0.01]))
+        first, second = (
+            seconds(lambda problem=problem: problem.solve([0.01])),
+            seconds(lambda problem=problem: problem.solve([0.01])),
+        )
         one = provenance(problem.solve([0.01]))
-        print(f"{activation}, p = {p}, k = {k}: first solve {first:.3f} s, second {second:.3f} s, {1e6 * one['wall_time'] / one['evaluations']:.1f} us per evaluation")
+        print(
+            f"{activation}, p = {p}, k = {k}: first solve {first:.3f} s, second {second:.3f} s, {1e6 * one['wall_time'] / one['evaluations']:.1f} us per evaluation"
+        )
 
 
 def main() -> None:

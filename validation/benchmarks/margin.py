@@ -30,7 +30,9 @@ def quadratic() -> None:
     problem = fl.MarginFlow(margin.QuadraticModel(8), X, y, rng=0, scale=0.5)
     taken, flow = wall_time(lambda: problem.solve(DECADE * np.geomspace(0.1, 75_000, 60)))
     best = margin.trace_norm(X, y).upper
-    print(f"quadratic, loss 1e-75000, 60 outputs: {1e3 * taken:.0f} ms (target 200), margin {float(flow['margin'][-1]) / best:.6f} of the optimum")
+    print(
+        f"quadratic, loss 1e-75000, 60 outputs: {1e3 * taken:.0f} ms (target 200), margin {float(flow['margin'][-1]) / best:.6f} of the optimum"
+    )
 
 
 def relu() -> None:
@@ -39,7 +41,9 @@ def relu() -> None:
         X, y = read(f"relu_{number}")
         best = margin.relu_plane(X, y).upper
         problem = fl.MarginFlow(margin.ReLUModel(16), X, y, rng=1, scale=0.5)
-        taken, flow = wall_time(lambda problem=problem: problem.solve(DECADE * np.geomspace(0.1, 1000, 30), progress=False), repeats=1)
+        taken, flow = wall_time(
+            lambda problem=problem: problem.solve(DECADE * np.geomspace(0.1, 1000, 30), progress=False), repeats=1
+        )
         print(
             f"ReLU, data {number} (largest margin {best:.4f}), loss 1e-1000: {taken:.2f} s (target 10), margin "
             f"{float(flow['margin'][-1]) / best:.5f} of the optimum"
@@ -50,9 +54,13 @@ def orthant() -> None:
     """The limit of guess and check, n = 8, to a relative error of 1 % of the test error."""
     problem = fl.GuessAndCheck(*random_networks.gaussian_task(8, rng=1))
     for accuracy in (1e-2, 2e-3):
-        taken, limit = wall_time(lambda accuracy=accuracy: problem.solve(accuracy=accuracy, rng=0, threads=1, progress=False), repeats=3)
+        taken, limit = wall_time(
+            lambda accuracy=accuracy: problem.solve(accuracy=accuracy, rng=0, threads=1, progress=False), repeats=3
+        )
         relative = float(limit["test_error_standard_error"] / limit["test_error"])
-        print(f"guess and check, infinite width, n = 8, relative error {relative:.1e} (asked {accuracy:g}): {taken:.2f} s (target 5 at 1e-2)")
+        print(
+            f"guess and check, infinite width, n = 8, relative error {relative:.1e} (asked {accuracy:g}): {taken:.2f} s (target 5 at 1e-2)"
+        )
 
 
 def main() -> None:

@@ -35,7 +35,9 @@ def four_atoms() -> None:
     times = np.geomspace(0.1, 200.0, 40)
     taken, flow = wall_time(lambda: problem.solve(times))
     tight = problem.solve(times, rtol=1e-12, atol=1e-14)
-    print(f"four atoms, 40 units, 40 times to t = 200: {1e3 * taken:.1f} ms (target 50), error of R {float(np.abs(flow.R - tight.R).max()):.1e}")
+    print(
+        f"four atoms, 40 units, 40 times to t = 200: {1e3 * taken:.1f} ms (target 50), error of R {float(np.abs(flow.R - tight.R).max()):.1e}"
+    )
 
 
 def sample_flow() -> None:

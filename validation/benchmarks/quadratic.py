@@ -49,7 +49,13 @@ def extensive() -> None:
     short, late = np.geomspace(1e-2, 5, 200), np.geomspace(1e-2, 1e6, 200)
     cases = [
         ("two-atom teacher, 200 times to tau = 5", fl.Spectrum.orthonormal(0.25), None, short, 2.0),
-        ("Marchenko-Pastur teacher, 64 nodes, to tau = 5", fl.Spectrum.marchenko_pastur(0.25, nodes=64), fl.Spectrum.marchenko_pastur(0.25, nodes=256), short, 30.0),
+        (
+            "Marchenko-Pastur teacher, 64 nodes, to tau = 5",
+            fl.Spectrum.marchenko_pastur(0.25, nodes=64),
+            fl.Spectrum.marchenko_pastur(0.25, nodes=256),
+            short,
+            30.0,
+        ),
         ("two-atom teacher, 200 geometric times to tau = 1e6", fl.Spectrum.orthonormal(0.25), None, late, 100.0),
     ]
     for name, teacher, finer, times, target in cases:
@@ -57,7 +63,9 @@ def extensive() -> None:
         seen = problem.solve(times)
         tight = fl.ExtensiveQuadratic(0.5, finer or teacher).solve(times, rtol=1e-12)
         [median] = in_turn(lambda problem=problem, times=times: problem.solve(times), repeats=15)
-        errors = {variable: float(np.abs(seen[variable] / tight[variable] - 1).max()) for variable in ("risk", "misalignment")}
+        errors = {
+            variable: float(np.abs(seen[variable] / tight[variable] - 1).max()) for variable in ("risk", "misalignment")
+        }
         shown = ", ".join(f"{variable} {error:.1e}" for variable, error in errors.items())
         print(f"{name}: {1e3 * median:.2f} ms (target {target:g}); relative error {shown}")
 
@@ -81,7 +89,11 @@ def numpy_flow(flow: fl.QuadraticFlow, end: float, rtol: float, atol: float) -> 
 
 def finite_dimension() -> None:
     """Compare the exact flow with SciPy at equal error."""
-    for d, p, k, end, target, repeats in ((500, 250, 25, 20.0, 12.0, 3), (200, 100, 10, 3000.0, 30.0, 3), (50, 25, 10, 20.0, 1.0, 9)):
+    for d, p, k, end, target, repeats in (
+        (500, 250, 25, 20.0, 12.0, 3),
+        (200, 100, 10, 3000.0, 30.0, 3),
+        (50, 25, 10, 20.0, 1.0, 9),
+    ):
         flow = fl.QuadraticFlow.gaussian(d, p, k, rng=0)
         exact = float(flow.solve([end], rtol=1e-12, atol=1e-14).risk[0])
         Z_star = np.array(flow.W_star).T @ np.array(flow.W_star) / (k * d)
@@ -99,8 +111,10 @@ def finite_dimension() -> None:
         error = abs(float(flow.solve([end], rtol=rtol, atol=1e-10).risk[0]) - exact) / exact
         other = abs(risk_of(numpy_flow(flow, end, rtol, 1e-9)) - exact) / exact
         method = provenance(flow.solve([end], rtol=rtol))["method"]
-        print(f"d = {d}, p = {p}, rank {k}, t = {end:g}: {theirs / ours:.1f} times SciPy RK45 with NumPy (target {target:g}); "
-              f"{1e3 * ours:.1f} ms against {1e3 * theirs:.1f} ms; relative error of the risk {error:.1e} against {other:.1e} {method}")
+        print(
+            f"d = {d}, p = {p}, rank {k}, t = {end:g}: {theirs / ours:.1f} times SciPy RK45 with NumPy (target {target:g}); "
+            f"{1e3 * ours:.1f} ms against {1e3 * theirs:.1f} ms; relative error of the risk {error:.1e} against {other:.1e} {method}"
+        )
 
 
 def latency() -> None:
@@ -111,8 +125,13 @@ def latency() -> None:
 
     process(FIRST_CURVE)()
     curve, bare = in_turn(process(FIRST_CURVE), process(BARE), repeats=9)
-    print(f"import to first curve, warm cache: {curve / bare:.2f} times `{BARE}` (target 1.5); {curve:.2f} s against {bare:.2f} s")
-    [answer] = in_turn(lambda: subprocess.run([sys.executable, "-m", "flowlimits", "--help"], check=True, capture_output=True), repeats=9)
+    print(
+        f"import to first curve, warm cache: {curve / bare:.2f} times `{BARE}` (target 1.5); {curve:.2f} s against {bare:.2f} s"
+    )
+    [answer] = in_turn(
+        lambda: subprocess.run([sys.executable, "-m", "flowlimits", "--help"], check=True, capture_output=True),
+        repeats=9,
+    )
     print(f"flowlimits --help: {answer:.2f} s (target 0.25)")
 
 
@@ -126,13 +145,17 @@ def memory() -> None:
         "print((peak() - base) * 1024 / (8 * 2000 * 2000))"
     )
     for method, k in (("reduced", 20), ("matrix", 1000)):
-        run = subprocess.run([sys.executable, "-c", code.format(method=method, k=k)], check=True, capture_output=True, text=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code.format(method=method, k=k)], check=True, capture_output=True, text=True
+        )
         print(f"memory at d = 2000, p = 1000, method {method}: {float(run.stdout):.1f} times d^2 doubles (target 16)")
 
 
 def main() -> None:
     """Run everything."""
-    print(f"Python {platform.python_version()}, {platform.machine()}, flowlimits {fl.__version__}, NumPy {np.__version__}")
+    print(
+        f"Python {platform.python_version()}, {platform.machine()}, flowlimits {fl.__version__}, NumPy {np.__version__}"
+    )
     extensive()
     finite_dimension()
     latency()

@@ -28,9 +28,17 @@ ONE_THREAD = {
 
 
 @click.command()
-@click.option("--only", type=click.Choice(SUBJECTS), multiple=True, help="Measure these subjects; the others keep their numbers.")
+@click.option(
+    "--only", type=click.Choice(SUBJECTS), multiple=True, help="Measure these subjects; the others keep their numbers."
+)
 @click.option("--quick", is_flag=True, help="Few problems and repeats, to see that everything runs.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("peers.json"), show_default=True, help="JSON file of the numbers.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("peers.json"),
+    show_default=True,
+    help="JSON file of the numbers.",
+)
 @click.option("--page", "write_page", is_flag=True, help="Write docs/performance.md and its figures from the numbers.")
 @click.option("--no-run", is_flag=True, help="Measure nothing: only write the page from the file.")
 def main(only: tuple[str, ...], quick: bool, output: Path, write_page: bool, no_run: bool) -> None:

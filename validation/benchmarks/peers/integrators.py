@@ -50,7 +50,9 @@ def ours_many(subject: Subject) -> Prepare:
         fields = {"Q": subject.Q[:problems], "R": subject.R[:problems], "T": subject.T[:problems]}
 
         def run() -> Labelled:
-            return Labelled(fl.solve_many(fl.Committee, fields, TIMES, rtol=rtol, atol=rtol / 100, threads=threads, progress=False))
+            return Labelled(
+                fl.solve_many(fl.Committee, fields, TIMES, rtol=rtol, atol=rtol / 100, threads=threads, progress=False)
+            )
 
         return run
 
@@ -65,7 +67,9 @@ def ours_batch(method: str) -> Callable[[Subject], Prepare]:
         from flowlimits.committee import equations_square, families
 
         rhs, work = fl.ode.right_hand_side(equations_square.rhs), equations_square.work_size(WIDTH, WIDTH)
-        params = np.array([families.parameters(fl.Committee(*one), 0.0) for one in zip(subject.Q, subject.R, subject.T)])
+        params = np.array(
+            [families.parameters(fl.Committee(*one), 0.0) for one in zip(subject.Q, subject.R, subject.T)]
+        )
 
         def prepare(problems: int, rtol: float, threads: int = 1) -> Callable[[], np.ndarray]:
             y0s, own = subject.y0s[:problems], params[:problems]
@@ -90,7 +94,9 @@ def numbalsoda(solver: str) -> Callable[[Subject], Prepare]:
 
         package = importlib.import_module("numbalsoda")
         integrate = getattr(package, solver)
-        compiled = numba.cfunc(package.lsoda_sig, error_model="numpy", fastmath=True)(subject.function("def f(t, y, dy, p):"))
+        compiled = numba.cfunc(package.lsoda_sig, error_model="numpy", fastmath=True)(
+            subject.function("def f(t, y, dy, p):")
+        )
         address = compiled.address
 
         @numba.njit(nogil=True)
@@ -213,7 +219,9 @@ def torchdiffeq(method: str, compiled: bool) -> Callable[[Subject], Prepare]:
         def prepare(problems: int, rtol: float) -> Callable[[], np.ndarray]:
             def block(part: slice) -> np.ndarray:
                 if compiled:
-                    p, y0 = (torch.tensor(np.ascontiguousarray(array[part].T)) for array in (subject.inputs, subject.y0s))
+                    p, y0 = (
+                        torch.tensor(np.ascontiguousarray(array[part].T)) for array in (subject.inputs, subject.y0s)
+                    )
                     states = odeint(lambda t, y: lines(y, p), y0, times, rtol=rtol, atol=rtol / 100, method=method)
                     return states.permute(2, 0, 1).numpy()
                 T, y0 = torch.tensor(subject.T[part]), torch.tensor(subject.y0s[part])
@@ -223,7 +231,9 @@ def torchdiffeq(method: str, compiled: bool) -> Callable[[Subject], Prepare]:
             def run() -> np.ndarray:
                 step = BLOCK["torchdiffeq"]
                 with torch.no_grad():
-                    return np.concatenate([block(slice(at, min(at + step, problems))) for at in range(0, problems, step)])
+                    return np.concatenate(
+                        [block(slice(at, min(at + step, problems))) for at in range(0, problems, step)]
+                    )
 
             return run
 
@@ -243,7 +253,13 @@ def scipy(method: str) -> Callable[[Subject], Prepare]:
                 parts = []
                 for y0, T in zip(subject.y0s[:problems], subject.T[:problems]):
                     found = solve_ivp(
-                        lambda t, y, T=T: velocity(y, T), (TIMES[0], TIMES[-1]), y0, method, TIMES, rtol=rtol, atol=rtol / 100
+                        lambda t, y, T=T: velocity(y, T),
+                        (TIMES[0], TIMES[-1]),
+                        y0,
+                        method,
+                        TIMES,
+                        rtol=rtol,
+                        atol=rtol / 100,
                     )
                     parts.append(found.y.T)
                 return np.array(parts)

@@ -10,7 +10,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- many problems: written by python -m validation.benchmarks.peers --page -->", "<!-- end of many problems -->"
+BEGIN, END = (
+    "<!-- many problems: written by python -m validation.benchmarks.peers --page -->",
+    "<!-- end of many problems -->",
+)
 PACKAGES = ("flowlimits", "numpy", "scipy", "numba", "numbalsoda", "CyRK", "jax", "diffrax", "torch", "torchdiffeq")
 #: What the package set itself, as ratios of others to `solve_many`, and to the integration alone: equal tolerance, equal error.
 GOALS = {
@@ -59,17 +62,29 @@ def number(value: float) -> str:
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     """Return the lines of a table."""
-    return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *("| " + " | ".join(row) + " |" for row in rows), ""]
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
 
 
 def told(found: dict[str, Any]) -> list[str]:
     """Return one line that says what was left out and why, and one on how the numbers came about."""
     lines = []
     if found["skipped"]:
-        lines += ["Left out: " + "; ".join(f"{name} ({reason.rstrip('.')})" for name, reason in found["skipped"].items()) + ".", ""]
+        lines += [
+            "Left out: "
+            + "; ".join(f"{name} ({reason.rstrip('.')})" for name, reason in found["skipped"].items())
+            + ".",
+            "",
+        ]
     about = found["conditions"]
     hint = " **Quick run: few problems and repeats.**" if about["quick"] else ""
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version != "not installed")
+    versions = ", ".join(
+        f"{name} {version}" for name, version in about["versions"].items() if version != "not installed"
+    )
     lines += [
         f"*{about['date']}, {about['processor']} ({about['machine']}, {about['cores']} cores, load {about['load']:.1f}), Python {about['python']}, {versions}.*{hint}",
         "",
@@ -142,18 +157,39 @@ def throughput(found: dict[str, Any]) -> list[str]:
 def threads(found: dict[str, Any]) -> list[str]:
     rows = []
     for name, row in found["rows"].items():
-        verdict = "" if row["median"] >= GAIN else ", missed" if row["processors"] >= FREE else ", not decided: the processors were not free"
+        verdict = (
+            ""
+            if row["median"] >= GAIN
+            else ", missed"
+            if row["processors"] >= FREE
+            else ", not decided: the processors were not free"
+        )
         bits = "the same bits" if row["same_bits"] else "OTHER BITS"
         rows.append(
             (name, f"{row['median']:.2f} times{verdict}", f"{row['best']:.2f}", f"{row['processors']:.2f}", f"{row['work']:.2f}", bits, f"{GAIN} times")
         )  # fmt: skip
-    header = ("two threads", "gain on the wall", "best round", "processors got", "work against one thread", "results", "goal")
+    header = (
+        "two threads",
+        "gain on the wall",
+        "best round",
+        "processors got",
+        "work against one thread",
+        "results",
+        "goal",
+    )
     return ["### Threads", "", *table(header, rows), *told(found)]
 
 
 def single(found: dict[str, Any]) -> list[str]:
     rows = [(name, f"{number(row['processor'])} µs") for name, row in found["rows"].items()]
-    return ["### One problem in one call", "", "One of the same problems at rtol = 1e-8, everything warm, time of the processor.", "", *table(("integrator", "one call"), rows), *told(found)]
+    return [
+        "### One problem in one call",
+        "",
+        "One of the same problems at rtol = 1e-8, everything warm, time of the processor.",
+        "",
+        *table(("integrator", "one call"), rows),
+        *told(found),
+    ]
 
 
 def matrix(found: dict[str, Any]) -> list[str]:
@@ -172,13 +208,26 @@ def matrix(found: dict[str, Any]) -> list[str]:
 
 def simulation(found: dict[str, Any]) -> list[str]:
     rows = [(name, number(row["processor"])) for name, row in found["rows"].items()]
-    return ["### One-pass SGD", "", "Square activations, p = k = 4, one thread.", "", *table(("simulation", "steps per second"), rows), *told(found)]
+    return [
+        "### One-pass SGD",
+        "",
+        "Square activations, p = k = 4, one thread.",
+        "",
+        *table(("simulation", "steps per second"), rows),
+        *told(found),
+    ]
 
 
 def start(found: dict[str, Any]) -> list[str]:
     rows = []
     for name, row in found["rows"].items():
-        rows.append((f"{name}, {row['problems']} problem{'s' * (row['problems'] > 1)}" if row["problems"] else f"`{name}`", "" if row["cold"] is None else f"{number(row['cold'])} s", f"{number(row['warm'])} s"))
+        rows.append(
+            (
+                f"{name}, {row['problems']} problem{'s' * (row['problems'] > 1)}" if row["problems"] else f"`{name}`",
+                "" if row["cold"] is None else f"{number(row['cold'])} s",
+                f"{number(row['warm'])} s",
+            )
+        )
     return [
         "### Fresh processes", "",
         "From the start of Python to the end of the process, on the wall, with empty caches of compiled code and with filled ones. The right-hand sides "
@@ -195,10 +244,25 @@ def large(found: dict[str, Any]) -> list[str]:
              f"{row['peak'] / 1e6:.0f} MB", f"{row['peak'] / row['returned']:.1f}", f"{row['finished']:,}")
         )  # fmt: skip
     header = ("problems", "one call", "each", "returned", "peak above start", "ratio", "finished")
-    return ["### Very many problems", "", "One call of `fl.solve_many`, one thread, in a fresh process.", "", *table(header, rows), *told(found)]
+    return [
+        "### Very many problems",
+        "",
+        "One call of `fl.solve_many`, one thread, in a fresh process.",
+        "",
+        *table(header, rows),
+        *told(found),
+    ]
 
 
-PARTS = {"throughput": throughput, "threads": threads, "single": single, "matrix": matrix, "simulation": simulation, "start": start, "large": large}
+PARTS = {
+    "throughput": throughput,
+    "threads": threads,
+    "single": single,
+    "matrix": matrix,
+    "simulation": simulation,
+    "start": start,
+    "large": large,
+}
 
 
 def render(results: dict[str, Any]) -> str:

@@ -72,9 +72,15 @@ def run(quick: bool) -> dict[str, Any]:
         cases: dict[str, tuple[int, Any]] = {
             "flowlimits, overlaps, any d": (200_000, compiled("overlaps", 10**6, 200_000)),
             f"flowlimits, samples, d = {DIMENSION}": (20_000, compiled("samples", DIMENSION, 20_000)),
-            f"NumPy loop, d = {DIMENSION}": (2000, lambda: numpy_sgd(W.copy(), W_star, RATE, 2000, np.random.default_rng(0))),
+            f"NumPy loop, d = {DIMENSION}": (
+                2000,
+                lambda: numpy_sgd(W.copy(), W_star, RATE, 2000, np.random.default_rng(0)),
+            ),
         }
-        for name, make in ((f"torch, gradient by hand, d = {DIMENSION}", torch_sgd), (f"torch, autograd, d = {DIMENSION}", torch_autograd)):
+        for name, make in (
+            (f"torch, gradient by hand, d = {DIMENSION}", torch_sgd),
+            (f"torch, autograd, d = {DIMENSION}", torch_autograd),
+        ):
             try:
                 cases[name] = (1000, make(W, W_star, 1000))
             except Exception as error:  # a broken installation raises whatever it likes

@@ -46,5 +46,7 @@ def run(quick: bool) -> dict[str, Any]:
         taken = in_turn(runs, repeats, patience=6.0)
     finally:
         undo()
-    rows = {name: {"processor": 1e6 * times.median(), "wall": 1e6 * times.median("wall")} for name, times in taken.items()}
+    rows = {
+        name: {"processor": 1e6 * times.median(), "wall": 1e6 * times.median("wall")} for name, times in taken.items()
+    }
     return {"rows": rows, "skipped": skipped}

@@ -16,7 +16,15 @@ from .clock import in_turn
 from .integrators import INTEGRATORS, MANY
 from .subject import load, make
 
-NAMES = (MANY, "numbalsoda dop853", "CyRK DOP853", "diffrax Tsit5", "torchdiffeq dopri5", "torchdiffeq dopri5, torch.compile", "SciPy DOP853, NumPy")
+NAMES = (
+    MANY,
+    "numbalsoda dop853",
+    "CyRK DOP853",
+    "diffrax Tsit5",
+    "torchdiffeq dopri5",
+    "torchdiffeq dopri5, torch.compile",
+    "SciPy DOP853, NumPy",
+)
 PROBLEMS = 256
 #: SciPy with NumPy would only show how long its integration takes.
 FEWER = {"SciPy DOP853, NumPy": 1}

@@ -80,7 +80,9 @@ def overlaps(problems: int, rng: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
     """Return Q, R and T of random weights at d = 100."""
     generator = np.random.default_rng(rng)
     W, W_star = generator.normal(size=(2, problems, WIDTH, DIMENSION))
-    Q, R, T = (first @ second.transpose(0, 2, 1) / DIMENSION for first, second in ((W, W), (W, W_star), (W_star, W_star)))
+    Q, R, T = (
+        first @ second.transpose(0, 2, 1) / DIMENSION for first, second in ((W, W), (W, W_star), (W_star, W_star))
+    )
     return 0.5 * (Q + Q.transpose(0, 2, 1)), R, 0.5 * (T + T.transpose(0, 2, 1))
 
 
@@ -94,7 +96,9 @@ def make(problems: int) -> Subject:
     Q, R, T = overlaps(problems)
     committees = [fl.Committee(*one) for one in zip(Q, R, T)]
     params = np.array([families.parameters(one, 0.0) for one in committees])
-    header = [at for at in range(layout.HEADER) if at not in (layout.TEACHER_CONSTANT, layout.NOISE, layout.LEARNING_RATE)]
+    header = [
+        at for at in range(layout.HEADER) if at not in (layout.TEACHER_CONSTANT, layout.NOISE, layout.LEARNING_RATE)
+    ]
     program = trace.trace(
         equations_square.rhs.__wrapped__, COMPONENTS, params, equations_square.work_size(WIDTH, WIDTH), equations=header
     )

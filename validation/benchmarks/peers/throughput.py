@@ -30,14 +30,21 @@ def reference(subject: Subject, sample: int) -> tuple[np.ndarray, dict[str, floa
     from flowlimits.committee import equations_square, families
 
     rhs = fl.ode.right_hand_side(equations_square.rhs)
-    params = np.array([families.parameters(fl.Committee(*one), 0.0) for one in zip(*(a[:sample] for a in (subject.Q, subject.R, subject.T)))])
+    params = np.array(
+        [
+            families.parameters(fl.Committee(*one), 0.0)
+            for one in zip(*(a[:sample] for a in (subject.Q, subject.R, subject.T)))
+        ]
+    )
     work = equations_square.work_size(WIDTH, WIDTH)
     states = fl.ode.integrate_batch(
         rhs, subject.y0s[:sample], TIMES, params, rtol=1e-13, atol=1e-15, method="radau", work_size=work
     )[1]  # fmt: skip
     others = {"SciPy DOP853, NumPy": FEW, "numbalsoda lsoda": sample, OURS: sample}
     built, _ = integrators.build_all(subject, tuple(others))
-    return states, {name: error_of(np.asarray(prepare(others[name], 1e-13)()), states)["worst"] for name, prepare in built.items()}
+    return states, {
+        name: error_of(np.asarray(prepare(others[name], 1e-13)()), states)["worst"] for name, prepare in built.items()
+    }
 
 
 def counts_of(built: dict[str, Prepare], sample: int) -> tuple[dict[str, int], dict[str, float], dict[str, str]]:
@@ -76,7 +83,14 @@ def scan(
     points: dict[str, list[dict[str, float]]] = {name: [] for name in counts}
     for (name, rtol), times in taken.items():
         each = 1e6 / counts[name]
-        points[name].append({"rtol": rtol, **errors[name, rtol], "processor": each * times.median(), "wall": each * times.median("wall")})
+        points[name].append(
+            {
+                "rtol": rtol,
+                **errors[name, rtol],
+                "processor": each * times.median(),
+                "wall": each * times.median("wall"),
+            }
+        )
     return points
 
 
@@ -93,10 +107,18 @@ def contest(
         block = BLOCK.get(name.split()[0], 1)
         counts[name] = min(problems, max(block, count // block * block))
         runs[name] = built[name](counts[name], rtol)
-        rows[name] = {"rtol": rtol, "problems": counts[name], **error_of(np.asarray(runs[name]())[: len(states)], states)}
+        rows[name] = {
+            "rtol": rtol,
+            "problems": counts[name],
+            **error_of(np.asarray(runs[name]())[: len(states)], states),
+        }
     for name, times in in_turn(runs, repeats, patience=LONGEST).items():
         each = 1e6 / counts[name]
-        rows[name] |= {"processor": each * times.median(), "wall": each * times.median("wall"), "repeats": len(times.wall)}
+        rows[name] |= {
+            "processor": each * times.median(),
+            "wall": each * times.median("wall"),
+            "repeats": len(times.wall),
+        }
     return rows
 
 
