@@ -1,5 +1,5 @@
 """``python -m flowlimits`` is the command `flowlimits`."""
 
-from .cli import main
+from .command_line.main import main
 
 main()

@@ -8,9 +8,10 @@ import pytest
 import toy
 from hypothesis import settings
 
-from flowlimits import cli, schema
-from flowlimits.commands import problems
-from flowlimits.load import DESCRIPTIONS
+from flowlimits.command_line import main as cli
+from flowlimits.command_line import problems
+from flowlimits.core.registry import DESCRIPTIONS
+from flowlimits.toml import tables as schema
 
 # A shell starts what runs in its background with interrupts ignored; here, and in the programs that tests start, they must arrive.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -166,7 +166,7 @@ def main(list_only: bool, only: tuple[str, ...], full: bool, jobs: int, folder: 
         width = max(map(len, names))
         click.echo("\n".join(f"{name:<{width}}  {title(name)}" for name in names))
         return
-    from flowlimits.results import versions
+    from flowlimits.core.results import versions
 
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)

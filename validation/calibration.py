@@ -25,7 +25,7 @@ TIMES = np.geomspace(0.05, 5, 30)
 RUNS = 24
 OFF = 0.05
 SIZES = (60, 120, 240)
-SOURCE = "flowlimits.verdicts"
+SOURCE = "flowlimits.verdict.judge"
 COLUMNS = ("case", "sizes", "theory", "seeds", "agrees", "differs", "undecided", "largest_median", "largest_95", "at")
 
 

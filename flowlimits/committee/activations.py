@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 
 #: Coefficients of the named polynomials in ascending powers; "centred" is lambda^2 minus its own mean |w|^2/d.
 POLYNOMIALS: dict[str, tuple[float, ...]] = {

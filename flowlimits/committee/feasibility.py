@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import checks
-from . import activations, families
+from ..core import checks
+from . import activations
+from .equations import choose as families
 from .schedule import Schedule
 
 if TYPE_CHECKING:
-    from .committee import Committee
+    from .problem import Committee
 
 #: Overlaps may miss symmetry and positivity by this share of their largest entry.
 SLACK = 1e-9

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks, ode
+from .. import ode
+from ..core import checks
 from ..gaussian import hermite
-from ..many_singly import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
-from ..ode.batch import solve_batch
-from . import families, layout, many_compiled
+from ..many.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
+from ..ode.batch.integrate_batch import solve_batch
+from . import many_compiled
 from . import observables as named
-from .committee import _ABSENT, Committee
+from .equations import choose as families
+from .equations import layout
+from .limit import advice
 from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
+from .problem import _ABSENT, Committee
 from .schedule import Schedule
-from .solution import advice
 
 #: Problems integrated before their states become overlaps, so that no second copy of all states is needed.
 BLOCK = 8192
@@ -224,7 +227,7 @@ class Many:
         }  # fmt: skip
         counts = dict.fromkeys(("steps", "rejected", "evaluations"), 0)
         operations, methods, described = 0, set(), 0
-        from ..parallel import Progress
+        from ..core.threads import Progress
 
         bar = Progress(number, "problems", options.progress)
         room = np.empty((min(BLOCK, number), times.size, size))

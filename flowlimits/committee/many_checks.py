@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 from . import many_compiled
-from .committee import Committee
 from .feasibility import SLACK
+from .problem import Committee
 
 #: Problems whose overlaps are looked at together.
 TOGETHER = 8192
@@ -36,7 +36,7 @@ def listed(value: Any) -> Any:
 
 def array(name: str, value: Any) -> np.ndarray:
     """Return a field as an array of finite numbers; ragged lists and the first problem with NaN are named."""
-    from ..ode.batch import finite, rectangular
+    from ..ode.batch.integrate_batch import finite, rectangular
 
     made = rectangular(name, value)
     if made.ndim > AXES[name]:

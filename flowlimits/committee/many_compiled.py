@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numba import types
 
-from .._jit import A1, A2, ADDRESS, call_event, jit
-from .._views import vector
+from ..compiled.jit import A1, A2, ADDRESS, call_event, jit
+from ..compiled.views import vector
 
 A3 = types.float64[:, :, ::1]
 A4 = types.float64[:, :, :, ::1]

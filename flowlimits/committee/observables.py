@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from .. import checks
+from ..core import checks
 
 if TYPE_CHECKING:
-    from .committee import Committee
+    from .problem import Committee
 
 
 #: Share of the largest value below which a curve counts as zero when plateaus are looked for.
@@ -79,8 +79,8 @@ def _dataset(result: Any) -> xr.Dataset:
 
 
 def _problem(result: Any) -> Committee:
-    from ..load import load_problem
-    from .committee import Committee
+    from ..core.rebuild import load_problem
+    from .problem import Committee
 
     problem = load_problem(_dataset(result))
     if not isinstance(problem, Committee):
@@ -147,7 +147,7 @@ def invariants(result: xr.Dataset) -> xr.Dataset:
 
 def weak_recovery(result: xr.Dataset, level: float = 0.5) -> xr.DataArray:
     """Return the first time at which the largest cosine of a student with a teacher passes `level`; nan if never."""
-    from ..daily import crossing
+    from ..data.wrap import crossing
 
     problem = _problem(result)
     level = checks.number("level", level, positive=True, below=1.0)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import checks
-from ..problem import Description
+from ..core import checks
+from ..core.problem import Description
 
 
 @dataclass(frozen=True, eq=False, repr=False)

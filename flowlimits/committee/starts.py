@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 from .feasibility import SLACK
 
 if TYPE_CHECKING:
-    from .committee import Committee
+    from .problem import Committee
 
 
 #: Beyond this dimension random weights are not drawn themselves: four units each would take gigabytes at 10^8.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 from .units import Convention
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _read_header(source: Path, header: str) -> tuple[Nn2pp, int | None]:
 
 def _wrap(convention: Nn2pp, table: np.ndarray, lead: int, sizes: list[int], dimension: int | None) -> xr.Dataset:
     from ..committee import Committee
-    from ..daily import wrap
+    from ..data.wrap import wrap
 
     K, M = convention.K, convention.M
     times = convention.to_time(table[:, 0])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 
 if TYPE_CHECKING:
     from ..committee import Committee

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from .._jit import jit
+from ..compiled.jit import jit
 
 SQRT_TWO = math.sqrt(2.0)
 SQRT_TWO_PI = math.sqrt(2.0 * math.pi)

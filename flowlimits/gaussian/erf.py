@@ -13,7 +13,7 @@ also for i = l.  Four fields are two again.
 
 import math
 
-from .._jit import jit
+from ..compiled.jit import jit
 
 HALF_PI = 0.5 * math.pi
 TWO_OVER_PI = 2.0 / math.pi

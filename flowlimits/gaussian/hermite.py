@@ -9,7 +9,7 @@ finite for polynomials, and valid for coinciding fields too.  So one compiled fu
 activation enters as the table of its c_n.
 """
 
-from .._jit import jit
+from ..compiled.jit import jit
 
 
 @jit

@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from .._jit import jit
+from ..compiled.jit import jit
 from .erf import arcsines
 
 NODES = 24

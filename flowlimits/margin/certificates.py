@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
-from .flow import check_data
+from ..core import checks
 from .models import NormOnlyModel
+from .problem import check_data
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from .kkt import residual
 from .models import ReLUModel, SkipReLUModel
 
 if TYPE_CHECKING:
-    from .flow import MarginFlow
+    from .problem import MarginFlow
 
 LOSSES = {"exponential": equations.EXPONENTIAL, "logistic": equations.LOGISTIC}
 GEOMETRIES = {"l2": 0, "linf": 1, "l1": 2}

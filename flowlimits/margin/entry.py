@@ -1,6 +1,6 @@
 """The compiled evaluation of a model that Python calls: one signature."""
 
-from .._jit import jit
+from ..compiled.jit import jit
 from .equations import margins, probabilities
 
 

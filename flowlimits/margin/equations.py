@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from .._jit import A1, FLOAT, _call_by_address, _intrinsic, jit
+from ..compiled.jit import A1, FLOAT, _call_by_address, _intrinsic, jit
 
 LINEAR, QUADRATIC, QUADRATIC_TRAINED, RELU, NORM_ONLY, SOFTPLUS, RELU_SKIP, USER = range(8)
 EXPONENTIAL, LOGISTIC = range(2)

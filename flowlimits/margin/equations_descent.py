@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .._jit import jit
+from ..compiled.jit import jit
 from .equations import EXPONENTIAL, log_weight_logistic, margins, probabilities
 from .equations_explicit import _extend_path
 

@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 
-from .._jit import jit
+from ..compiled.jit import jit
 from .equations import descent, margins, probabilities
 
 L2, LINF, L1 = range(3)

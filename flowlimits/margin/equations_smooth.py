@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from .._jit import JACOBIAN_SIGNATURE, RHS_SIGNATURE, callback, jit
+from ..compiled.jit import JACOBIAN_SIGNATURE, RHS_SIGNATURE, callback, jit
 from .equations import LINEAR, descent, margins, probabilities, scale_at
 
 KIND, LOSS, SAMPLES, FEATURES, ORDER, EXTRA, HOMOGENEOUS, NORM = range(8)

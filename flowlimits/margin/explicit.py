@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from ..parallel import Progress
+from ..core.threads import Progress
 from .engine import BudgetError, State, Trajectory
 from .equations_explicit import NOT_FINITE, REACHED, RUNNING, STATIONARY, advance
 

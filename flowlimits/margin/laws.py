@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 from .certificates import Certificate
 from .columns import candidates
 from .engine import State
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def _problem_of(flow: xr.Dataset):
-    from ..load import load_problem
-    from .flow import MarginFlow
+    from ..core.rebuild import load_problem
+    from .problem import MarginFlow
 
     if not hasattr(flow, "attrs"):
         raise TypeError(f"Argument `flow` must be a result of a MarginFlow, but is {checks.show(flow)}.")

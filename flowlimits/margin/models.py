@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import checks
-from ..problem import Description
+from ..core import checks
+from ..core.problem import Description
 from . import equations
 
 

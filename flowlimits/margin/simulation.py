@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import checks, results, streams
-from ..parallel import run_threads
+from ..core import checks, results, streams
+from ..core.threads import run_threads
 from .engine import BudgetError, State, Trajectory
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .flow import MarginFlow
+    from .problem import MarginFlow
 
 #: Steps whose batches are drawn at once.
 BLOCK = 20_000

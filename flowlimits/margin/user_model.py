@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 from . import equations
 from .models import MarginModel
 
@@ -95,7 +95,7 @@ class UserModel(MarginModel):
 def _compile(function: Any) -> Any:
     from numba.core.errors import NumbaError
 
-    from .._jit import callback
+    from ..compiled.jit import callback
     from ..ode.functions import _reason
 
     if not callable(function):

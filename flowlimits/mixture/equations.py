@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from .._jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
+from ..compiled.jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
 from ..gaussian.bivariate import normal_density
 from .moments import active, rectified_mean, relu_moments
 

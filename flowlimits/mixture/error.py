@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .._jit import A1, A2, FLOAT, jit
+from ..compiled.jit import A1, A2, FLOAT, jit
 from ..gaussian.bivariate import normal_cdf
 from .sampled import factor
 

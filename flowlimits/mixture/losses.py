@@ -5,7 +5,7 @@
 
 import math
 
-from .._jit import jit
+from ..compiled.jit import jit
 
 SQUARED, LOGISTIC, EXPONENTIAL = range(3)
 LOSSES = ("squared", "logistic", "exponential")

@@ -13,7 +13,7 @@ Equation numbers (X...) are those of ``docs/mixture.md``.
 
 import math
 
-from .._jit import jit
+from ..compiled.jit import jit
 from ..gaussian.bivariate import bivariate_cdf, normal_cdf, normal_density
 
 # Below this relative variance of a field given the other, the pair counts as one field: the quotients by c

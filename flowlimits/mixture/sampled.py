@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import void
 
-from .._jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, callback, jit
+from ..compiled.jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, callback, jit
 from .equations import unpack, velocity
 from .losses import SQUARED, linear_pull, mean_loss, mean_square_pull, pull
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import checks, parallel, results, streams
-from ..results import Variable
+from ..core import checks, results, streams
+from ..core import threads as parallel
+from ..core.results import Variable
 from . import steps
+from .limit import observe, pack
 from .losses import LOSSES
-from .solution import observe, pack
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .xor import XorMixture
+    from .problem import XorMixture
 
 METHODS = ("overlaps", "samples", "descent", "fresh")
 ERROR_POINTS = 1024

@@ -9,7 +9,7 @@ projections on the weights and the centres and through :math:`|x|^2`, which is t
 import numpy as np
 from numba import types
 
-from .._jit import A1, A2, ADDRESS, FLOAT, jit
+from ..compiled.jit import A1, A2, ADDRESS, FLOAT, jit
 from .losses import single_pull
 from .sampled import factor
 

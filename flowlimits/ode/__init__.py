@@ -1,9 +1,9 @@
 """Integrators of ordinary differential equations, compiled once for all models; they know nothing of networks."""
 
-from .batch import BatchReport, integrate_batch
+from .batch.integrate_batch import BatchReport, integrate_batch
 from .functions import Event, RightHandSide, event, right_hand_side
 from .integrate import integrate
-from .solution import IntegrationError, IntegrationInterrupted, Report, Status
+from .report import IntegrationError, IntegrationInterrupted, Report, Status
 
 __all__ = [
     "BatchReport",

@@ -3,7 +3,7 @@
 Written as loops: an assignment of a whole array takes as long to compile as some twenty lines of arithmetic.
 """
 
-from .._jit import jit
+from ..compiled.jit import jit
 
 
 @jit

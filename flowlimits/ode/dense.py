@@ -10,7 +10,7 @@ so that the first two rows give the chord and the first four the cubic Hermite p
 
 import numpy as np
 
-from .._jit import call_event, jit
+from ..compiled.jit import call_event, jit
 
 
 @jit

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from . import decisions, layout
-from .solution import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
+from . import layout
+from .explicit import step_control as decisions
+from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
 
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
 SLICE = 0.15
@@ -134,7 +135,7 @@ class Integration:
     def slice(self, budget: int) -> int:
         """Run at most `budget` steps; return a status of `layout`."""
         if self.method in _EXPLICIT:
-            from . import explicit  # many problems in lanes do without its compiled loop
+            from .explicit import loop as explicit  # many problems in lanes do without its compiled loop
 
             return explicit.advance(
                 self.address, _EXPLICIT[self.method], self.real, self.count, self.y, self.K, self.scratch, self.dense,
@@ -252,7 +253,9 @@ def widening(rtol: float, stages: int) -> float:
 
 def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, tuple, tuple]:
     """Load the implicit loop and make its arrays."""
-    from . import jacobian, radau, radau_tables, stiff
+    from .implicit import jacobian, radau
+    from .implicit import loop as stiff
+    from .implicit import tableau as radau_tables
 
     structured = given.kind == jacobian.STRUCTURED
     order = given.rank if structured else n

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._jit import call_event, jit
+from ..compiled.jit import call_event, jit
 from .copies import copy
 from .dense import event_on_polynomial
 from .layout import LOGGED, PIECES

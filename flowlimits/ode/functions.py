@@ -12,14 +12,8 @@ import numpy as np
 from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError
 
-from .. import checks
-from .._jit import (
-    EVENT_SIGNATURE,
-    JACOBIAN_SIGNATURE,
-    RHS_SIGNATURE,
-    STRUCTURED_SIGNATURE,
-    callback,
-)
+from ..compiled.jit import EVENT_SIGNATURE, JACOBIAN_SIGNATURE, RHS_SIGNATURE, STRUCTURED_SIGNATURE, callback
+from ..core import checks
 
 _FORMS = {
     "right-hand side": (RHS_SIGNATURE, "(t, y, dy, params, work)", "write dy and return nothing"),

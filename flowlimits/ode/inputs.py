@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 from .driver import Jacobian
 from .functions import Event, RightHandSide, address_of, check_pattern
 

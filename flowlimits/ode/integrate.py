@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from ..core import checks
 from . import inputs
 from .driver import Integration
 from .functions import RightHandSide, address_of
-from .solution import Report, Status
+from .report import Report, Status
 
 
 def integrate(

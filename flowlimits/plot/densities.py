@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import integer, number, show
+from ..core.checks import integer, number, show
 from . import style
 
 if TYPE_CHECKING:

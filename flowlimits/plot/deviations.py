@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import did_you_mean, show
+from ..core.checks import did_you_mean, show
 from . import style
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import choice, did_you_mean, show
+from ..core.checks import choice, did_you_mean, show
 from . import style
 
 if TYPE_CHECKING:

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..ode.wide import LANES
+from ..compiled.simd import LANES
 from . import extensive_lanes_board as board
 from . import extensive_lanes_output as output
 from . import extensive_lanes_steps as steps
-from . import extensive_result, extensive_solve, extensive_steps, subordination
-from .extensive_tables import radau_tables
+from .extensive import prepare as extensive_solve
+from .extensive import steps as extensive_steps
+from .extensive import subordination
+from .extensive import variables as extensive_result
+from .extensive.tableau import radau_tables
 
 if TYPE_CHECKING:
-    from .extensive import ExtensiveQuadratic
-    from .extensive_solve import Start, Teacher
+    from .extensive.prepare import Start, Teacher
+    from .extensive.problem import ExtensiveQuadratic
 
 #: Bytes of a vector: numbers of all lanes that lie across two lines of the processor's cache take twice as long.
 VECTOR = 8 * LANES

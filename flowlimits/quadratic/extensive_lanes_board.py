@@ -6,10 +6,10 @@ matrices lie in one line, row by row.  Truth values are 1 and 0.
 
 from collections import namedtuple
 
-from .._jit import jit
-from ..ode.rows import part_of
-from .extensive_tables import STAGES
-from .subordination import COLUMNS
+from ..compiled.jit import jit
+from ..compiled.simd_arrays import part_of
+from .extensive.subordination import COLUMNS
+from .extensive.tableau import STAGES
 
 #: Kinds of starts, which decide on the equation of theta.
 GAUSSIAN, NODES, IDENTITY = range(3)

@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 
-from .._jit import jit
-from ..ode.wide import each, holds, maximum, minimum, spread, where
+from ..compiled.jit import jit
+from ..compiled.simd import each, holds, maximum, minimum, spread, where
+from .extensive.steps import ITERATIONS, ROUND_OFF, RUNAWAY
+from .extensive.tableau import STAGES
 from .extensive_lanes_board import END, EXTENT, GAMMA, PACE, PSI, REFERENCE, SUMS, A, B, H
 from .extensive_lanes_roots import solve_theta, unpack
-from .extensive_steps import ITERATIONS, ROUND_OFF, RUNAWAY
-from .extensive_tables import STAGES
 
 
 @jit

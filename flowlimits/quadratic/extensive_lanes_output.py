@@ -5,12 +5,12 @@ Which outputs share a set of slots does not matter: lanes share nothing but the 
 
 import math
 
-from .._jit import jit
-from ..ode.wide import LANES, spread
+from ..compiled.jit import jit
+from ..compiled.simd import LANES, spread
+from .extensive.subordination import PSI as PSI_COLUMN
+from .extensive.tableau import STAGES, interpolation
 from .extensive_lanes_board import GAMMA, GAMMA_0, GIVEN, PACE, PSI, H
 from .extensive_lanes_roots import report
-from .extensive_tables import STAGES, interpolation
-from .subordination import PSI as PSI_COLUMN
 
 # job: int64 array (LANES + 1, 2), the problem and the requested time of every slot; the last row counts the slots taken
 PROBLEM, OUTPUT = range(2)

@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from .._jit import jit
-from ..ode.wide import each, holds, maximum, minimum, spread, where
+from ..compiled.jit import jit
+from ..compiled.simd import each, holds, maximum, minimum, spread, where
+from .extensive.subordination import EXPONENT, LARGEST, LOG_X, MISALIGNMENT, OVERLAP, RISK, SIZE, TRACE, VELOCITY
 from .extensive_lanes_board import DELTA, GAUSSIAN, IDENTITY, RANK, REFERENCE
-from .subordination import EXPONENT, LARGEST, LOG_X, MISALIGNMENT, OVERLAP, RISK, SIZE, TRACE, VELOCITY
 
 
 @jit

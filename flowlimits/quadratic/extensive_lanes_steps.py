@@ -10,9 +10,16 @@ import math
 import numpy as np
 from numba import types
 
-from .._jit import A1, A2, FLOAT, jit
-from ..ode.rows import address_of_numbers, line_of, numbers_at
-from ..ode.wide import LANES, each, holds, maximum, minimum, where
+from ..compiled.jit import A1, A2, FLOAT, jit
+from ..compiled.simd import LANES, each, holds, maximum, minimum, where
+from ..compiled.simd_arrays import address_of_numbers, line_of, numbers_at
+from .extensive.steps import AMPLIFIED as FIRST_AMPLIFIED
+from .extensive.steps import DONE, FLOOR, STEP_TOO_SMALL, TOO_MANY_STEPS
+from .extensive.subordination import EXPONENT, OVERLAP, RISK, TRACE
+from .extensive.subordination import PSI as PSI_COLUMN
+from .extensive.subordination import SIZE as SIZE_COLUMN
+from .extensive.subordination import VELOCITY as VELOCITY_COLUMN
+from .extensive.tableau import STAGES, extrapolate
 from .extensive_lanes_board import (
     ACCEPTED,
     AMPLIFIED,
@@ -46,13 +53,6 @@ from .extensive_lanes_board import (
 from .extensive_lanes_collocation import newton, prepare, unit
 from .extensive_lanes_output import emit, flush
 from .extensive_lanes_roots import report
-from .extensive_steps import AMPLIFIED as FIRST_AMPLIFIED
-from .extensive_steps import DONE, FLOOR, STEP_TOO_SMALL, TOO_MANY_STEPS
-from .extensive_tables import STAGES, extrapolate
-from .subordination import EXPONENT, OVERLAP, RISK, TRACE
-from .subordination import PSI as PSI_COLUMN
-from .subordination import SIZE as SIZE_COLUMN
-from .subordination import VELOCITY as VELOCITY_COLUMN
 
 # place: int64 array (LANES, 2), the problem of every lane (-1: none) and how many requested times are done
 PROBLEM, DONE_TIMES = range(2)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..many_singly import Options, Solutions, one_by_one, solve_each
-from . import extensive_result, extensive_solve
-from .extensive_limit import METHODS, _observables
+from ..many.one_by_one import Options, Solutions, one_by_one, solve_each
+from .extensive import prepare as extensive_solve
+from .extensive import variables as extensive_result
+from .extensive.limit import METHODS, _observables
 
 if TYPE_CHECKING:
-    from .extensive import ExtensiveQuadratic
+    from .extensive.problem import ExtensiveQuadratic
 
 #: Smaller groups of problems that are alike, and fewer problems in all groups, are solved one by one: they gain less than
 #: it takes to load what lanes need, 25 ms.
@@ -28,7 +29,7 @@ def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solut
 
 def solve_list(problems: list[ExtensiveQuadratic], options: Options) -> Solutions:
     """Solve a list of problems: the numbers are those of `solve`, without a Dataset for each."""
-    from .. import checks
+    from ..core import checks
 
     rtol = 1e-8 if options.rtol is None else options.rtol
     checks.choice("method", options.method or "auto", METHODS)

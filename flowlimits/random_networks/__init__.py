@@ -1,6 +1,6 @@
 """Random networks conditioned on the training set, at finite and infinite width, against trained ones."""
 
-from .guess_and_check import GuessAndCheck
+from .problem import GuessAndCheck
 from .tasks import binary_task, gaussian_task, paired_difference, read_arrays
 
 __all__ = ["GuessAndCheck", "binary_task", "gaussian_task", "paired_difference", "read_arrays"]

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from .._jit import jit
+from ..compiled.jit import jit
 from .equations_networks import count_weights, descend, draw, flow, guess, test_error
 
 _GENERATOR = numba.typeof(np.random.default_rng(0))

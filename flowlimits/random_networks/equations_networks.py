@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .._jit import jit
+from ..compiled.jit import jit
 
 VERSION = 1
 GAUSSIAN, UNIFORM = range(2)

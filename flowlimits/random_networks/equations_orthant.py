@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from .._jit import jit
+from ..compiled.jit import jit
 from ..gaussian.bivariate import normal_cdf
 
 VERSION = 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import streams
-from ..parallel import run_threads
+from ..core import streams
+from ..core.threads import run_threads
 from . import orthant
 
 #: Points per shift from which on the error is judged, and a power of the points that its fall does not exceed.

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..parallel import run_threads
+from ..core.threads import run_threads
 
 if TYPE_CHECKING:
-    from .guess_and_check import GuessAndCheck
+    from .problem import GuessAndCheck
 
 #: Guesses per block, and blocks between two looks at how many were accepted; neither depends on the threads.
 BLOCK = 4096
@@ -67,7 +67,7 @@ def _guess_width(
     progress: bool | None,
 ) -> tuple[np.ndarray, int, int]:
     from .entry import guess_block
-    from .guess_and_check import LAWS
+    from .problem import LAWS
 
     data, law = _data(problem), LAWS[problem.law]
     found: list[np.ndarray] = []
@@ -114,7 +114,7 @@ def train_widths(
     """Return what `assemble` makes of test errors (NaN for networks that misclassify a training point) and losses, shapes
     (runs, widths); an interrupt leaves it the runs that were finished at all widths."""
     from .entry import train
-    from .guess_and_check import LAWS
+    from .problem import LAWS
 
     data, law = _data(problem), LAWS[problem.law]
     rate = settings["tolerance"] if method == "flow" else settings["learning_rate"]

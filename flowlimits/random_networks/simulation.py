@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import checks, results, streams
-from .guess_and_check import TRAINED
+from ..core import checks, results, streams
+from .problem import TRAINED
 from .sampling import FEWEST_RUNS, guess_widths, train_widths
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .guess_and_check import GuessAndCheck
+    from .problem import GuessAndCheck
 
 
 def simulate(

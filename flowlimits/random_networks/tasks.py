@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import checks, streams
+from ..core import checks, streams
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import checks, parallel, results, streams
-from ..problem import Problem
-from ..results import Variable
+from ..core import checks, results, streams
+from ..core import threads as parallel
+from ..core.problem import Problem
+from ..core.results import Variable
 from .kinks import check_sample, distinct_kinks, residual_at
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ class EarlyAlignment(Problem):
         UserWarning
             If the largest output on the sample has left the regime of small outputs (above a tenth of the largest label).
         """
-        from .flow import SampleFlow
+        from .problem import SampleFlow
         from .stepping import default_kink_step
 
         if self.X.shape[0] == 0:

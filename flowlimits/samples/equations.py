@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from .._jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
+from ..compiled.jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
 
 HEAD = 5
 RELU, SQUARE, TANH, SOFTPLUS = range(4)

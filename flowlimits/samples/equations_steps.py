@@ -15,8 +15,8 @@ import math
 import numpy as np
 from numba import types
 
-from .._jit import A1, A2, ADDRESS, call_rhs, jit
-from ..ode import tsit5
+from ..compiled.jit import A1, A2, ADDRESS, call_rhs, jit
+from ..ode.explicit import tsit5
 
 #: Places in the records of a run.
 T, H, RTOL, ATOL, SHORTEST, FORCED_ERROR = range(6)

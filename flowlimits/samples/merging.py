@@ -15,7 +15,7 @@ from .equations_alignment import align
 from .kinks import distinct_kinks
 
 if TYPE_CHECKING:
-    from .flow import SampleFlow
+    from .problem import SampleFlow
 
 #: The outputs at the merging time, relative to the largest label.
 SMALL = 1e-2

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from ..ode.driver import SLICE, progress_bar
-from ..ode.solution import IntegrationError, IntegrationInterrupted, Report, Status, message_of
+from ..ode.report import IntegrationError, IntegrationInterrupted, Report, Status, message_of
 from . import equations_steps as kernel
 from .equations import sample_flow
 

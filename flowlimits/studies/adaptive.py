@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import integer, number, show
-from ..parallel import Progress
+from ..core.checks import integer, number, show
+from ..core.threads import Progress
 from .errors import StudyError, StudyInterrupted
 from .outcomes import Block, Failure
 from .session import Points, Session
@@ -228,7 +228,7 @@ def _finish(session: Session, table: Table, ends: Mapping[str, Any], chosen: lis
     axes = {name: [point[i] for point in chosen] for i, name in enumerate(ends)}
     dataset = to_dataset(table.first(len(chosen)), axes, 1, points="point", provenance=session.provenance(table))
     if session.store is not None:
-        from ..results import save
+        from ..core.results import save
 
         save(dataset, session.store.folder / "refined.nc")
     return dataset

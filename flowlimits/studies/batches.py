@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..parallel import check_threads
+from ..core.threads import check_threads
 from .outcomes import Block, Failure, normalise
 from .worker import Outcome, Point, Task, describe
 
@@ -20,9 +20,12 @@ FIRST, MOST = 64, 8192
 def suits(task: Task) -> bool:
     """Whether all points are one class of problems, solved with the same options."""
     # The module of studies from files is heavy, and loaded where such a study is read.
-    if getattr(task.function, "__module__", "") != f"{__package__}.files" or task.function.__name__ != "solve_point":
+    if (
+        getattr(task.function, "__module__", "") != f"{__package__}.from_toml"
+        or task.function.__name__ != "solve_point"
+    ):
         return False
-    from . import files
+    from . import from_toml as files
 
     given = task.parameters
     if any(path.split(".")[0] in files.SECTIONS for path in given["paths"].values()):
@@ -59,7 +62,7 @@ def run(
 
 def solve(task: Task, points: list[Point], threads: int) -> Outcome:
     """Return the outcome of some points, each with an equal share of the time."""
-    from . import files
+    from . import from_toml as files
 
     began = time.perf_counter()
     values = [dict(zip(task.axes, one.values)) for one in points]

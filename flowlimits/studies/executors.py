@@ -12,8 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
-from ..checks import choice, integer, show
-from ..parallel import available_threads
+from ..core.checks import choice, integer, show
+from ..core.threads import available_threads
 from .errors import StudyError
 from .worker import Task, identity_of_process, ignore_interrupts, prepare, run_chunk
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import integer, show
+from ..core.checks import integer, show
 from .errors import StudyError, StudyInterrupted
 from .session import Points, Session, Values
 from .table import FAILED, FINISHED, Table, to_dataset
@@ -160,7 +160,7 @@ def grid_points(session: Session, axes: Mapping[str, list[Any]], repeats: int) -
 def _finish(session: Session, table: Table, axes: Mapping[str, list[Any]], repeats: int) -> Any:
     dataset = to_dataset(table, axes, repeats, provenance=session.provenance(table))
     if session.file is not None:
-        from ..results import save
+        from ..core.results import save
 
         save(dataset, session.file)
     return dataset

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ..problem import Description
+from ..core.problem import Description
 
 FORMAT = 1
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks import show
+from ..core.checks import show
 
 Attributes = tuple[tuple[str, Any], ...]
 

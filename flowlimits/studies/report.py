@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..paths import replacing
+from ..core.paths import replacing
 from .collect import Collected, collect
 from .table import FAILED, FINISHED, MISSING
 
@@ -123,7 +123,7 @@ def _failures(failures: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _provenance(folder: Path) -> list[tuple[str, str]]:
-    from ..results import load
+    from ..core.results import load
 
     for name in ("study.nc", "refined.nc"):
         try:

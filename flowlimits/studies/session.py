@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import streams
-from ..checks import did_you_mean, show
-from ..parallel import Progress, check_threads
+from ..core import streams
+from ..core.checks import did_you_mean, show
+from ..core.threads import Progress, check_threads
 from . import batches
 from .driver import Driver
 from .executors import Pool, check_workers, one_thread_each, warm_up
@@ -221,7 +221,7 @@ class Session:
 
     def provenance(self, table: Table) -> dict[str, Any]:
         """Return how the table was made."""
-        from ..results import versions
+        from ..core.results import versions
 
         pool = self.pool
         return {

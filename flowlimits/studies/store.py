@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import choice
+from ..core.checks import choice
 from .keys import Definition
 from .outcomes import Block, Failure
 from .shards import SUFFIX, DamagedShardError, Shard, decode, encode, merge
@@ -188,7 +188,7 @@ class Store:
 
 def fresh_root() -> dict[str, Any]:
     """Return a root of random streams from the operating system."""
-    from .. import streams
+    from ..core import streams
 
     return streams.describe(streams.root(None))
 

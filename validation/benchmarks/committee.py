@@ -15,9 +15,9 @@ import numba
 import numpy as np
 
 import flowlimits as fl
-from flowlimits.committee import simulation
-from flowlimits.committee.run import Run
-from flowlimits.results import provenance
+from flowlimits.committee.simulation import simulate as simulation
+from flowlimits.committee.simulation.run import Run
+from flowlimits.core.results import provenance
 
 from ..timing import machine
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 import flowlimits as fl
-from flowlimits.results import provenance
+from flowlimits.core.results import provenance
 
 from .. import boursier2025, refinetti2021
 from ..timing import machine, wall_time

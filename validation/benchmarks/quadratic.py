@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import flowlimits as fl
-from flowlimits.results import provenance
+from flowlimits.core.results import provenance
 
 REPEATS = 5
 BARE = "import numba, scipy, xarray"

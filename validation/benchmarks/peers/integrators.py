@@ -64,7 +64,8 @@ def ours_batch(method: str) -> Callable[[Subject], Prepare]:
 
     def build(subject: Subject) -> Prepare:
         import flowlimits as fl
-        from flowlimits.committee import equations_square, families
+        from flowlimits.committee.equations import choose as families
+        from flowlimits.committee.equations import square as equations_square
 
         rhs, work = fl.ode.right_hand_side(equations_square.rhs), equations_square.work_size(WIDTH, WIDTH)
         params = np.array(

@@ -90,8 +90,11 @@ def overlaps(problems: int, rng: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
 def make(problems: int) -> Subject:
     """Return the problems, with the straight lines of the package's own equations."""
     import flowlimits as fl
-    from flowlimits.committee import equations_square, families, layout
-    from flowlimits.ode import straight, trace
+    from flowlimits.committee.equations import choose as families
+    from flowlimits.committee.equations import layout
+    from flowlimits.committee.equations import square as equations_square
+    from flowlimits.ode.batch.tracing import compile as straight
+    from flowlimits.ode.batch.tracing import trace
 
     Q, R, T = overlaps(problems)
     committees = [fl.Committee(*one) for one in zip(Q, R, T)]

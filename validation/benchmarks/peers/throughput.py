@@ -27,7 +27,8 @@ SLOW, THREE = 0.5, (1e-6, 1e-8, 1e-10)
 def reference(subject: Subject, sample: int) -> tuple[np.ndarray, dict[str, float]]:
     """Return the states by the implicit method at the tightest tolerance, and how far tight solutions by others are from them."""
     import flowlimits as fl
-    from flowlimits.committee import equations_square, families
+    from flowlimits.committee.equations import choose as families
+    from flowlimits.committee.equations import square as equations_square
 
     rhs = fl.ode.right_hand_side(equations_square.rhs)
     params = np.array(

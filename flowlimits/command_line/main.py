@@ -1,0 +1,91 @@
+"""The command `flowlimits`.
+
+Exit status: 0 done, or theory and simulation agree; 1 they differ, or a repeated result differs; 2 the input is
+wrong, or the computation failed; 3 undecided; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from .. import __version__
+from .compute import simulate, solve
+from .files import cite, plot, rerun, show
+from .judge import compare, converge
+from .study import report, study
+
+EPILOG = (
+    "Exit status: 0 done, or agrees; 1 differs; 2 wrong input or failed; 3 undecided; 130 interrupted.  "
+    "`flowlimits VERB --help` lists the problems of a verb, `flowlimits VERB PROBLEM --help` their flags."
+)
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="flowlimits")
+@click.option("--debug", is_flag=True, help="Show where an error arose.")
+def command(debug: bool) -> None:
+    """Training dynamics of two-layer networks: limits, exact flows, simulations, and verdicts.
+
+    \b
+    flowlimits solve extensive --student-ratio 0.5 --teacher-ratio 0.25 --times 0.01:10:200:log -o limit.nc
+    flowlimits converge extensive --student-ratio 0.5 --teacher-ratio 0.25 --out figures/martin2024
+    """
+
+
+for _command in (solve, simulate, compare, converge, study, report, plot, show, rerun, cite):
+    command.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status; every error that the user can mend is one sentence."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given[:1]
+    warnings.showwarning = _show_warning
+    try:
+        status = command.main(args=given, prog_name="flowlimits", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show(sys.stdout)
+        status = 0
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except (click.Abort, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        click.echo(_interrupt_sentence(error), err=True)
+        status = 130
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
+        if debug:
+            raise
+        click.echo(_sentence(error), err=True)
+        status = 2
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _sentence(error: Exception) -> str:
+    from ..toml.file import ConfigError
+
+    text = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        text = f"Not enough memory: {text}"
+    return text if isinstance(error, ConfigError) else f"Error: {text}"
+
+
+def _interrupt_sentence(error: BaseException) -> str:
+    """Return what an interrupt left; click wraps the KeyboardInterrupt that says it."""
+    for cause in (error, error.__cause__, error.__context__):
+        if isinstance(cause, KeyboardInterrupt) and cause.args:
+            return str(cause.args[0])
+    return "Interrupted."
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Which compiled equations belong to a problem, and the numbers they read."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import activations
+from . import layout
+
+if TYPE_CHECKING:
+    from ..problem import Committee
+
+#: Multiplications that one evaluation of the noise may take: about ten seconds.
+LIMIT = 2e10
+
+
+@dataclass(frozen=True)
+class Family:
+    """Compiled equations: velocities, risk as an event function, and the scratch they need."""
+
+    name: str
+    rhs: Any
+    risk: Any
+    work_size: int
+
+
+def name_of(student: activations.Activation, teacher: activations.Activation) -> str:
+    """Return the family of a pair of activations, or an empty string."""
+    if activations.quadratic_form(student) and activations.quadratic_form(teacher):
+        return "square"
+    if activations.is_polynomial(student) and activations.is_polynomial(teacher):
+        return "polynomial"
+    return str(student) if student == teacher else ""
+
+
+def choose(problem: Committee) -> Family:
+    """Return the equations of a problem; what is not needed is not compiled."""
+    p, k = problem.student_width, problem.teacher_width
+    name = name_of(problem.activation, problem.teacher_activation)
+    if name == "square":
+        from . import square
+
+        if p + k > square.LOOPS:
+            # Compiled code that calls BLAS needs scipy.linalg, whose import takes a while.
+            import scipy.linalg  # noqa: F401
+
+            from . import square_blas as wide
+
+            return Family(name, wide.rhs, square.risk_event, square.work_size(p, k))
+        return Family(name, square.rhs, square.risk_event, square.work_size(p, k))
+    if name == "polynomial":
+        from . import polynomial
+
+        top = max(activations.degree(problem.activation), activations.degree(problem.teacher_activation))
+        return Family(name, polynomial.rhs, polynomial.risk_event, polynomial.work_size(p, k, top))
+    if name == "erf":
+        from . import erf
+
+        return Family(name, erf.rhs, erf.risk_event, erf.work_size(p, k))
+    from . import relu
+
+    return Family(name, relu.rhs, relu.risk_event, relu.work_size(p, k))
+
+
+def parameters(problem: Committee, rate: float, slope: float = 0.0, start: float = 0.0) -> np.ndarray:
+    """Return the parameters of the compiled equations with a learning rate that is linear in time from `start` on."""
+    student, teacher = problem.activation, problem.teacher_activation
+    head = np.zeros(layout.HEADER)
+    head[layout.STUDENT_WIDTH], head[layout.TEACHER_WIDTH] = problem.student_width, problem.teacher_width
+    head[layout.LEARNING_RATE], head[layout.LEARNING_RATE_SLOPE], head[layout.SCHEDULE_START] = rate, slope, start
+    head[layout.NOISE], head[layout.WEIGHT_DECAY] = problem.noise, problem.weight_decay
+    head[layout.SECOND_LAYER_RATE] = problem.second_layer_rate
+    head[layout.SPHERICAL], head[layout.TRAINED] = problem.spherical, problem.second_layer_rate > 0
+    b = problem.teacher_second_layer
+    parts = [head, b, problem.second_layer, problem.T.ravel()]
+    name = name_of(student, teacher)
+    if name == "square":
+        for activation, centred, offset in (
+            (student, layout.STUDENT_CENTRED, layout.STUDENT_OFFSET),
+            (teacher, layout.TEACHER_CENTRED, layout.TEACHER_OFFSET),
+        ):
+            form = activations.quadratic_form(activation)
+            assert form is not None
+            head[centred], head[offset] = form
+        head[layout.TEACHER_CONSTANT] = teacher_constant(problem.T, b)
+    elif name == "polynomial":
+        head[layout.STUDENT_DEGREE], head[layout.TEACHER_DEGREE] = (
+            activations.degree(student),
+            activations.degree(teacher),
+        )
+        parts += [activations.table(student).ravel(), activations.table(teacher).ravel()]
+    return np.concatenate(parts)
+
+
+def teacher_constant(T: np.ndarray, b: np.ndarray) -> Any:
+    """Return tr(A T A T) of teachers T (..., k, k) with second layers b (..., k), A = diag(b) / k.
+
+    Term by term: the sums of a library may be taken in another order where there are more teachers.
+    """
+    k = b.shape[-1]
+    # Numbers of Python are faster than arrays of one, with the same bits.
+    entries = np.moveaxis(T, (-2, -1), (0, 1))
+    w, square = np.divide(b.T, k, order="C"), np.multiply(entries, entries, order="C")
+    weights, squares = (w.tolist(), square.tolist()) if b.ndim == 1 else (w, square)
+    total = np.zeros(b.shape[:-1]) if b.ndim > 1 else 0.0
+    for r in range(k):
+        for s in range(k):
+            total = total + weights[r] * squares[r][s] * weights[s]
+    return total
+
+
+@functools.cache
+def upper(p: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the upper triangle in the order in which states hold it."""
+    rows, columns = np.triu_indices(p)
+    rows.flags.writeable = columns.flags.writeable = False
+    return rows, columns
+
+
+def pack(Q: np.ndarray, R: np.ndarray, a: np.ndarray | None) -> np.ndarray:
+    """Return the state vector of overlaps and trained second layer (None if it is not trained)."""
+    parts = [Q[upper(len(Q))], R.ravel()]
+    return np.concatenate(parts if a is None else [*parts, a])
+
+
+def start(problem: Committee) -> np.ndarray:
+    """Return the state vector of the problem's start."""
+    return pack(problem.Q, problem.R, problem.second_layer if problem.second_layer_rate > 0 else None)
+
+
+def unpack(problem: Committee, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Q, R and the second layer of states (..., n); an untrained second layer has no leading axes."""
+    p, k = problem.student_width, problem.teacher_width
+    size = p * (p + 1) // 2
+    Q = np.empty((*states.shape[:-1], p, p))
+    rows, columns = upper(p)
+    Q[..., rows, columns] = states[..., :size]
+    Q[..., columns, rows] = states[..., :size]
+    R = states[..., size : size + p * k].reshape(*states.shape[:-1], p, k)
+    if problem.second_layer_rate > 0:
+        return Q, R, states[..., size + p * k :]
+    return Q, R, problem.second_layer
+
+
+def pull_parameters(problem: Committee) -> tuple[np.ndarray, np.ndarray]:
+    """Return parameters and scratch of the equations of `flowlimits.committee.simulation.descent`."""
+    from .velocities import work_shared
+
+    params = parameters(problem, 0.0)
+    p, k = problem.student_width, problem.teacher_width
+    stride = 1
+    if activations.is_polynomial(problem.activation):
+        degrees = activations.degree(problem.activation), activations.degree(problem.teacher_activation)
+        params[layout.STUDENT_DEGREE], params[layout.TEACHER_DEGREE] = degrees
+        stride = max(degrees) + 1
+        if name_of(problem.activation, problem.teacher_activation) == "square":
+            tables = [activations.table(one).ravel() for one in (problem.activation, problem.teacher_activation)]
+            params = np.concatenate([params, *tables])
+    return params, np.zeros(work_shared(p, k) + (2 * p + k) * stride)

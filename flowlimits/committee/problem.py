@@ -1,0 +1,333 @@
+"""Networks of fixed width in high dimension: what is learnt, by which network, from which overlaps."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..core import checks, streams
+from ..core.problem import Problem
+from ..core.results import Variable
+from . import activations, feasibility
+from .schedule import Schedule
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_ABSENT = checks.SEED | {
+    "covariance": "inputs are standard normal here; for structured inputs see fl.XorMixture.",
+    "bias": "hidden units have no biases.",
+    "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
+    "momentum": "plain one-pass SGD and gradient flow only.",
+    "lr": "the learning rate is `learning_rate`.",
+    "eta": "the learning rate is `learning_rate`.",
+    "sigma": "give the variance of the label noise as `noise`.",
+    "noise_std": "give the variance of the label noise as `noise`.",
+    "W": "the problem is stated by its overlaps; Committee.from_weights(W, W_star) takes weights.",
+    "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Committee(Problem):
+    r"""A two-layer network of fixed width learning from a teacher by gradient flow or one-pass SGD.
+
+    The student :math:`f(x) = \frac1p\sum_i a_i s(w_i\cdot x/\sqrt d)` learns :math:`y = \frac1k\sum_r b_r s_\star(w^\star_r\cdot x/\sqrt d)`
+    plus label noise from standard normal inputs, on the risk :math:`\frac12\mathbb E(f - f_\star)^2`.  The overlaps :math:`Q = WW^\top/d`,
+    :math:`R = WW_\star^\top/d`, :math:`T = W_\star W_\star^\top/d` obey a closed system (Saad & Solla, 1995; ``docs/committee.md``).
+    With learning_rate = 0 it is the population gradient flow and *exact* at every dimension.  With a positive one it is one-pass SGD
+    :math:`W \leftarrow W - \text{learning\_rate}\,\nabla_W \frac12 (f - y)^2` as the dimension grows, *asymptotic*: single runs deviate by
+    :math:`O(d^{-1/2})`, their mean by :math:`O(1/d)`, both amplified while a plateau is left.
+
+    Parameters
+    ----------
+    Q, R, T : array_like, shapes (p, p), (p, k), (k, k)
+        Overlaps of the start.
+    activation, teacher_activation : str, sequence of float, or SymPy expression
+        "square", "centred" (lambda^2 minus its own mean \|w\|^2/d), "hermite2", "hermite3", "hermite4", "linear", "erf" (erf(lambda/sqrt 2)),
+        "relu"; or a polynomial: coefficients in ascending powers, text such as "x**3 - 3*x" (read, never evaluated), or SymPy.
+        The teacher's is the student's if not given.  They may differ if both are polynomials.
+    learning_rate : float or Schedule
+        Of SGD; 0 is gradient flow.  A `Schedule` changes it in time.
+    noise : float
+        Variance of the label noise.
+    second_layer, teacher_second_layer : array_like, shapes (p,), (k,), optional
+        a and b; ones if not given.
+    second_layer_rate : float
+        Rate of a relative to W; 0 keeps it fixed.
+    weight_decay : float
+        The term -weight_decay W in dW/dt.  The second layer does not decay.
+    spherical : bool
+        Keep the norm of every row of W by projection after each step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes do not fit, overlaps are not feasible, a rate is negative, or an activation is not known.
+
+    Notes
+    -----
+    The clock is t = steps * learning_rate / (p d), the sum over the steps if the learning rate changes.
+
+    Examples
+    --------
+    >>> import flowlimits as fl
+    >>> problem = fl.Committee([[0.5]], [[0.1]], [[1.0]], learning_rate=0.05)
+    >>> float(problem.solve([0.0, 50.0])["risk"][-1]) < 1e-10
+    True
+    """
+
+    Q: np.ndarray
+    R: np.ndarray
+    T: np.ndarray
+    activation: activations.Activation
+    teacher_activation: activations.Activation
+    learning_rate: float | Schedule
+    noise: float
+    second_layer: np.ndarray
+    teacher_second_layer: np.ndarray
+    second_layer_rate: float
+    weight_decay: float
+    spherical: bool
+
+    clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
+    papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
+    variables: ClassVar[dict[str, Any]] = {
+        "risk": Variable("population risk, label noise excluded", r"$\mathcal{R}$"),
+        "Q": Variable("student-student overlaps", "$Q$", ("student", "student_2")),
+        "R": Variable("student-teacher overlaps", "$R$", ("student", "teacher")),
+        "second_layer": Variable("second layer of the student", "$a$", ("student",)),
+        "overlap": Variable("cosine between the quadratic forms of student and teacher", r"$\chi$"),
+        "specialisation": Variable("mean cosine of teachers with the students assigned to them", r"$\sigma$"),
+        "subspace_share": Variable("share of the student's norm in the span of the teacher", r"$\rho$"),
+    }
+
+    def __init__(
+        self,
+        Q: Any,
+        R: Any,
+        T: Any,
+        *,
+        activation: Any = "square",
+        teacher_activation: Any = None,
+        learning_rate: Any = 0.0,
+        noise: float = 0.0,
+        second_layer: Any = None,
+        teacher_second_layer: Any = None,
+        second_layer_rate: float = 0.0,
+        weight_decay: float = 0.0,
+        spherical: bool = False,
+        **other: Any,
+    ) -> None:
+        put = object.__setattr__
+        checks.unknown_arguments("Committee", other, [field.name for field in dataclasses.fields(self)], _ABSENT)
+        Q, R, T = feasibility.check(Q, R, T)
+        for name, value in (("Q", Q), ("R", R), ("T", T)):
+            self._freeze(name, value)
+        put(self, "activation", activations.check("activation", activation))
+        teacher = activation if teacher_activation is None else teacher_activation
+        put(self, "teacher_activation", activations.check("teacher_activation", teacher))
+        if not isinstance(learning_rate, Schedule):
+            learning_rate = checks.number("learning_rate", learning_rate, nonnegative=True)
+        put(self, "learning_rate", learning_rate)
+        for name, value in (("noise", noise), ("second_layer_rate", second_layer_rate), ("weight_decay", weight_decay)):
+            put(self, name, checks.number(name, value, nonnegative=True))
+        put(self, "spherical", checks.boolean("spherical", spherical))
+        p, k = R.shape
+        a = np.ones(p) if second_layer is None else checks.array("second_layer", second_layer, (p,))
+        b = (
+            np.ones(k)
+            if teacher_second_layer is None
+            else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+        )
+        self._freeze("second_layer", a)
+        self._freeze("teacher_second_layer", b)
+        feasibility.check_physics(self)
+
+    @classmethod
+    @checks.named_arguments()
+    def from_weights(cls, W: Any, W_star: Any, **physics: Any) -> Committee:
+        """Return the problem that starts from the weights W, shape (p, d), with the teacher W_star, shape (k, d).
+
+        Raises
+        ------
+        ValueError
+            If the two have different dimensions.
+        """
+        overlaps = [name for name in ("Q", "R", "T") if name in physics]
+        if overlaps:
+            raise TypeError(f"Argument `{overlaps[0]}` is not taken here: the overlaps are those of the weights.")
+        first, second = checks.array("W", W, ("p", "d")), checks.array("W_star", W_star, ("k", "d"))
+        checks.same_dimension(first, second)
+        d = first.shape[1]
+        return cls(first @ first.T / d, first @ second.T / d, second @ second.T / d, **physics)
+
+    @classmethod
+    @checks.named_arguments()
+    def random(
+        cls,
+        student_width: int,
+        teacher_width: int,
+        *,
+        dimension: int,
+        rng: Any = None,
+        scale: float = 1.0,
+        **physics: Any,
+    ) -> Committee:
+        """Return the problem of weights drawn at a dimension: student N(0, scale^2), teacher N(0, 1) entries.
+
+        Their overlaps R are of order dimension^(-1/2), which sets the time at which a plateau is left.  With
+        spherical=True all rows are rescaled to the norm sqrt(dimension).  Beyond dimension 10^6 no weights are drawn but
+        their overlaps, from the law that they have, at no cost in the dimension.
+        """
+        p = checks.integer("student_width", student_width, minimum=1)
+        k = checks.integer("teacher_width", teacher_width, minimum=1)
+        d = checks.integer("dimension", dimension, minimum=1)
+        size = checks.number("scale", scale, positive=True)
+        spherical = checks.boolean("spherical", physics.get("spherical", False))
+        from .starts import LARGEST_DRAWN, gaussian_weights, wishart_overlaps
+
+        generator = np.random.default_rng(streams.root(rng))
+        if d <= LARGEST_DRAWN:
+            return cls.from_weights(*gaussian_weights(p, k, d, size, spherical, generator), **physics)
+        return cls(*wishart_overlaps(p, k, d, size, spherical, generator), **physics)
+
+    @property
+    def student_width(self) -> int:
+        """The number of hidden units of the student."""
+        return int(self.R.shape[0])
+
+    @property
+    def teacher_width(self) -> int:
+        """The number of hidden units of the teacher."""
+        return int(self.R.shape[1])
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """ "exact" for gradient flow, "limit" for SGD."""
+        return "limit" if isinstance(self.learning_rate, Schedule) or self.learning_rate > 0 else "exact"
+
+    @checks.named_arguments()
+    def weights(self, dimension: int, rng: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights (W, W_star), shapes (p, d) and (k, d), with exactly the problem's overlaps, in random directions.
+
+        Raises
+        ------
+        ValueError
+            If `dimension` is below p + k, or below the rank of the overlaps if that is smaller.
+        """
+        from .starts import weights
+
+        return weights(self, dimension, np.random.default_rng(streams.root(rng)))
+
+    @checks.named_arguments()
+    def solve(
+        self,
+        times: Any,
+        *,
+        rtol: float = 1e-8,
+        atol: float = 1e-10,
+        method: str = "auto",
+        observables: Any = None,
+        events: Any = (),
+        max_steps: int = 1_000_000,
+        keep_state: bool = False,
+        progress: bool | None = False,
+    ) -> xr.Dataset:
+        """Return the overlaps in time.
+
+        Parameters
+        ----------
+        times : array_like, shape (n,)
+            On the problem's clock.
+        rtol, atol : float
+            Tolerances of the integrator.
+        method : str
+            "auto", or a method of `flowlimits.ode.integrate`.
+        observables : sequence of str, optional
+            Further variables: "overlap", "specialisation", "subspace_share".
+        events : sequence of fl.Event, optional
+            On "risk" or one of these; `event_time` holds the first time of each.
+        keep_state : bool
+            Accepted for symmetry with `simulate`: the overlaps at the last time are the whole state.
+
+        Returns
+        -------
+        xarray.Dataset
+            With `risk`, `Q`, `R`, and `second_layer` if it is trained.
+
+        Raises
+        ------
+        flowlimits.ode.IntegrationError
+            If the flow diverges; `partial` holds the finished part.
+        """
+        from .limit import solve
+
+        return solve(
+            self, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events, max_steps=max_steps,
+            keep_state=keep_state, progress=progress,
+        )  # fmt: skip
+
+    @checks.named_arguments()
+    def simulate(
+        self,
+        times: Any,
+        *,
+        dimension: int,
+        weights: Any = None,
+        runs: int = 1,
+        rng: Any = None,
+        method: str | None = None,
+        step: float | None = None,
+        observables: Any = None,
+        keep_state: bool = False,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> xr.Dataset:
+        """Return a simulation at finite dimension, from exactly the problem's overlaps, on the same clock.
+
+        Parameters
+        ----------
+        times : array_like, shape (n,)
+            On the problem's clock; the result states the times of the nearest steps.
+        dimension : int
+            At least p + k, or the rank of the overlaps.
+        weights : tuple of array_like, shapes (p, d), (k, d), optional
+            Own starting weights (W, W_star) in place of the problem's overlaps.
+        runs, rng
+            Number of runs, and the root of their random streams.
+        method : {"overlaps", "samples", "gd"}, optional
+            "overlaps" (default for SGD): the SGD of the weights in coordinates that follow them, exact in law at a cost per step that
+            does not depend on the dimension.  "samples": fresh Gaussian inputs on real weights.  "gd" (default at learning_rate = 0):
+            population gradient descent, deterministic, so one run.
+        step : float, optional
+            Of "gd", on the clock; default 0.01.
+        keep_state : bool
+            Keep what `fl.extend` needs to carry every run on, its random stream included.
+        threads, progress
+            Number of threads (does not change the result), and whether to show a bar.
+
+        Returns
+        -------
+        xarray.Dataset
+            With the leading dimension `run`.
+
+        Raises
+        ------
+        FloatingPointError
+            If a run leaves the finite range; the message says when.
+        """
+        from .simulation.simulate import simulate
+
+        return simulate(
+            self, times, dimension=dimension, weights=weights, runs=runs, rng=rng, method=method, step=step,
+            observables=observables, keep_state=keep_state, threads=threads, progress=progress,
+        )  # fmt: skip
+
+    def _extend(self, result: xr.Dataset, times: np.ndarray) -> xr.Dataset:
+        from .simulation.extend import extend
+
+        return extend(self, result, times)

@@ -1,0 +1,154 @@
+"""One run of a simulation of a `Committee`, from its state on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import activations
+from .. import limit as solution
+from ..equations import choose as families
+from ..equations.activations import ERF, POLYNOMIAL, RELU
+from .plan import Stretch, total_rate
+
+if TYPE_CHECKING:
+    from ..problem import Committee
+
+#: Seconds of work between two looks at interrupts, about.
+SLICE = 0.1
+
+
+@dataclass
+class State:
+    """Where a run is: weights over sqrt(d) in some coordinates, second layer, coordinates in use, random stream."""
+
+    W: np.ndarray
+    W_star: np.ndarray
+    a: np.ndarray
+    used: int
+    generator: np.random.Generator
+
+
+class Run:
+    """One run, from its state on."""
+
+    def __init__(self, problem: Committee, state: State, dimension: int, method: str, done: int = 0, now: float = 0.0):
+        self.problem, self.state, self.dimension, self.method = problem, state, dimension, method
+        self.norms = np.diag(problem.Q).copy()
+        self.teacher_second_layer = np.array(problem.teacher_second_layer)
+        self.done, self.now = done, now
+        self.gain = 1.0 if method == "gd" else 1.0 / (problem.student_width * dimension)
+        self.slice = 1000
+        if method == "gd":
+            self._prepare_descent()
+        else:
+            self._prepare_steps()
+
+    def _prepare_steps(self) -> None:
+        from . import overlap_sgd as chain
+
+        problem = self.problem
+        self.settings = np.zeros(chain.SETTINGS)
+        self.settings[chain.DIMENSION] = self.dimension
+        self.settings[chain.NOISE], self.settings[chain.WEIGHT_DECAY] = problem.noise, problem.weight_decay
+        self.settings[chain.SECOND_LAYER_RATE], self.settings[chain.SPHERICAL] = (
+            problem.second_layer_rate,
+            problem.spherical,
+        )
+        self.powers = []
+        for activation, kind, centred in (
+            (problem.activation, chain.STUDENT_KIND, chain.STUDENT_CENTRED),
+            (problem.teacher_activation, chain.TEACHER_KIND, chain.TEACHER_CENTRED),
+        ):
+            self.settings[kind] = (
+                POLYNOMIAL if activations.is_polynomial(activation) else ERF if activation == "erf" else RELU
+            )
+            self.settings[centred] = activation == "centred"
+            self.powers.append(
+                np.array(activations.coefficients(activation)) if activations.is_polynomial(activation) else np.zeros(1)
+            )
+
+    def _prepare_descent(self) -> None:
+        from . import descent
+
+        problem = self.problem
+        name = families.name_of(problem.activation, problem.teacher_activation)
+        self.pull = {"erf": descent.pull_erf, "relu": descent.pull_relu}.get(name, descent.pull_polynomial)
+        self.params, self.work = families.pull_parameters(problem)
+
+    def record(self, stretches: list[Stretch]) -> tuple[np.ndarray, State]:
+        """Return the overlaps at the end of every stretch that is recorded, shape (times, n), and the last state."""
+        rows = []
+        for stretch in stretches:
+            # The compiled steps carry the rate on, so that results do not depend on where a slice ends.
+            pace, left = np.array([stretch.rate, stretch.factor]), stretch.steps
+            while left:
+                count = min(left, self.slice)
+                began, rate = time.perf_counter(), float(pace[0])
+                taken = self.take(count, pace)
+                self.done += taken
+                self.now += self.gain * total_rate(rate, stretch.factor, taken)
+                if taken < count or not (np.isfinite(self.state.W).all() and np.isfinite(self.state.a).all()):
+                    raise FloatingPointError(self._diverged(float(pace[0])))
+                took = time.perf_counter() - began
+                if count == self.slice:
+                    self.slice = int(min(max(count * min(SLICE / max(took, 1e-9), 10.0), 1), 10**9))
+                left -= count
+            if stretch.record:
+                rows.append(self.overlaps())
+        return np.array(rows), self.state
+
+    def overlaps(self) -> np.ndarray:
+        """Return the state vector of the overlaps."""
+        state = self.state
+        if self.method == "overlaps":
+            Q, R = state.W.T @ state.W, state.W[: len(state.W_star)].T @ state.W_star
+        else:
+            Q, R = state.W @ state.W.T, state.W @ state.W_star.T
+        return families.pack(Q, R, state.a if self.problem.second_layer_rate > 0 else None)
+
+    def take(self, count: int, pace: np.ndarray) -> int:
+        """Take steps and return how many were taken before something left the finite range."""
+        state, problem = self.state, self.problem
+        p, k = problem.student_width, problem.teacher_width
+        b = self.teacher_second_layer
+        if self.method == "overlaps":
+            from . import overlap_sgd as chain
+
+            scratch = np.empty((3, max(state.W.shape)))
+            ended = chain.steps(
+                state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used, count, pace, self.settings, scratch,
+            )  # fmt: skip
+            if ended < 0:
+                return int(-1 - ended)
+            state.used = ended
+            return count
+        if self.method == "samples":
+            from . import sample_sgd as sgd
+
+            return int(
+                sgd.steps(
+                    state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, count, pace, self.settings,
+                    np.empty(self.dimension), np.empty((2, p)),
+                )
+            )  # fmt: skip
+        from . import descent
+
+        return int(
+            descent.descend(
+                self.pull.address, state.W, state.W_star, state.a, self.norms, families.start(problem), count, pace[0],
+                problem.spherical, self.params, self.work, np.empty(p * (p + k) + p), np.empty_like(state.W),
+            )
+        )  # fmt: skip
+
+    def _diverged(self, rate: float) -> str:
+        where = f"The simulation left the finite range at t={self.now:.3g}, after {self.done} steps."
+        if self.method == "gd":
+            return f"{where} Lower the step, {rate:g}."
+        advice = solution.advice(self.problem, families.choose(self.problem), rate)
+        if activations.is_polynomial(self.problem.activation) and activations.degree(self.problem.activation) > 2:
+            advice += " A polynomial of degree above 2 amplifies rare inputs; more dimensions make this rarer."
+        return f"{where} {advice}"

@@ -1,0 +1,197 @@
+"""Simulate a `Committee` at finite dimension: SGD in law, SGD on real weights, population gradient descent."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core import checks, results, streams
+from ...core import threads as parallel
+from .. import limit as solution
+from .. import observables as named
+from ..equations import choose as families
+from ..starts import check_dimension, coordinates
+from ..starts import weights as exact_weights
+from .plan import plan
+from .run import Run, State
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..problem import Committee
+
+MODULES = {"overlaps": "overlap_sgd", "samples": "sample_sgd", "gd": "descent"}
+METHODS = tuple(MODULES)
+
+
+def simulate(
+    problem: Committee,
+    times: Any,
+    *,
+    dimension: int,
+    weights: Any,
+    runs: int,
+    rng: Any,
+    method: str | None,
+    step: float | None,
+    observables: Any,
+    keep_state: bool,
+    threads: int | None,
+    progress: bool | None,
+) -> xr.Dataset:
+    """Return a simulation; see `Committee.simulate`."""
+    wanted = checks.times(times)
+    runs = checks.integer("runs", runs, minimum=1)
+    names = named.check(observables)
+    checks.boolean("keep_state", keep_state)
+    method, step = _method(problem, method, step, runs)
+    dimension = check_dimension(problem, dimension)
+    own = None if weights is None else _own_weights(problem, weights, dimension)
+    if own is not None:
+        problem = _restarted(problem, own, dimension)
+    root = streams.root(rng)
+    call = {
+        "verb": "simulate", "dimension": dimension, "runs": runs, "method": method, "step": step if method == "gd" else None,
+        "observables": list(names) or None, "keep_state": keep_state, "times": wanted.tolist(),
+    }  # fmt: skip
+    extra: dict[str, Any] = {}
+    if own is not None:
+        call["weights"] = [{"array": "start_W"}, {"array": "start_W_star"}]
+        extra["start_W"] = (("student", "input"), own[0], {"long_name": "starting weights of the student"})
+        extra["start_W_star"] = (("teacher", "input"), own[1], {"long_name": "weights of the teacher"})
+    generators = streams.generators(root, runs)
+
+    def begin(index: int) -> State:
+        return start(problem, method, dimension, generators[index], own)
+
+    return carry_on(
+        problem, begin, wanted, 0, runs=runs, method=method, step=step, dimension=dimension, names=names, keep_state=keep_state,
+        threads=threads, progress=progress, call=call, extra=extra, root=root,
+    )  # fmt: skip
+
+
+def carry_on(
+    problem: Committee,
+    begin: Any,
+    times: np.ndarray,
+    done: int,
+    *,
+    runs: int,
+    method: str,
+    step: float,
+    dimension: int,
+    names: Any,
+    keep_state: bool,
+    threads: int | None,
+    progress: bool | None,
+    call: dict[str, Any],
+    extra: dict[str, Any],
+    root: Any,
+) -> xr.Dataset:
+    """Return the simulation at ``times[done:]``; the first `done` times are those that the states of `begin` have passed."""
+    began = time.perf_counter()
+    # Compiled here, once, and not by several threads.
+    importlib.import_module(f".{MODULES[method]}", __package__)
+    p = problem.student_width
+    if method == "gd":
+        stretches, realised = plan(step, times, 1.0)
+    else:
+        stretches, realised = plan(problem.learning_rate, times, 1.0 / (p * dimension))
+    ends = [i for i, stretch in enumerate(stretches) if stretch.record]
+    passed = ends[done - 1] + 1 if done else 0
+    remaining = stretches[passed:]
+    before = sum(stretch.steps for stretch in stretches[:passed]), float(realised[done - 1]) if done else 0.0
+
+    def one(index: int) -> tuple[np.ndarray, State]:
+        return Run(problem, begin(index), dimension, method, *before).record(remaining)
+
+    def assemble(outcomes: list[tuple[np.ndarray, State]]) -> xr.Dataset:
+        states = np.stack([rows for rows, _ in outcomes])
+        variables = solution.describe(problem, families.choose(problem), states, names)
+        kept = dict(extra)
+        if keep_state:
+            kept |= _kept([state for _, state in outcomes])
+        details = {"method": method, "steps": sum(s.steps for s in remaining), "wall_time": time.perf_counter() - began}
+        return results.build(
+            problem, kind="simulation", times=realised[done:], variables=variables, call=call | {"runs": len(outcomes)},
+            provenance=details, run=True, extra=kept, dimension=dimension, root=root,
+        )  # fmt: skip
+
+    return parallel.run_threads(one, runs, threads=threads, progress=progress, assemble=assemble)
+
+
+def start(problem: Committee, method: str, dimension: int, generator: np.random.Generator, own: Any) -> State:
+    """Return the state of a run at time 0."""
+    a = np.array(problem.second_layer)
+    if method == "samples":
+        W, W_star = exact_weights(problem, dimension, generator) if own is None else own
+        root = np.sqrt(dimension)
+        return State(np.ascontiguousarray(W / root), np.ascontiguousarray(W_star / root), a, dimension, generator)
+    W, W_star = coordinates(problem.Q, problem.R, problem.T, dimension)
+    if method == "gd":
+        return State(W, W_star, a, 0, generator)
+    p, k = problem.student_width, problem.teacher_width
+    used = W.shape[1]
+    table = np.zeros((min(used + max(8, p + k), dimension), p))
+    table[:used] = W.T
+    # The teacher lies in the first k coordinates where there are p + k of them.
+    return State(
+        table, np.ascontiguousarray(W_star[:, : min(k, used) if used == p + k else used].T), a, used, generator
+    )
+
+
+def _method(problem: Committee, method: str | None, step: Any, runs: int) -> tuple[str, float]:
+    sgd = problem.kind == "limit"
+    method = checks.choice("method", method, METHODS) if method is not None else "overlaps" if sgd else "gd"
+    if method == "gd":
+        if sgd:
+            raise ValueError(
+                'Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.'
+            )
+        if runs != 1:
+            raise ValueError(f'Argument `runs` must be 1 for method "gd", which has nothing random, but is {runs}.')
+        return method, checks.number("step", 0.01 if step is None else step, positive=True)
+    if not sgd:
+        raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use method="gd".')
+    if step is not None:
+        raise ValueError(f'Argument `step` belongs to method "gd", not to "{method}": SGD steps by the learning rate.')
+    return method, 0.0
+
+
+def _own_weights(problem: Committee, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(weights, list | tuple) or len(weights) != 2:
+        raise TypeError(f"Argument `weights` must be a pair (W, W_star), but is {checks.show(weights)}.")
+    p, k = problem.student_width, problem.teacher_width
+    return checks.array("weights[0]", weights[0], (p, dimension)), checks.array(
+        "weights[1]", weights[1], (k, dimension)
+    )
+
+
+def _restarted(problem: Committee, own: tuple[np.ndarray, np.ndarray], dimension: int) -> Committee:
+    """Return the same physics from the overlaps of other weights."""
+    physics = {
+        field.name: getattr(problem, field.name)
+        for field in dataclasses.fields(problem)
+        if field.name not in ("Q", "R", "T")
+    }
+    return type(problem).from_weights(own[0], own[1], **physics)
+
+
+def _kept(states: list[State]) -> dict[str, Any]:
+    """Return what `fl.extend` needs, as variables of the result."""
+    streams_ = json.dumps([state.generator.bit_generator.state for state in states])
+    return {
+        "state_W": (
+            ("run", "state_row", "state_column"),
+            np.stack([state.W for state in states]),
+            {"streams": streams_},
+        ),
+        "state_W_star": (("run", "state_row_star", "state_column_star"), np.stack([state.W_star for state in states])),
+        "state_second_layer": (("run", "student"), np.stack([state.a for state in states])),
+        "state_used": (("run",), np.array([state.used for state in states])),
+    }

@@ -1,0 +1,128 @@
+"""What every problem has in common: a frozen, validated description with a plain form.
+
+A problem knows the physics and no numerics and no file.  Its plain form is JSON-ready: numbers, words, lists,
+nested descriptions, and references ``{"array": NAME}`` to arrays that are stored beside the JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+ARRAY_PREFIX = "problem_"
+
+
+class Description:
+    """Base of frozen dataclasses that are compared, hashed, shown and stored by content.
+
+    Subclasses are declared with ``@dataclass(frozen=True, eq=False, repr=False)`` and check and normalise their
+    fields in ``__post_init__``, arrays through `freeze`.
+    """
+
+    def _fields(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def _freeze(self, name: str, value: np.ndarray) -> None:
+        """Set field `name` to a read-only copy of `value`."""
+        copy = np.array(value, order="C")
+        copy.flags.writeable = False
+        object.__setattr__(self, name, copy)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle the fields alone, and nothing that was computed from them."""
+        return self._fields()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy or a pickle, in which NumPy forgets that arrays are read-only."""
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+    def _content(self) -> tuple[Any, ...]:
+        return (type(self).__name__, *((name, _content(value)) for name, value in self._fields().items()))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Description):
+            return NotImplemented
+        return self._content() == other._content()
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_show(value)}" for name, value in self._fields().items())
+        return f"{type(self).__name__}({shown})"
+
+    def to_plain(self, arrays: dict[str, np.ndarray], prefix: str = ARRAY_PREFIX) -> dict[str, Any]:
+        """Return the JSON-ready form; arrays are put into `arrays` under names that start with `prefix`."""
+        plain: dict[str, Any] = {"class": type(self).__name__}
+        for name, value in self._fields().items():
+            plain[name] = _to_plain(value, arrays, prefix + name)
+        return plain
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> Description:
+        """Build the object from its fields (nested descriptions and arrays already rebuilt)."""
+        return cls(**fields)
+
+
+class Problem(Description):
+    """A learning problem: what is learnt, by what, from which start.
+
+    Every problem offers ``solve(times, ...)``, its limit or exact flow, and ``simulate(times, ...)``, its
+    simulation at finite size, on the clock that `clock` names.
+
+    Attributes
+    ----------
+    clock : str
+        The meaning of the coordinate `time`.
+    kind : str
+        "exact" or "limit": what `solve` returns.
+    size_name : str
+        The name of the size in `simulate`: "dimension" or "student_width"; empty where there is none.
+    variables : dict
+        The `flowlimits.core.results.Variable` of every variable of its results.
+    papers : tuple of str
+        Keys into the bibliography of `flowlimits.cite`.
+    """
+
+    clock: ClassVar[str] = ""
+    kind: ClassVar[str] = ""
+    size_name: ClassVar[str] = "dimension"
+    variables: ClassVar[dict[str, Any]] = {}
+    papers: ClassVar[tuple[str, ...]] = ()
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return (value.shape, value.dtype.str, value.tobytes())
+    if isinstance(value, Description):
+        return value._content()
+    if isinstance(value, list | tuple):
+        return tuple(_content(item) for item in value)
+    return value
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<array {'x'.join(map(str, value.shape))}>"
+    return repr(value)
+
+
+def _to_plain(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
+    if isinstance(value, Description):
+        return value.to_plain(arrays, name + "_")
+    if isinstance(value, np.ndarray):
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item, arrays, f"{name}_{i}") for i, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"A field of type {type(value).__name__} has no plain form.")

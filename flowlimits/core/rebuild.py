@@ -1,0 +1,88 @@
+"""Rebuild problems and other descriptions from their plain form."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from .checks import did_you_mean
+from .problem import ARRAY_PREFIX, Description, Problem
+from .registry import DESCRIPTIONS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def description_class(name: str) -> type[Description]:
+    """Return the class of that name."""
+    if name not in DESCRIPTIONS:
+        raise ValueError(f"There is no problem class `{name}`{did_you_mean(name, DESCRIPTIONS) or '.'}")
+    return cast(type[Description], getattr(importlib.import_module(DESCRIPTIONS[name]), name))
+
+
+def rebuild(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Description:
+    """Return the object that `Description.to_plain` described.
+
+    Raises
+    ------
+    ValueError
+        If the class or one of its fields is unknown, or an array is missing.
+    """
+    kind = description_class(str(plain.get("class")))
+    fields = {key: _rebuild(value, arrays) for key, value in plain.items() if key != "class"}
+    try:
+        return kind.from_plain(fields)
+    except TypeError as error:
+        raise ValueError(f"This version of flowlimits cannot rebuild {kind.__name__}: {error}") from error
+
+
+def _rebuild(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if isinstance(value, Mapping):
+        if "class" in value:
+            return rebuild(value, arrays)
+        if set(value) == {"array"}:
+            if value["array"] not in arrays:
+                raise ValueError(f"The result holds no array `{value['array']}`, to which its problem refers.")
+            return np.asarray(arrays[value["array"]])
+    if isinstance(value, list):
+        return tuple(_rebuild(item, arrays) for item in value)
+    return value
+
+
+def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
+    """Return the problem of a result.
+
+    Parameters
+    ----------
+    source : xarray.Dataset or path
+        A result, or the file of one.
+
+    Raises
+    ------
+    ValueError
+        If the source holds no problem, or one that this version does not know.
+    """
+    if isinstance(source, str | os.PathLike):
+        from .results import load
+
+        source = load(source)
+    text = source.attrs.get("problem")
+    if not text and "problem" in source.dims:
+        raise ValueError(
+            "This Dataset holds the numbers of many problems, and not the problems: keep the list or the arrays given to fl.solve_many."
+        )
+    if not text:
+        raise ValueError("This Dataset holds no problem: its attribute `problem` is missing.")
+    arrays = {
+        str(name): values.values for name, values in source.variables.items() if str(name).startswith(ARRAY_PREFIX)
+    }
+    try:
+        plain = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The attribute `problem` of this Dataset is no JSON: {error}.") from None
+    return cast(Problem, rebuild(plain, arrays))

@@ -1,0 +1,58 @@
+"""The registry of public names: the only place that knows where each of them lives.
+
+The tables are static: nothing is imported by a name that stands in a file, and a name that is not here is refused.
+"""
+
+from __future__ import annotations
+
+#: Public modules.
+MODULES = ("committee", "conventions", "margin", "ode", "plot", "random_networks")
+
+#: Classes that results, studies and files may hold, and their modules.
+DESCRIPTIONS = {
+    "QuadraticFlow": "flowlimits.quadratic.finite.problem",
+    "ExtensiveQuadratic": "flowlimits.quadratic.extensive.problem",
+    "MeanFieldQuadratic": "flowlimits.quadratic.finite.mean_field",
+    "EarlyAlignment": "flowlimits.samples.alignment",
+    "SampleFlow": "flowlimits.samples.problem",
+    "XorMixture": "flowlimits.mixture.problem",
+    "Committee": "flowlimits.committee.problem",
+    "Schedule": "flowlimits.committee.schedule",
+    "Spectrum": "flowlimits.spectrum.spectrum",
+    "Event": "flowlimits.core.events",
+    "GuessAndCheck": "flowlimits.random_networks.problem",
+    "MarginFlow": "flowlimits.margin.problem",
+    "LinearModel": "flowlimits.margin.models",
+    "NormOnlyModel": "flowlimits.margin.models",
+    "QuadraticModel": "flowlimits.margin.models",
+    "ReLUModel": "flowlimits.margin.models",
+    "SkipReLUModel": "flowlimits.margin.models",
+    "SoftplusModel": "flowlimits.margin.models",
+    "UserModel": "flowlimits.margin.user_model",
+}
+
+#: Descriptions that a public module offers, and not the package itself.
+_IN_MODULES = {
+    name
+    for name, module in DESCRIPTIONS.items()
+    if module in {"flowlimits.margin.models", "flowlimits.margin.user_model"}
+}
+
+#: Names of the package, and their modules.
+NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _IN_MODULES} | {
+    "compare": "flowlimits.verdict.compare",
+    "convergence": "flowlimits.verdict.compare",
+    "crossing": "flowlimits.data.wrap",
+    "extend": "flowlimits.data.wrap",
+    "to_table": "flowlimits.data.wrap",
+    "wrap": "flowlimits.data.wrap",
+    "cite": "flowlimits.data.cite",
+    "load": "flowlimits.core.storage",
+    "load_problem": "flowlimits.core.rebuild",
+    "refine": "flowlimits.studies.adaptive",
+    "save": "flowlimits.core.storage",
+    "solve_many": "flowlimits.many.solve_many",
+    "study": "flowlimits.studies.grid",
+    "StudyError": "flowlimits.studies.errors",
+    "StudyInterrupted": "flowlimits.studies.errors",
+}

@@ -1,0 +1,174 @@
+"""The schema of a result: an `xarray.Dataset` that knows its problem, its clock and how it was computed.
+
+A result is a function of its own file: `problem` rebuilds the problem and `provenance["call"]` the call, so that
+`flowlimits rerun FILE` repeats it bit for bit on the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import streams
+from .problem import Description, Problem
+from .storage import load, save
+
+__all__ = [
+    "SCHEMA", "Variable", "build", "clock_symbol", "load", "provenance", "save", "size_of", "time_variables", "versions",
+]  # fmt: skip
+
+SCHEMA = 1
+#: Greek letters that clocks are named by.
+GREEK = ("tau", "gamma", "theta", "sigma")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """How a variable of a result is described: dimensions after `time`, name, symbol (LaTeX), and scale if rescaled."""
+
+    long_name: str
+    symbol: str
+    dims: tuple[str, ...] = ()
+    scale: str = ""
+    timed: bool = True
+
+    def attributes(self) -> dict[str, str]:
+        named = {"long_name": self.long_name, "symbol": self.symbol}
+        return named | ({"scale": self.scale} if self.scale else {})
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of everything that can change a number."""
+    # The metadata is read where importing the package would cost more than the first curve does.
+    from importlib.metadata import version
+
+    from .. import __version__
+
+    return {
+        "flowlimits": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": version("scipy"),
+        "numba": version("numba"),
+        "xarray": xr.__version__,
+        "h5netcdf": version("h5netcdf"),
+        "machine": platform.machine(),
+    }
+
+
+def build(
+    problem: Problem,
+    *,
+    kind: str,
+    times: np.ndarray | None,
+    variables: Mapping[str, np.ndarray],
+    call: Mapping[str, Any],
+    provenance: Mapping[str, Any] | None = None,
+    run: bool = False,
+    coords: Mapping[str, Any] | None = None,
+    extra: Mapping[str, tuple[tuple[str, ...], Any, dict[str, str]]] | None = None,
+    dimension: int | None = None,
+    root: np.random.SeedSequence | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Return the Dataset of a computation.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was computed; its class describes the variables.
+    kind : {"limit", "exact", "simulation"}
+        What the numbers are.
+    times : ndarray, shape (n,), or None
+        The coordinate `time`, on the problem's clock; None where the problem has no time.
+    variables : mapping
+        Arrays by name; the axes are ``run`` (if `run`), ``time`` and the `dims` of the problem's table.
+    call : mapping
+        ``{"verb": "solve", ...}`` with the arguments that repeat the call, JSON-ready (times and arrays apart).
+    provenance : mapping, optional
+        How it was computed: method, tolerances, steps, rejected, evaluations, wall time.
+    run : bool
+        Whether the first axis of the variables is `run`.
+    coords : mapping, optional
+        Further coordinates by name: an array, or a tuple (dims, array, attributes).
+    extra : mapping, optional
+        Further variables, as (dims, array, attributes).
+    dimension : int, optional
+        The size of a simulation.
+    root : numpy.random.SeedSequence, optional
+        The root of the random streams.
+    """
+    data: dict[str, Any] = {}
+    for name, values in variables.items():
+        variable = problem.variables[name]
+        lead = (("run",) if run else ()) + (("time",) if times is not None and variable.timed else ())
+        data[name] = (lead + variable.dims, values, variable.attributes())
+    data.update(extra or {})
+
+    arrays: dict[str, np.ndarray] = {}
+    plain = problem.to_plain(arrays)
+    for name, values in arrays.items():
+        data[name] = (tuple(f"{name}_{axis}" for axis in range(values.ndim)), values)
+
+    index: dict[str, Any] = dict(coords or {})
+    if times is not None:
+        index["time"] = ("time", times, {"long_name": problem.clock, "symbol": clock_symbol(problem.clock)})
+    details = dict(provenance or {}) | {"call": dict(call), "versions": versions()}
+    if root is not None:
+        details["root_seed"] = streams.describe(root)
+    attributes: dict[str, Any] = {"kind": kind, "clock": problem.clock, "problem": json.dumps(plain)}
+    if dimension is not None:
+        attributes["dimension"] = dimension
+    attributes |= dict(attrs or {})
+    attributes |= {"provenance": json.dumps(details, default=_jsonable), "schema": SCHEMA}
+    return xr.Dataset(data, coords=index, attrs=attributes)
+
+
+def clock_symbol(clock: str) -> str:
+    r"""Return the LaTeX symbol of a clock: \tau of "tau = t/d", t of "t, the time of the flow", none of a clock in words."""
+    head = re.split("[=,(]", clock)[0].strip()
+    return rf"\{head}" if head in GREEK else head if len(head) == 1 else ""
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Description):
+        arrays: dict[str, np.ndarray] = {}
+        plain = value.to_plain(arrays)
+        if not arrays:
+            return plain
+    raise TypeError(f"{type(value).__name__} has no JSON form.")
+
+
+def provenance(dataset: xr.Dataset) -> dict[str, Any]:
+    """Return the provenance of a result as a dict."""
+    text = dataset.attrs.get("provenance")
+    if not text:
+        raise ValueError("This Dataset holds no provenance: it is not a result of flowlimits.")
+    return dict(json.loads(text))
+
+
+def size_of(dataset: xr.Dataset) -> int:
+    """Return the size (dimension, or student width) that a simulation was run at."""
+    for name in ("dimension", "student_width"):
+        if name in dataset.attrs:
+            return int(dataset.attrs[name])
+    raise ValueError("This Dataset names no size: it needs the attribute `dimension` (see fl.wrap).")
+
+
+def time_variables(dataset: xr.Dataset) -> list[str]:
+    """Return the names of the scalar variables that depend on time (and on the run, if there are runs)."""
+    allowed: Sequence[set[str]] = ({"time"}, {"run", "time"})
+    return [str(name) for name, values in dataset.data_vars.items() if set(map(str, values.dims)) in allowed]

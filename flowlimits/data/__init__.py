@@ -1,0 +1,1 @@
+"""Work with finished results: measurements, tables, files, citations."""

@@ -1,0 +1,114 @@
+"""Repeat a result from what its file states, and say where two results differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core import streams
+from ..core.problem import ARRAY_PREFIX
+from ..core.rebuild import load_problem, rebuild
+from ..core.results import SCHEMA, provenance, versions
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..verdict.comparison import Comparison
+
+VERBS = ("solve", "simulate")
+
+
+def state_convergence(comparison: Comparison, root: np.random.SeedSequence, call: Mapping[str, Any]) -> xr.Dataset:
+    """Return the data of a convergence with all that repeats it: the problem, the call, the random streams.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What `flowlimits.convergence` returned.
+    root : numpy.random.SeedSequence
+        The random streams that it was given.
+    call : mapping
+        Its other arguments, JSON-ready, times apart.
+    """
+    theory = comparison.theory
+    arrays = {name: theory[name] for name in theory.data_vars if str(name).startswith(ARRAY_PREFIX)}
+    details = {"call": {"verb": "convergence", **call}, "root_seed": streams.describe(root), "versions": versions()}
+    stated = comparison.dataset.assign(arrays)
+    stated.attrs |= {
+        "problem": theory.attrs["problem"],
+        "provenance": json.dumps(details),
+        "sentences": str(comparison),
+        "exponent": comparison.exponent,
+        "exponent_error": comparison.exponent_error,
+        "schema": SCHEMA,
+    }
+    return stated
+
+
+def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
+    """Return the result computed anew: the same problem, call and random streams.
+
+    Raises
+    ------
+    ValueError
+        If the Dataset does not state how it was computed.
+    """
+    problem = load_problem(result)
+    details = provenance(result)
+    call = dict(details.get("call") or {})
+    verb = call.pop("verb", None)
+    if verb not in (*VERBS, "convergence"):
+        raise ValueError("This Dataset does not state the call that made it, so it cannot be repeated.")
+    arguments = {name: _rebuilt(value, result) for name, value in call.items()}
+    times = arguments.pop("times", None)
+    if times is None and "time" in result.coords:
+        times = result["time"].values
+    if "root_seed" in details:
+        arguments["rng"] = streams.rebuild(details["root_seed"])
+    if progress is not None:
+        arguments["progress"] = progress
+    leading = () if times is None else (np.asarray(times, dtype=float),)
+    if verb == "convergence":
+        from ..verdict.compare import convergence
+
+        again = convergence(problem, *leading, **arguments)
+        return state_convergence(again, streams.root(arguments["rng"]), {k: v for k, v in call.items() if k != "times"})
+    return getattr(problem, verb)(*leading, **arguments)
+
+
+def _rebuilt(value: Any, result: xr.Dataset) -> Any:
+    """Return an argument from its plain form: descriptions, references to variables of the result, lists of these."""
+    if isinstance(value, dict) and "class" in value:
+        return rebuild(value, {str(name): array.values for name, array in result.variables.items()})
+    if isinstance(value, dict) and set(value) == {"array"}:
+        if value["array"] not in result.variables:
+            raise ValueError(f"The result holds no variable `{value['array']}`, to which its call refers.")
+        return result[value["array"]].values
+    if isinstance(value, list):
+        return [_rebuilt(item, result) for item in value]
+    return value
+
+
+def differing(first: xr.Dataset, second: xr.Dataset) -> list[str]:
+    """Return the names of the coordinates and variables that are not equal bit for bit."""
+    groups = (first.coords, first.data_vars, second.coords, second.data_vars)
+    names = list(dict.fromkeys(str(name) for group in groups for name in group))
+    return [name for name in names if not _same(first, second, name)]
+
+
+def _same(first: xr.Dataset, second: xr.Dataset, name: str) -> bool:
+    if name not in first.variables or name not in second.variables:
+        return False
+    one, two = first.variables[name], second.variables[name]
+    if one.dims != two.dims or one.shape != two.shape:
+        return False
+    a, b = np.asarray(one.values), np.asarray(two.values)
+    if a.dtype.kind == "f" and b.dtype.kind == "f":
+        # A NaN equals itself here, and 0.0 differs from -0.0.
+        return a.dtype == b.dtype and bool(
+            (np.ascontiguousarray(a).view(np.uint8) == np.ascontiguousarray(b).view(np.uint8)).all()
+        )
+    return bool(np.array_equal(a, b))

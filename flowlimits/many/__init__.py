@@ -1,0 +1,1 @@
+"""Many problems in one call."""

@@ -1,0 +1,201 @@
+"""Problems by their own `solve`, side by side in threads; what is asked of many problems, and what comes back."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core import threads as parallel
+from ..core.problem import Problem
+
+#: Word of a problem that was solved, and of one that Ctrl-C kept from it.
+SUCCESS, INTERRUPTED = "success", "interrupted"
+
+
+class UnsolvedError(RuntimeError):
+    """A problem among many was not solved; the text says where it stopped, and why."""
+
+
+@dataclass
+class Solutions:
+    """What a room returns: variables with the leading axis `problem`, and how each problem ended."""
+
+    variables: dict[str, np.ndarray]
+    statuses: np.ndarray
+    reached: np.ndarray
+    messages: dict[int, str]
+    example: Problem
+    coordinates: dict[str, np.ndarray] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Arguments of `solve_many` beside the problems; those that are None were not given."""
+
+    times: np.ndarray
+    threads: int
+    progress: bool | None
+    rtol: float | None = None
+    atol: float | None = None
+    method: str | None = None
+    max_steps: int | None = None
+    observables: tuple[str, ...] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, as keywords of `solve`."""
+        names = ("rtol", "atol", "method", "max_steps", "observables")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class General:
+    """Classes without a faster way: every problem by its own `solve`, side by side in threads."""
+
+    @staticmethod
+    def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
+        return General.solve_list(one_by_one(owner, fields), options)
+
+    @staticmethod
+    def solve_list(problems: list[Any], options: Options) -> Solutions:
+        keywords = options.given()
+        takes = inspect.signature(problems[0].solve).parameters
+        for name in keywords:
+            if name not in takes:
+                raise TypeError(f"{type(problems[0]).__name__}.solve has no argument `{name}`.")
+
+        def one(problem: Any) -> dict[str, np.ndarray]:
+            result = problem.solve(options.times, **keywords)
+            lead = ("time",)
+            return {
+                str(name): value.values
+                for name, value in result.data_vars.items()
+                if tuple(map(str, value.dims[:1])) == lead
+            }
+
+        return solve_each(one, problems, options)
+
+
+def solve_each(
+    one: Any, problems: list[Any], options: Options, parts: Sequence[np.ndarray] = (), several: Any = None
+) -> Solutions:
+    """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem.
+
+    Those whose indices are in one of the `parts` are solved together by ``several(problems)``, which returns arrays with
+    the leading axes (problem, time), and which problems are finished; the others are left to `one`, which says why.
+    """
+    from ..ode.batch.threads import for_each
+    from ..ode.report import IntegrationError
+
+    number, times = len(problems), options.times
+    arrays: dict[str, np.ndarray] = {}
+    statuses = np.full(number, INTERRUPTED, dtype="<U24")
+    reached = np.full(number, np.nan)
+    messages: dict[int, str] = {}
+    lock, stop = threading.Lock(), threading.Event()
+    bar = parallel.Progress(number, "problems", options.progress)
+    singles = set(range(number)).difference(*(part.tolist() for part in parts))
+    work = [*parts, *(np.array([index]) for index in sorted(singles))]
+
+    def store(indices: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+        for name, value in values.items():
+            if name not in arrays:
+                arrays[name] = np.full((number, times.size, *value.shape[2:]), np.nan)
+            if arrays[name].shape[2:] != value.shape[2:]:
+                raise ValueError(
+                    f"Problems must have variables of the same shape, but `{name}` of problem {indices[0]} has {value.shape[2:]} at "
+                    f"each time and that of another {arrays[name].shape[2:]}."
+                )
+            arrays[name][indices, : value.shape[1]] = value
+
+    def run_single(index: int) -> None:
+        try:
+            values = one(problems[index])
+            status, last = SUCCESS, times[-1]
+        except IntegrationError as error:
+            partial = getattr(error, "partial", None)
+            values = (
+                {}
+                if partial is None
+                else {
+                    str(name): value.values for name, value in partial.data_vars.items() if value.dims[:1] == ("time",)
+                }
+            )
+            status, last = error.report.status.value, error.report.reached
+            messages[index] = str(error)
+        with lock:
+            store(np.array([index]), {name: value[None] for name, value in values.items()})
+            statuses[index], reached[index] = status, last
+            bar.update()
+
+    def run(item: int) -> None:
+        indices = work[item]
+        if item >= len(parts):
+            run_single(int(indices[0]))
+            return
+        values, finished = several([problems[index] for index in indices])
+        with lock:
+            store(indices[finished], {name: value[finished] for name, value in values.items()})
+            statuses[indices[finished]], reached[indices[finished]] = SUCCESS, times[-1]
+            bar.update(int(finished.sum()))
+        for index in indices[~finished]:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            run_single(int(index))
+
+    try:
+        # Several BLAS threads inside several of ours would be slower than one each.
+        with parallel.one_blas_thread():
+            for_each(run, np.arange(len(work)), options.threads, stop)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        bar.close()
+    example = problems[0]
+    varying = differing(problems)
+    return Solutions(arrays, statuses, reached, messages, example, varying, {"route": "one by one"} | options.given())
+
+
+def differing(problems: list[Any]) -> dict[str, np.ndarray]:
+    """Return the numbers and words that differ between problems."""
+    found = {}
+    for name, value in problems[0]._fields().items():
+        if isinstance(value, bool | int | float | str):
+            values = [getattr(problem, name) for problem in problems]
+            if values.count(value) < len(values) and all(isinstance(one, bool | int | float | str) for one in values):
+                found[name] = np.array(values)
+    return found
+
+
+def one_by_one(owner: type, fields: dict[str, Any]) -> list[Any]:
+    """Return problems from arguments of which lists and arrays hold one value for each."""
+    lengths = {name: len(value) for name, value in fields.items() if _per_problem(value)}
+    if not lengths:
+        raise ValueError("Argument `fields` must hold at least one list or array with one value for each problem.")
+    first, number = next(iter(lengths.items()))
+    for name, length in lengths.items():
+        if length != number:
+            raise ValueError(
+                f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {length}."
+            )
+    if number == 0:
+        raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
+    made = []
+    for index in range(number):
+        own = {name: value[index] if name in lengths else value for name, value in fields.items()}
+        try:
+            made.append(
+                owner(**{name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()})
+            )
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Problem {index}: {error}") from None
+    return made
+
+
+def _per_problem(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)

@@ -1,0 +1,1 @@
+"""Traces of right-hand sides."""

@@ -1,0 +1,158 @@
+"""The stages of one Radau IIA step by simplified Newton iteration (compiled part).
+
+The unknowns are the increments Z, shape (s, n), of the stages.  Residuals are formed with the Runge-Kutta matrix
+itself; the eigenvectors only decouple the corrections, so that their round-off slows the iteration but does not move
+its limit (compare Hairer & Wanner, *Solving Ordinary Differential Equations II*, section IV.8).
+"""
+
+import numpy as np
+
+from ...compiled.jit import call_rhs, jit
+from ..copies import fill
+from ..layout import EVALUATIONS, FACTORISATIONS
+from .jacobian import STRUCTURED
+from .linear import prepare_dense, prepare_structured, solve_structured, substitute
+from .tableau import EIGENVALUES, INVERSE, LEFT, NESTED, NODES, REAL_LEFT, REAL_RIGHT, RIGHT
+
+CONVERGED, SLOW, DIVERGED, BROKEN = range(4)
+
+
+@jit
+def prepare(kind, h, k, ctables, matrices, count):
+    """Decompose the matrices of the method of index k; whether all are regular."""
+    J, D, U, V, real, cplx, pivots, diagonal, cdiagonal = matrices[:9]
+    pairs = k + 1
+    count[FACTORISATIONS] += 1 + pairs
+    lowest = ctables[k, EIGENVALUES, 0].real
+    if kind == STRUCTURED:
+        if not prepare_structured(lowest, h, D, U, V, diagonal, real, pivots[0]):
+            return False
+    elif not prepare_dense(lowest, h, J, real, pivots[0]):
+        return False
+    for i in range(pairs):
+        shift = ctables[k, EIGENVALUES, 1 + i]
+        if kind == STRUCTURED:
+            regular = prepare_structured(shift, h, D, U, V, cdiagonal[i], cplx[i], pivots[1 + i])
+        else:
+            regular = prepare_dense(shift, h, J, cplx[i], pivots[1 + i])
+        if not regular:
+            return False
+    return True
+
+
+@jit
+def solve_real(kind, h, matrices, b):
+    """Solve the real system in place."""
+    U, V, real, pivots, diagonal, small = matrices[2], matrices[3], matrices[4], matrices[6], matrices[7], matrices[9]
+    if kind == STRUCTURED:
+        solve_structured(h, U, V, diagonal, real, pivots[0], small, b)
+    else:
+        substitute(real, pivots[0], b)
+
+
+@jit
+def solve_complex(kind, h, i, matrices, b):
+    """Solve the complex system of pair i in place."""
+    U, V, cplx, pivots, diagonal, small = matrices[2], matrices[3], matrices[5], matrices[6], matrices[8], matrices[10]
+    if kind == STRUCTURED:
+        solve_structured(h, U, V, diagonal[i], cplx[i], pivots[1 + i], small, b)
+    else:
+        substitute(cplx[i], pivots[1 + i], b)
+
+
+@jit
+def correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex_vector):
+    """Overwrite `R` by the Newton correction of `Z`."""
+    s, n = 2 * k + 3, Z.shape[1]
+    for i in range(s):
+        for m in range(n):
+            R[i, m] = h * F[i, m]
+        for j in range(s):
+            weight = tables[k, INVERSE + i, j]
+            for m in range(n):
+                R[i, m] -= weight * Z[j, m]
+    # F is free from here on and collects the correction.
+    fill(real_vector, 0.0)
+    for j in range(s):
+        for m in range(n):
+            real_vector[m] += tables[k, REAL_LEFT, j] * R[j, m]
+    solve_real(kind, h, matrices, real_vector)
+    for i in range(s):
+        for m in range(n):
+            F[i, m] = tables[k, REAL_RIGHT, i] * real_vector[m]
+    for pair in range(k + 1):
+        fill(complex_vector, 0.0)
+        for j in range(s):
+            for m in range(n):
+                complex_vector[m] += ctables[k, LEFT + pair, j] * R[j, m]
+        solve_complex(kind, h, pair, matrices, complex_vector)
+        for i in range(s):
+            weight = ctables[k, RIGHT + pair, i]
+            for m in range(n):
+                F[i, m] += 2.0 * (weight.real * complex_vector[m].real - weight.imag * complex_vector[m].imag)
+    for i in range(s):
+        for m in range(n):
+            R[i, m] = F[i, m]
+
+
+@jit
+def iterate(
+    kind, rhs, t, h, k, y, tables, ctables, matrices, Z, F, R, point, real_vector, complex_vector, rtol, atol, goal,
+    count, outcome, params, work,
+):  # fmt: skip
+    """Iterate on Z from its present value until its error is below `goal` tolerances.
+
+    Writes the rate of convergence and the number of iterations to `outcome`; the entry `outcome[2]`, an estimate of
+    error over last correction, is kept from step to step.
+    """
+    s, n = 2 * k + 3, y.size
+    most = 7 + 5 * k
+    before, rate, previous_rate = 0.0, 0.0, 0.0
+    outcome[0] = 0.0
+    outcome[2] = max(outcome[2], 1e-16) ** 0.8
+    for iteration in range(1, most + 1):
+        outcome[1] = iteration
+        for i in range(s):
+            for m in range(n):
+                point[m] = y[m] + Z[i, m]
+            call_rhs(rhs, t + tables[k, NODES, i] * h, point, F[i], params, work)
+        count[EVALUATIONS] += s
+        correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex_vector)
+        size = 0.0
+        for m in range(n):
+            scale = atol[m] + rtol * max(abs(y[m]), abs(y[m] + Z[s - 1, m]))
+            largest = 0.0
+            for i in range(s):
+                Z[i, m] += R[i, m]
+                largest = max(largest, abs(R[i, m]))
+                if not np.isfinite(Z[i, m]):
+                    return BROKEN
+            if largest > 0.0:
+                size = max(size, largest / scale)
+        if iteration > 1:
+            quotient = size / before if before > 0.0 else 0.0
+            rate = quotient if iteration == 2 else np.sqrt(quotient * previous_rate)
+            previous_rate = quotient
+            outcome[0] = rate
+            if rate >= 0.99:
+                return DIVERGED
+            outcome[2] = rate / (1.0 - rate)
+            if outcome[2] * size > goal and rate ** (most - iteration) / (1.0 - rate) * size > goal:
+                return SLOW
+        if outcome[2] * size <= goal:
+            return CONVERGED
+        before = max(size, 1e-300)
+    return SLOW
+
+
+@jit
+def polynomial(k, tables, y, Z, dense):
+    """Write the collocation polynomial in nested form to the first s + 1 rows of `dense`."""
+    s = 2 * k + 3
+    for m in range(y.size):
+        dense[0, m] = y[m]
+        for i in range(s):
+            value = 0.0
+            for j in range(s):
+                value += tables[k, NESTED + i, j] * Z[j, m]
+            dense[1 + i, m] = value

@@ -1,0 +1,227 @@
+"""The pieces of a step of the implicit loop: start, first guess, error, order, events (compiled part); see `stiff`."""
+
+import numpy as np
+
+from ...compiled.jit import call_event, call_rhs, jit
+from ..control import all_finite, emit_end, first_step
+from ..copies import clear, copy, fill
+from ..dense import evaluate
+from ..events import evaluate_all
+from ..layout import (
+    BEGUN,
+    END,
+    EVALUATIONS,
+    FACTORED_H,
+    HIGHEST,
+    LAST_H,
+    LOGGED,
+    LOWEST,
+    MEMORY,
+    METHOD,
+    NOT_FINITE,
+    PREVIOUS_ROWS,
+    RATE,
+    RTOL,
+    RUNNING,
+    SINCE_CHANGE,
+    SLOWEST,
+    STALE_JACOBIAN,
+    H,
+    T,
+)
+from .newton import CONVERGED, iterate, prepare, solve_real
+from .tableau import EIGENVALUES, INVERSE, NODES, START_SLOPE
+
+#: Rows of the vectors of the workspace.
+SLOPE, YNEW, SLOPE_NEW, POINT, ERROR, OTHER, REAL, STATE, END_SLOPE = range(9)
+VECTORS = 9
+
+
+@jit
+def begin(rhs, real, count, y, vectors, times, states, atol, addresses, values, params, work):
+    """Evaluate at the start, choose the first step if there is none; return a status."""
+    t = real[T]
+    fill(vectors[SLOPE], np.nan)
+    call_rhs(rhs, t, y, vectors[SLOPE], params, work)
+    count[EVALUATIONS] += 1
+    if not all_finite(vectors[SLOPE]):
+        return NOT_FINITE
+    if real[H] <= 0.0:
+        order = 2.0 * count[METHOD] + 4.0
+        span = real[END] - t
+        real[H] = first_step(
+            rhs, t, y, vectors[SLOPE], order, span, real[RTOL], atol, vectors[POINT], vectors[OTHER], params, work
+        )
+        count[EVALUATIONS] += 1
+    copy(vectors[SLOPE], vectors[END_SLOPE])
+    evaluate_all(addresses, t, y, values, params, work)
+    emit_end(count, times, states, t, y)
+    count[STALE_JACOBIAN] = 1
+    count[PREVIOUS_ROWS] = 0
+    count[SINCE_CHANGE] = 0
+    real[FACTORED_H] = 0.0
+    real[RATE] = 1.0
+    real[SLOWEST] = 0.0
+    real[LAST_H] = 0.0
+    count[BEGUN] = 1
+    return RUNNING
+
+
+@jit
+def guess(k, tables, h, last_h, rows, dense, y, Z, point):
+    """Start the stages from the extrapolated polynomial of the last step."""
+    s = 2 * k + 3
+    if rows == 0:
+        clear(Z)
+        return
+    for i in range(s):
+        evaluate(dense, rows, 1.0 + tables[k, NODES, i] * h / last_h, point)
+        for m in range(y.size):
+            Z[i, m] = point[m] - y[m]
+
+
+@jit
+def moved(y, ynew, rtol, atol):
+    """Return the largest change of the step in units of the tolerance."""
+    worst = 0.0
+    for m in range(y.size):
+        scale = atol[m] + rtol * abs(y[m])
+        if scale > 0.0:
+            worst = max(worst, abs(ynew[m] - y[m]) / scale)
+        elif ynew[m] != y[m]:
+            return np.inf
+    return worst
+
+
+@jit
+def largest(vector, y, ynew, rtol, atol):
+    """Return the largest entry of `vector` in units of the tolerance, inf if anything is not finite."""
+    worst = 0.0
+    for m in range(y.size):
+        scale = atol[m] + rtol * max(abs(y[m]), abs(ynew[m]))
+        if not (np.isfinite(vector[m]) and np.isfinite(scale)):
+            return np.inf
+        if vector[m] != 0.0:
+            worst = max(worst, abs(vector[m]) / scale)
+    return worst
+
+
+@jit
+def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vector, other, spare):
+    r"""Return the error of the step in units of the tolerance; write its vector of order s to `vector`.
+
+    The vector :math:`e = (\lambda_0 - h J)^{-1} h (f(t_0, y_0) - u'(t_0))` is of order s in all components, but the
+    step is of order 2 s - 1 where the problem is not stiff.  So e overestimates the error, except in stiff components.
+    The vector :math:`(h J (\lambda_0 - h J)^{-1})^{s-1} e` has both orders.  For y' = z (y - g) + g' with g = t^{s+1}
+    the error is at most s times that vector for all real z < 0 and imaginary z, and mostly below twice of it.  The
+    error is taken as the larger one of twice that vector and of e / `widen`, which stands for the nonlinear terms.
+    """
+    s = 2 * k + 3
+    real, complex_tables = tables
+    for m in range(y.size):
+        value = h * slope[m]
+        for j in range(s):
+            value -= real[k, START_SLOPE, j] * Z[j, m]
+        vector[m] = value
+    solve_real(kind, h, matrices, vector)
+    error = largest(vector, y, ynew, rtol, atol) / widen
+    if widen > 1.0 and error < 1.0:
+        shift = complex_tables[k, EIGENVALUES, 0].real
+        copy(vector, other)
+        for _ in range(s - 1):
+            copy(other, spare)
+            solve_real(kind, h, matrices, spare)
+            for m in range(y.size):
+                other[m] = shift * spare[m] - other[m]
+        error = max(error, 2.0 * largest(other, y, ynew, rtol, atol))
+    return error
+
+
+@jit
+def polynomial_error(h, k, tables, y, ynew, Z, end_slope, factor, rtol, atol):
+    """Return an estimate of the error of the collocation polynomial inside the step, in units of the tolerance.
+
+    It is the jump of the slope against the polynomial of the last step.  The error estimate of the step is of no use
+    here: it is damped in stiff components, in which the polynomial is as inaccurate as in the others.
+    """
+    s = 2 * k + 3
+    worst = 0.0
+    for m in range(y.size):
+        jump = h * end_slope[m]
+        for j in range(s):
+            jump -= tables[k, START_SLOPE, j] * Z[j, m]
+        if jump != 0.0:
+            worst = max(worst, abs(factor * jump) / (atol[m] + rtol * max(abs(y[m]), abs(ynew[m]))))
+    return worst if np.isfinite(worst) else np.inf
+
+
+@jit
+def keep_end_slope(h, k, tables, Z, end_slope):
+    """Write the slope of the collocation polynomial at the end of the step to `end_slope`."""
+    s = 2 * k + 3
+    for m in range(end_slope.size):
+        value = 0.0
+        for j in range(s):
+            value += tables[k, INVERSE + s - 1, j] * Z[j, m]
+        end_slope[m] = value / h
+
+
+@jit
+def choose_order(real, count, contraction):
+    """Lower the order when Newton's iteration is slow, raise it again when it has contracted fast for some steps."""
+    count[SINCE_CHANGE] += 1
+    k = count[METHOD]
+    real[SLOWEST] = max(contraction, 0.5 * real[SLOWEST])
+    if count[SINCE_CHANGE] > 10 and real[SLOWEST] <= 0.1:
+        k = min(k + 1, count[HIGHEST])
+    if real[SLOWEST] >= 0.8:
+        k = max(k - 1, count[LOWEST])
+    if k != count[METHOD]:
+        count[METHOD] = k
+        count[SINCE_CHANGE] = 0
+        real[FACTORED_H] = 0.0
+        real[MEMORY] = 0.0
+
+
+@jit
+def log_events(
+    rhs, kind, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal, outcome,
+    params, work,
+):  # fmt: skip
+    """Refine each crossing by real steps up to it, log it; return the row of the earliest terminal one, or -1."""
+    addresses, info, found, log, logged = events[0], events[1], events[3], events[4], events[5]
+    vectors, stages, complex_vector, dense = workspace
+    Z, F, R = stages[0], stages[1], stages[2]
+    s = 2 * k + 3
+    stop = -1
+    for c in range(number):
+        theta, e = found[c, 0], int(found[c, 1])
+        for i in range(5):
+            for j in range(s):
+                evaluate(dense, rows, tables[0][k, NODES, j] * theta, vectors[POINT])
+                for m in range(y.size):
+                    Z[j, m] = vectors[POINT, m] - y[m]
+            evaluate(dense, rows, theta, vectors[STATE])
+            real[FACTORED_H] = 0.0
+            if not prepare(kind, theta * h, k, tables[1], matrices, count):
+                break
+            if iterate(
+                kind, rhs, t, theta * h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
+                complex_vector, real[RTOL], atol, 0.1 * goal, count, outcome, params, work,
+            ) != CONVERGED:  # fmt: skip
+                break
+            for m in range(y.size):
+                vectors[STATE, m] = y[m] + Z[s - 1, m]
+            value = call_event(addresses[e], t + theta * h, vectors[STATE], params, work)
+            shift = -value / found[c, 2]
+            if i == 4 or not abs(shift) < 0.1 or abs(shift) * h <= 1e-16 * abs(t) + 1e-17 * h:
+                break
+            theta = min(max(theta + shift, 1e-15), 1.0)
+        row = count[LOGGED]
+        log[row, 0] = t + theta * h
+        copy(vectors[STATE], log[row, 1:])
+        logged[row] = e
+        count[LOGGED] += 1
+        if info[e, 0] == 1 and (stop < 0 or log[row, 0] < log[stop, 0]):
+            stop = row
+    return stop

@@ -1,0 +1,1 @@
+"""Quadratic networks whose widths grow with the dimension."""

@@ -1,0 +1,192 @@
+"""Simulation of extensive widths at finite dimension: draws of the stated ensemble, and the exact flow of each.
+
+Teacher and start are rotation invariant with respect to each other, so only one of them needs random vectors: the teacher is taken
+diagonal, and the student is drawn in its eigenbasis.  Orthonormal weights of both need the principal angles only, (Q23).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core import checks, results, streams
+from ...core.threads import run_threads
+from ...spectrum.spectrum import Spectrum
+from ..finite.equations_reduced import OBSERVABLES
+from ..finite.limit import Flow, check_observables, make_path
+from ..finite.problem import orthonormal_rows
+from ..finite.reduced_path import Outcome, ReducedPath, Request, Tolerances
+from ..finite.runs import call_of, gather
+from ..finite.simulation import check_step, descend
+from ..finite.start import Teacher, check_size
+from ..finite.start_blocks import diagonal_scalars
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .problem import ExtensiveQuadratic
+
+METHODS = ("flow", "gd")
+
+
+def simulate(
+    problem: ExtensiveQuadratic,
+    times: Any,
+    *,
+    dimension: int,
+    weights: Any,
+    runs: int,
+    rng: Any,
+    method: str,
+    step: float | None,
+    observables: Any,
+    rtol: float,
+    atol: float,
+    threads: int | None,
+    progress: bool | None,
+) -> xr.Dataset:
+    """Return runs of the flow at finite dimension; see `ExtensiveQuadratic.simulate`."""
+    times = checks.times(times)
+    d = checks.integer("dimension", dimension, minimum=1)
+    count = checks.integer("runs", runs, minimum=1)
+    limits = Tolerances(*checks.tolerances(rtol, atol))
+    length = check_step(checks.choice("method", method, METHODS), step, d * times)
+    names = check_observables(observables)
+    own = check_weights(weights, problem, d, count)
+    p, k = widths(problem, d) if own is None else (own.shape[-2], teacher_width(problem, d))
+    root = streams.root(rng)
+    generators = streams.generators(root, count)
+    request = Request(eigenvalues="eigenvalues" in names)
+    draw = drawer(problem, d, p, k, own)
+
+    def run(index: int) -> Outcome:
+        drawn = draw(generators[index], index, length is not None)
+        if length is not None:
+            assert isinstance(drawn, Flow)
+            return descend(drawn, d * times, length, request)
+        if isinstance(drawn, Flow):
+            return make_path(drawn, "auto", d * float(times[-1]), limits, try_blocks=False).run(2 * d * times, request)
+        return drawn(limits).run(2 * d * times, request)
+
+    def assemble(outcomes: list[Outcome]) -> xr.Dataset:
+        call = call_of(
+            {"dimension": d}, len(outcomes), method, limits, length, own, names if names != OBSERVABLES else None
+        )
+        ratios = {"realised_student_ratio": p / d, "realised_teacher_ratio": k / d}
+        return results.build(
+            problem, kind="simulation", times=times, variables=gather(outcomes, names, d * times, length, d), call=call, provenance=cost(outcomes, length),
+            run=True, dimension=d, root=root, attrs={"student_width": p, "teacher_width": k} | ratios,
+        )  # fmt: skip
+
+    return run_threads(run, count, threads=threads, progress=progress, description="runs", assemble=assemble)
+
+
+def cost(outcomes: list[Outcome], step: float | None) -> dict[str, Any]:
+    """Return what the runs cost together."""
+    if step is not None:
+        return {"method": "gradient descent", "step": step}
+    reports = [outcome.report for outcome in outcomes]
+    summed = {name: sum(getattr(report, name) for report in reports) for name in ("steps", "rejected", "evaluations")}
+    return {"method": reports[0].method, "seconds_in_runs": sum(report.wall_time for report in reports)} | summed
+
+
+def teacher_width(problem: ExtensiveQuadratic, d: int) -> int:
+    """Return the number of units of the teacher in dimension d."""
+    return problem.teacher.width(d)
+
+
+def widths(problem: ExtensiveQuadratic, d: int) -> tuple[int, int]:
+    """Return the widths (p, k) that realise the ratios in dimension d.
+
+    Raises
+    ------
+    ValueError
+        If one of them would be zero.
+    """
+    p = round(problem.student_ratio * d)
+    if p < 1:
+        raise ValueError(
+            f"Argument `dimension` must be at least {math.floor(0.5 / problem.student_ratio) + 1} to realise the student_ratio "
+            f"{problem.student_ratio:g}, but is {d}."
+        )
+    return p, teacher_width(problem, d)
+
+
+def check_weights(weights: Any, problem: ExtensiveQuadratic, d: int, runs: int) -> np.ndarray | None:
+    """Return own starting weights, shape (p, d) or (runs, p, d)."""
+    if weights is None:
+        return None
+    checked = checks.array("weights", weights)
+    if checked.ndim not in (2, 3) or checked.shape[-1] != d or (checked.ndim == 3 and checked.shape[0] != runs):
+        raise ValueError(
+            f"Argument `weights` must have shape (p, {d}) or ({runs}, p, {d}), but has shape {checked.shape}."
+        )
+    return check_size("weights", checked)
+
+
+def drawer(
+    problem: ExtensiveQuadratic, d: int, p: int, k: int, own: np.ndarray | None
+) -> Callable[[np.random.Generator, int, bool], Flow | Callable[[Tolerances], ReducedPath]]:
+    """Return the function that draws one run: a flow, or directly its scalars where they suffice."""
+    square, decay = problem.activation == "square", problem.weight_decay / d  # from the clock tau to t
+    gaussian_teacher = problem.teacher.kind == "marchenko_pastur"
+    fixed = None if gaussian_teacher else diagonal_teacher(problem.teacher.eigenvalues(d) / d)
+
+    def teacher(rng: np.random.Generator) -> Teacher:
+        if fixed is not None:
+            return fixed
+        W_star = rng.standard_normal((k, d)) * math.sqrt(problem.teacher.scale)
+        return diagonal_teacher(np.linalg.svd(W_star, compute_uv=False) ** 2 / (k * d), d)
+
+    def draw(rng: np.random.Generator, index: int, need_weights: bool) -> Flow | Callable[[Tolerances], ReducedPath]:
+        drawn = teacher(rng)
+        if own is not None:
+            W = own if own.ndim == 2 else own[index]
+            vectors = orthonormal_rows(rng, drawn.values.size, d).T / math.sqrt(d)
+            return Flow(W.T / math.sqrt(p * d), Teacher(drawn.values, vectors, d), square, decay)
+        angles = (
+            problem.start == "orthonormal" and problem.teacher.kind == "orthonormal" and p <= d and not need_weights
+        )
+        if angles:
+            system = principal_angles(rng, drawn, p, square, decay / 2)
+            return lambda limits: ReducedPath(system, drawn, limits)
+        return Flow(starting_factor(problem.start, rng, p, d), drawn, square, decay)
+
+    return draw
+
+
+def diagonal_teacher(values: np.ndarray, dimension: int | None = None) -> Teacher:
+    """Return the teacher with these eigenvalues of Z* on the first coordinates, zero on the others."""
+    d = values.size if dimension is None else dimension
+    positive = np.sort(values[values > 1e-14 * values.max(initial=0.0)])[::-1]
+    return Teacher(positive, None, d)
+
+
+def principal_angles(rng: np.random.Generator, teacher: Teacher, p: int, square: bool, decay: float):
+    """Return the scalars of a Haar student against an orthonormal teacher, from the singular values of one block, (Q23)."""
+    d, k = teacher.dimension, teacher.values.size
+    # The angles are those of a random frame of the smaller width with fixed coordinates of the larger.
+    frame = orthonormal_rows(rng, min(p, k), d) / math.sqrt(d)
+    cosines = np.clip(np.linalg.svd(frame[:, : max(p, k)], compute_uv=False), 0.0, 1.0) ** 2
+    a = np.ones(p)
+    a[: cosines.size] = 1 - cosines
+    # More directions than fit outside the teacher's space: these lie inside exactly.
+    a[: max(p + k - d, 0)] = 0.0
+    return diagonal_scalars(teacher, 1 / p, cosines / p, a / p, square=square, decay=decay)
+
+
+def starting_factor(start: str | Spectrum, rng: np.random.Generator, p: int, d: int) -> np.ndarray:
+    """Return V0, shape (d, p): W^T / sqrt(p d) of a draw of the start."""
+    if isinstance(start, Spectrum):
+        if start.kind == "marchenko_pastur":
+            width = start.width(d)
+            return rng.standard_normal((d, width)) * math.sqrt(start.scale / (width * d))
+        values = start.eigenvalues(d)
+        values = values[values > 0]
+        return orthonormal_rows(rng, values.size, d).T * np.sqrt(values) / d
+    if start == "orthonormal":
+        return orthonormal_rows(rng, p, d).T / math.sqrt(p * d)
+    return rng.standard_normal((d, p)) / math.sqrt(p * d)

@@ -1,0 +1,1 @@
+"""Quadratic networks at finite dimension."""

@@ -1,0 +1,222 @@
+"""The exact quadratic flow by its scalars; it and `flow_matrix_path` have one door: `run` at given times, `restart` from one of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from ...ode.driver import Integration, Jacobian
+from ...ode.report import Report, Status, message_of
+from . import equations_reduced as layout
+from .equations_reduced import OBSERVABLES
+from .march import ADVICE
+from .start import Scalars, Split, Teacher, scalars
+
+#: Exponent of the complement from which on it must be a group of rows of its own.
+STEEP = 25.0
+#: 4 (largest eigenvalue) (last time) from which on the implicit method pays.
+STIFF = 8.0
+
+
+@dataclass
+class Request:
+    """What is asked for beyond the observables."""
+
+    eigenvalues: bool = False
+    matrices: bool = False
+
+
+@dataclass
+class Outcome:
+    """Observables at the times reached, shape (n, 5), and what else was asked for."""
+
+    observables: np.ndarray
+    report: Report
+    eigenvalues: np.ndarray | None = None
+    matrices: np.ndarray | None = None
+
+    def first(self, count: int) -> Outcome:
+        """Return the first `count` times only."""
+        eigenvalues = None if self.eigenvalues is None else self.eigenvalues[:count]
+        matrices = None if self.matrices is None else self.matrices[:count]
+        return Outcome(self.observables[:count], self.report, eigenvalues, matrices)
+
+    def variables(self) -> dict[str, np.ndarray]:
+        """Return the observables by name."""
+        return dict(zip(OBSERVABLES, np.ascontiguousarray(self.observables.T)))
+
+
+@dataclass
+class Tolerances:
+    rtol: float = 1e-8
+    atol: float = 1e-10
+    max_steps: int = 1_000_000
+    progress: bool | None = False
+
+
+class ReducedPath:
+    """The flow by scalars, `flow_reduced`.
+
+    Parameters
+    ----------
+    system : Scalars
+        Parameters and start.
+    teacher : Teacher
+    limits : Tolerances
+    start : Split, optional
+        Where `system` comes from: needed to treat the complement as rows if its exponent grows large.
+    """
+
+    name = "reduced"
+
+    def __init__(self, system: Scalars, teacher: Teacher, limits: Tolerances, start: Split | None = None):
+        self.system, self.teacher, self.limits, self.start = system, teacher, limits, start
+        self.begin, self.state = 0.0, system.y0
+        self.states = np.zeros((0, system.y0.size))
+
+    @property
+    def square(self) -> bool:
+        return bool(self.system.params[layout.SQUARE] == 1)
+
+    def restart(self, s: float, i: int) -> ReducedPath:
+        """Return the path that continues from time i of the last run, at `s`; i = -1 is the start."""
+        if i < 0:
+            return ReducedPath(self.system, self.teacher, self.limits, self.start)
+        path = ReducedPath(self.system, self.teacher, self.limits)
+        path.begin, path.state = s, self.states[i]
+        return path
+
+    def run(self, s: np.ndarray, request: Request) -> Outcome:
+        """Return the observables at the times `s` (clock s = 2 t)."""
+        self.states, report = self._integrate(s)
+        if self.start is not None and self.system.graded and self._steepest(s[: len(self.states)]) > STEEP:
+            self.system = scalars(
+                self.start, square=self.square, decay=self.system.params[layout.DECAY], grouped=True,
+                keep_basis=request.matrices,
+            )  # fmt: skip
+            self.state = self.system.y0
+            self.states, report = self._integrate(s)
+        return self._observe(s[: len(self.states)], report, request)
+
+    def _integrate(self, s: np.ndarray) -> tuple[np.ndarray, Report]:
+        params = self.system.params
+        if not self.square:
+            return closed_states(self.system, s), _instant(s[-1])
+        largest = max(self.teacher.values.max(initial=0.0), 0.0)
+        n = self.state.size
+        atol = np.full(n, self.limits.rtol)
+        # g vanishes at late times, and the risk with its square.
+        atol[2:] = 1e-4 * self.limits.atol * (largest or 1.0)
+        if params[layout.LOGARITHMIC] == 1:
+            atol[2:] = self.limits.rtol
+        span = s[-1] - self.begin
+        scale = max(largest, 0.125 / params[layout.UNIT]) if self.begin == 0 else largest
+        equations = equations_of(self.system)
+        run = Integration(
+            equations.flow.address, self.state, s, params, start=self.begin, rtol=self.limits.rtol, atol=atol,
+            method="radau" if 4 * scale * span > STIFF else "dop853", jacobian=Jacobian(1, equations.jacobian.address, 1),
+            max_steps=self.limits.max_steps, work_size=self.system.work_size,
+        )  # fmt: skip
+        _, states, report = run.run(self.limits.progress, ADVICE)
+        return states, report
+
+    def _steepest(self, s: np.ndarray) -> float:
+        params = self.system.params
+        m, _, r, q = self.system.sizes
+        loga = params[layout.HEADER + q + 2 * r :][:m]
+        exponent = -2 * (self.states[:, 0] + params[layout.DECAY] * s) - self.states[:, 1]
+        return float(exponent.max(initial=-math.inf) + loga.max(initial=-math.inf))
+
+    def _observe(self, s: np.ndarray, report: Report, request: Request) -> Outcome:
+        system, equations = self.system, equations_of(self.system)
+        params, work = system.params, np.zeros(system.work_size)
+        times, states = np.ascontiguousarray(s), np.ascontiguousarray(self.states)
+        values = np.empty((s.size, len(OBSERVABLES)))
+        m, _, r, _ = system.sizes
+        diagonal = params[layout.DIAGONAL] == 1
+        if diagonal:
+            equations.observe(times, states, params, work, values)
+        else:
+            equations.observe(times, states, params, work, values, np.empty((0, 0)))
+        outcome = Outcome(values, report)
+        if diagonal and request.eigenvalues:
+            found = np.empty((s.size, m))
+            equations.modes(times, states, params, work, found)
+            outcome.eigenvalues = np.array([padded(row, self.teacher.dimension) for row in found])
+        elif request.eigenvalues or request.matrices:
+            spectra, matrices = [], []
+            block, unused = np.empty((r + m, r + m)), np.empty((1, len(OBSERVABLES)))
+            for i in range(s.size):
+                equations.observe(times[i : i + 1], states[i : i + 1], params, work, unused, block)
+                if request.eigenvalues:
+                    spectra.append(padded(np.linalg.eigvalsh(block)[r:], self.teacher.dimension))
+                if request.matrices:
+                    matrices.append(self._matrix(block))
+            outcome.eigenvalues = np.array(spectra) if request.eigenvalues else None
+            outcome.matrices = np.array(matrices) if request.matrices else None
+        return outcome
+
+    def _matrix(self, block: np.ndarray) -> np.ndarray:
+        basis = self.system.basis
+        if basis is None:
+            raise ValueError("This path does not keep its basis.")
+        return basis @ block @ basis.T
+
+
+def equations_of(system: Scalars) -> ModuleType:
+    """Return the compiled equations; they load (and at first compile) in a second for blocks, in several for general starts."""
+    if system.params[layout.DIAGONAL] == 1:
+        from . import equations_blocks as flow_blocks_equations
+
+        return flow_blocks_equations
+    from . import equations_general as flow_dense_equations
+
+    return flow_dense_equations
+
+
+def padded(values: np.ndarray, dimension: int) -> np.ndarray:
+    """Return all `dimension` eigenvalues, increasing: those given and zeros."""
+    full = np.zeros(dimension)
+    full[dimension - values.size :] = np.sort(np.maximum(values, 0.0))
+    return full
+
+
+def closed_states(system: Scalars, s: np.ndarray) -> np.ndarray:
+    """Return the states of the centred activation, whose flow needs no integration: phi = 0, (Q6)."""
+    params = system.params
+    _, _, _, q = system.sizes
+    decay, unit = params[layout.DECAY], params[layout.UNIT]
+    l = params[layout.HEADER : layout.HEADER + q]
+    states = np.zeros((s.size, 2 + q))
+    states[:, 1] = -math.log(4) - _log_h(-2 * decay, unit, s)
+    for k in range(q):
+        rate = 4 * l[k] - 2 * decay
+        if params[layout.LOGARITHMIC] == 1:
+            states[:, 2 + k] = -math.log(4) - _log_h(rate, unit, s)
+        elif rate > 0:
+            ratio = (rate * unit - 1) * np.exp(-rate * s)
+            states[:, 2 + k] = (1 + s / unit) * -l[k] * ratio / (1 + ratio)
+        else:
+            states[:, 2 + k] = (1 + s / unit) / (4 * (unit + s))
+    return states
+
+
+def _log_h(rate: float, start: float, s: np.ndarray) -> np.ndarray:
+    """Return log h for h' = 1 - rate h, h(0) = start."""
+    x = np.abs(rate) * s
+    with np.errstate(divide="ignore"):
+        grown = np.log(s) if rate == 0 else np.log(-np.expm1(-x)) - math.log(abs(rate))
+    if rate < 0:
+        return x + np.logaddexp(math.log(start), grown)
+    return np.logaddexp(math.log(start) - x, grown)
+
+
+def _instant(reached: float) -> Report:
+    return Report(
+        status=Status.SUCCESS, method="closed form", switches=((0.0, "closed form"),), steps=0, rejected=0, evaluations=0,
+        jacobians=0, factorisations=0, reached=float(reached), wall_time=0.0, rtol=0.0, atol=0.0, event_times=np.zeros(0),
+        crossings=(), event_states=(), message=message_of(Status.SUCCESS, float(reached), None),
+    )  # fmt: skip

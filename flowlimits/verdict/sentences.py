@@ -1,0 +1,177 @@
+"""Verdicts in words.  The sentences are part of the interface: tests compare them word by word."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .judge import FEW_RUNS, FINITE_SIZE, TOLERANCES, Judgement, scales
+from .points import SIZES, Points
+from .statistics import Sample
+
+CLOCK = "time"
+_FEW = "So few runs leave so wide a margin that next to no theory would fail: bring eight or more."
+
+
+def number(value: float) -> str:
+    """Return a short form of a number: two or three digits, no exponent where a reader does not need one."""
+    if not np.isfinite(value):
+        return str(value)
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        digits = 0 if abs(value) >= 100 else (1 if abs(value) >= 10 else 2)
+        return f"{value:.{digits}f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
+    return f"{value:.1e}"
+
+
+def percent(value: float) -> str:
+    """Return a share as a percentage of two digits."""
+    return f"{100 * value:.2g} %"
+
+
+def _family(points: Points, level: float) -> str:
+    return f"family-wise level {level:g} over {_count(points.times.size, 'time')} x {_count(len(points.entries), 'variable')}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _at(judgement: Judgement, points: Points, clock: str) -> str:
+    variable, time = points.where(judgement.index)
+    return f"{variable} at {clock} = {time:.3g}"
+
+
+def _largest(judgement: Judgement, points: Points, level: float, clock: str) -> str:
+    return (
+        f"largest deviation {number(judgement.largest)} standard errors ({_at(judgement, points, clock)}; "
+        f"{_family(points, level)} allows {number(judgement.allowed)})"
+    )
+
+
+def _not_judged(judgement: Judgement, points: Points) -> list[str]:
+    total, told = judgement.judged.size, []
+    early = np.zeros(total, dtype=bool) if judgement.early is None else judgement.early
+    if early.any():
+        told.append(
+            f"Not judged: {int(early.sum())} of {total} points, up to time {points.point_times[early].max():.3g}, "
+            "where runs of the smallest size still relax to the limit."
+        )
+    skewed = int((~judgement.judged & ~early).sum())
+    if skewed:
+        told.append(
+            f"Not judged: {skewed} of {total} points, where single runs are so skewed that their mean is not determined."
+        )
+    return told
+
+
+def _one_run(judgement: Judgement, points: Points, letter: str, clock: str) -> list[str]:
+    return [
+        f"{judgement.verdict}. A single run at {letter} = {judgement.size} has no standard error; its largest deviation is "
+        f"{percent(judgement.relative)} of the variable's scale ({_at(judgement, points, clock)}). Bring several runs."
+    ]
+
+
+def one_size(
+    judgement: Judgement,
+    points: Points,
+    sample: Sample,
+    name: str,
+    level: float,
+    width: float,
+    exact: bool,
+    clock: str = CLOCK,
+) -> list[str]:
+    """Return the sentences on runs of one size."""
+    letter = SIZES[name]
+    if sample.runs == 1:
+        return _one_run(judgement, points, letter, clock)
+    if not judgement.judged.any():
+        return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
+    largest = _largest(judgement, points, level, clock)
+    here = f"{letter} = {sample.size}" + (f" ({_count(sample.runs, 'run')})" if sample.runs else "")
+    factor = f"{letter} x deviation" if width == sample.size else f"deviation x smallest width ({width:g})"
+    effect = (
+        f"beyond its error, {factor} is {number(judgement.relative)} times the variable's scale, "
+        f"and up to {FINITE_SIZE:g} counts as O(1/{letter})"
+    )
+    if judgement.verdict == "agrees":
+        told = [
+            f"agrees: {largest}.",
+            f"One size, {here}: what is smaller than the standard errors is not seen.",
+        ]
+    elif judgement.verdict == FEW_RUNS:
+        told = [f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}.", _FEW]
+    elif judgement.verdict == "differs":
+        told = [
+            f"differs: {largest}.",
+            f"Too large for an effect of finite size at {here}: {effect}.",
+        ]
+    elif exact:
+        told = [
+            f"undecided: one size. {largest[0].upper()}{largest[1:]}.",
+            f"At {here} it may be an error of the simulation, since the theory is exact at "
+            f"every size: {effect}. Simulate with a smaller step.",
+        ]
+    else:
+        told = [
+            f"undecided: one size. {largest[0].upper()}{largest[1:]}.",
+            f"At {here} it may be an effect of finite size: {effect}. "
+            f"Bring several sizes: fl.convergence(problem, times, sizes=[{judgement.size}, {2 * judgement.size}, "
+            f"{4 * judgement.size}], runs={max(sample.runs, 2)}).",
+        ]
+    return told + _not_judged(judgement, points)
+
+
+def several_sizes(
+    judgement: Judgement,
+    points: Points,
+    samples: list[Sample],
+    name: str,
+    level: float,
+    theories: np.ndarray,
+    clock: str = CLOCK,
+) -> list[str]:
+    """Return the sentences on runs of several sizes."""
+    letter = SIZES[name]
+    found = judgement.extrapolation
+    if found is None:
+        return _one_run(judgement, points, letter, clock)
+    if not judgement.judged.any():
+        return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
+    sizes = ", ".join(str(one.size) for one in samples)
+    counts = sorted({one.runs for one in samples if one.runs})
+    runs = (
+        ""
+        if not counts
+        else f" ({counts[0]} runs each)"
+        if len(counts) == 1
+        else f" ({counts[0]} to {counts[-1]} runs each)"
+    )
+    scale = scales(points, *theories)[judgement.judged]
+    known = float(np.max(found.error[judgement.judged] / scale))
+    largest = _largest(judgement, points, level, clock)
+    first = (
+        f"{judgement.verdict}: {largest}."
+        if judgement.verdict != FEW_RUNS
+        else f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}. {_FEW}"
+    )
+    told = [
+        first,
+        f"Extrapolated to infinite {name.replace('_', ' ')} from {letter} = {sizes}{runs}: "
+        f"the error is at most {percent(known)} of a variable's scale.",
+    ]
+    if np.isnan(judgement.exponent):
+        told.append("The deviation is too small beside its error at some size for an exponent.")
+    else:
+        error = max(judgement.exponent_error, 0.01)
+        verb = "falls" if judgement.exponent < -0.5 else "goes"
+        told.append(f"Deviation {verb} as {letter}^{judgement.exponent:.2f} +- {error:.2f} (expected -1).")
+    return told + _not_judged(judgement, points)
+
+
+def two_theories(judgement: Judgement, points: Points, clock: str = CLOCK) -> list[str]:
+    """Return the sentences on two theories."""
+    return [
+        f"{judgement.verdict}: largest difference {number(judgement.largest)} tolerances ({_at(judgement, points, clock)}; "
+        f"{_count(points.times.size, 'time')} x {_count(len(points.entries), 'variable')}).",
+        f"Up to {TOLERANCES:g} are allowed: tolerances bound the error of a step, not that of the whole solution.",
+    ]

@@ -1,0 +1,233 @@
+"""The cache of compiled functions, and life without one."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowlimits
+from flowlimits.compiled import jit as _jit
+from flowlimits.ode.batch import loop as lanes
+from flowlimits.ode.explicit import velocity
+
+PACKAGE = Path(flowlimits.__file__).parent
+
+
+def run(code, folder, **environment):
+    """Run a script in a fresh process; return what it prints."""
+    script = folder / "script.py"
+    script.write_text(textwrap.dedent(code))
+    return run_again(script, **environment)
+
+
+def run_again(script, **environment):
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+    kept |= {"PYTHONPATH": str(PACKAGE.parent), "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=kept | environment, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def cache_of_this_process():
+    return {"NUMBA_CACHE_DIR": os.environ["NUMBA_CACHE_DIR"]} if "NUMBA_CACHE_DIR" in os.environ else {}
+
+
+def test_user_functions_and_loops_come_from_the_cache_of_the_first_process(tmp_path):
+    import flowlimits.ode  # compiles the loops if this is the first process of all
+
+    assert flowlimits.ode
+    code = """
+        import flowlimits as fl
+        from flowlimits.ode import explicit
+
+        @fl.ode.right_hand_side
+        def decay(t, y, dy, params, work):
+            dy[0] = -params[0] * y[0]
+
+        _, states, _ = fl.ode.integrate(decay, [1.0], [1.0], [1.0])
+        print(decay.function.cache_hits, sum(explicit.advance.stats.cache_hits.values()), states[0, 0])
+        import sys
+        print(*[name for name in ("scipy.integrate", "scipy.optimize", "matplotlib", "xarray") if name in sys.modules])
+    """
+    first = run(code, tmp_path, HOME=str(tmp_path), **cache_of_this_process())
+    second = run_again(tmp_path / "script.py", HOME=str(tmp_path), **cache_of_this_process())
+    assert first[:2] == ["0", "1"]
+    assert second[:2] == ["1", "1"]
+    assert first[2] == second[2]
+    assert len(second) == 3
+
+
+def test_a_change_in_a_callee_of_another_file_is_noticed(tmp_path):
+    (tmp_path / "helper.py").write_text(
+        "from flowlimits.compiled.jit import jit\n\n@jit\ndef rate(y):\n    return 2.0 * y\n"
+    )
+    code = """
+        from helper import rate
+        from flowlimits.compiled.jit import RHS_SIGNATURE, callback, call_rhs, jit, A1, ADDRESS
+        import numpy as np
+
+        @callback(RHS_SIGNATURE)
+        def f(t, y, dy, params, work):
+            dy[0] = rate(y[0])
+
+        @jit(_ := __import__("numba").types.void(ADDRESS, A1, A1))
+        def call(address, y, dy):
+            call_rhs(address, 0.0, y, dy, y, y)
+
+        dy = np.zeros(1)
+        call(f.address, np.ones(1), dy)
+        print(dy[0], f.cache_hits)
+    """
+    environment = {"HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert run(code, tmp_path, **environment) == ["2.0", "0"]
+    assert run_again(tmp_path / "script.py", **environment) == ["2.0", "1"]
+    # Of another length: Python itself takes a file of the same second and size for unchanged.
+    (tmp_path / "helper.py").write_text(
+        "from flowlimits.compiled.jit import jit\n\n@jit\ndef rate(y):\n    return 3.0 * y + 0.0\n"
+    )
+    assert run_again(tmp_path / "script.py", **environment) == ["3.0", "0"]
+
+
+def test_what_lies_behind_functions_of_wide_numbers_is_in_the_key(monkeypatch):
+    """`velocity` calls compiled functions only where it is compiled itself."""
+    key = _jit._fingerprint(lanes.attempt.py_func)
+    assert _jit._fingerprint(lanes.attempt.py_func) == key
+    monkeypatch.setattr(velocity, "SHIFTED", 99)
+    assert _jit._fingerprint(lanes.attempt.py_func) != key
+
+
+@pytest.mark.parametrize("place", ["nowhere", "full"])
+def test_functions_compile_without_any_place_for_a_cache(tmp_path, place):
+    # Root may write everywhere, so the places are blocked by files where folders should be.
+    (tmp_path / "__pycache__").write_text("")
+    (tmp_path / "file").write_text("")
+    blocked = str(tmp_path / "file" / "below")
+    environment = {"HOME": blocked, "XDG_CACHE_HOME": blocked, "PYTHONDONTWRITEBYTECODE": "1"}
+    fill = ""
+    if place == "nowhere":
+        environment["NUMBA_CACHE_DIR"] = blocked
+    else:
+        # Writing fails after the folder was found writable, as on a full disk.
+        environment["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
+        fill = """
+        from numba.core.caching import IndexDataCacheFile
+
+        def full(self, *arguments):
+            raise OSError(28, "No space left on device")
+
+        IndexDataCacheFile.save = full
+        """
+    code = textwrap.dedent(fill) + textwrap.dedent("""
+        from flowlimits.compiled.jit import RHS_SIGNATURE, callback, jit
+        import numba
+
+        @jit
+        def helper(x):
+            return 2 * x
+
+        @jit(numba.float64(numba.float64))
+        def double(x):
+            return helper(x)
+
+        @callback(RHS_SIGNATURE)
+        def f(t, y, dy, params, work):
+            dy[0] = helper(y[0])
+
+        print(double(21.0), f.address != 0)
+        """)
+    assert run(code, tmp_path, **environment) == ["42.0", "True"]
+
+
+def copy_without_caches(tmp_path):
+    """Copy the package so that neither it nor the home can hold a cache; return the environment for it."""
+    copy = tmp_path / "flowlimits"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
+    for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").write_text("")
+    blocked = str(copy / "__init__.py" / "below")
+    environment = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), blocked)
+    return environment | {"PYTHONPATH": str(tmp_path), "COPY": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_modules_of_a_package_that_cannot_be_written_compile(tmp_path):
+    environment = copy_without_caches(tmp_path)
+    (tmp_path / "flowlimits" / "probe.py").write_text(
+        "from ._jit import FLOAT, jit\n\n@jit(FLOAT(FLOAT))\ndef double(x):\n    return 2 * x\n"
+    )
+    code = """
+        import os
+        from flowlimits.probe import double
+        import flowlimits
+        assert flowlimits.__file__.startswith(os.environ["COPY"])
+        print(double(21.0))
+    """
+    assert run(code, tmp_path, **environment) == ["42.0"]
+
+
+@pytest.mark.slow
+def test_a_package_that_cannot_be_written_integrates(tmp_path):
+    code = """
+        import flowlimits as fl
+
+        @fl.ode.right_hand_side
+        def decay(t, y, dy, params, work):
+            dy[0] = -y[0]
+
+        for method in ("dop853", "radau"):
+            print(round(fl.ode.integrate(decay, [1.0], [1.0], method=method)[1][0, 0], 6))
+    """
+    assert run(code, tmp_path, **copy_without_caches(tmp_path)) == ["0.367879", "0.367879"]
+
+
+def test_a_damaged_cache_is_compiled_over(tmp_path):
+    code = """
+        from flowlimits.compiled.jit import jit
+        import numba
+
+        @jit(numba.float64(numba.float64))
+        def double(x):
+            return 2 * x
+
+        print(double(21.0), sum(double.stats.cache_hits.values()))
+    """
+    environment = {"HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert run(code, tmp_path, **environment) == ["42.0", "0"]
+    for path in (tmp_path / "cache").rglob("*.nb?"):
+        path.write_bytes(path.read_bytes()[:20])
+    assert run_again(tmp_path / "script.py", **environment) == ["42.0", "0"]
+
+
+def test_strict_floating_point_rules_and_no_gil():
+    @_jit.jit(_jit.FLOAT(_jit.FLOAT))
+    def divide(x):
+        return x / 0.0 - x / 0.0
+
+    assert np.isnan(divide(1.0))
+    assert divide.targetoptions["nogil"]
+    assert "fastmath" not in divide.targetoptions
+
+
+def test_matrix_products_compile_though_scipy_linalg_is_loaded_late():
+    """Numba is kept from importing `scipy.linalg` at its start; products of matrices must find it when they need it."""
+    code = (
+        "import sys, numpy as np, numba\n"
+        "from flowlimits.compiled.jit import jit\n"
+        "@jit\n"
+        "def plus(x): return x + 1.0\n"
+        "assert plus(1.0) == 2.0 and 'scipy.linalg' not in sys.modules\n"
+        "@numba.njit\n"
+        "def product(A, B): return A @ B, np.dot(A, B), np.linalg.solve(A, B)\n"
+        "A = np.array([[2.0, 1.0], [0.0, 3.0]])\n"
+        "B = np.array([[1.0, 4.0], [5.0, 2.0]])\n"
+        "first, second, third = product(A, B)\n"
+        "assert np.array_equal(first, A.dot(B)) and np.array_equal(second, first) and np.allclose(A.dot(third), B)\n"
+        "assert 'scipy.linalg' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)

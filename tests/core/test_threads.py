@@ -1,0 +1,78 @@
+"""Bars, interrupts and failures of runs in threads."""
+
+import io
+import threading
+
+import pytest
+
+from flowlimits.core import threads as parallel
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_a_bar_that_counts_to_the_end(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert parallel.run_threads(lambda i: i * i, 5, threads=2, progress=True, description="squares") == [0, 1, 4, 9, 16]
+    assert "squares: 100%" in terminal.getvalue()
+    assert "5/5" in terminal.getvalue()
+
+
+def test_a_file_gets_a_line_at_the_end(monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr("sys.stderr", file)
+    parallel.run_threads(lambda i: i, 3, threads=1, progress=True, description="runs")
+    assert file.getvalue() == "runs: 3/3 after 0 s\n"
+
+
+def test_short_work_shows_nothing_unless_asked(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    parallel.run_threads(lambda i: i, 100, threads=2, progress=None)
+    parallel.run_threads(lambda i: i, 100, threads=2, progress=False)
+    assert terminal.getvalue() == ""
+
+
+def test_long_work_shows_a_bar_of_its_own_accord(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    clock = iter(float(second) for second in range(1000))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    bar = parallel.Progress(10, "runs", None)
+    for _ in range(10):
+        bar.update()
+    bar.close()
+    assert "10/10" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_keeps_what_is_finished(threads):
+    def run(index):
+        if index == 3:
+            raise KeyboardInterrupt
+        return index
+
+    with pytest.raises(parallel.Interrupted) as caught:
+        parallel.run_threads(run, 1000, threads=threads, assemble=lambda found: found)
+    assert set(caught.value.finished) >= {0, 1, 2}
+    assert caught.value.partial[:3] == [0, 1, 2]
+    assert 3 not in caught.value.finished
+    assert str(caught.value).endswith("of 1000 runs.")
+
+
+def test_the_first_failure_of_a_run_is_raised_after_the_others_ended():
+    ended = []
+    began = threading.Barrier(2, timeout=20)
+
+    def run(index):
+        began.wait()
+        if index == 0:
+            raise ValueError("run 0")
+        ended.append(index)
+
+    with pytest.raises(ValueError, match="run 0"):
+        parallel.run_threads(run, 2, threads=2)
+    assert ended == [1]

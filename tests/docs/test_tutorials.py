@@ -1,0 +1,39 @@
+"""The notebooks of the documentation run: the page of common mistakes always, the longer ones with the slow tests."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGES = sorted(
+    path for folder in ("tutorials", "howto") for path in (DOCS / folder).glob("*.md") if path.name != "index.md"
+)
+
+
+def run(path: Path) -> int:
+    """Run the cells of a notebook in one namespace, and return their number."""
+    cells = [re.sub(r"^:.*\n", "", cell, flags=re.MULTILINE) for cell in CELL.findall(path.read_text(encoding="utf-8"))]
+    names: dict[str, object] = {"__name__": "notebook"}
+    for number, cell in enumerate(cells):
+        exec(compile(cell, f"{path.name}, cell {number}", "exec"), names)
+    return len(cells)
+
+
+def test_common_mistakes_are_answered_as_shown(tmp_path, monkeypatch, capsys):
+    """A mistake that is no longer refused fails in the page itself; none may be answered by Python alone."""
+    monkeypatch.chdir(tmp_path)
+    assert run(DOCS / "sharp_bits.md") > 20
+    answers = capsys.readouterr().out
+    assert answers.count("Error: ") >= 30
+    for poor in ("unexpected keyword", "required positional", "object has no attribute", "Traceback"):
+        assert poor not in answers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_notebooks_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert run(path) > 0
