@@ -152,6 +152,10 @@ class _InterpretedCallback:
         return cls._functions[int(address)](*arguments)
 
 
+#: What reading a file of the cache may raise.
+_DAMAGED = (EOFError, ImportError, AttributeError, pickle.UnpicklingError)
+
+
 class _DiskCache(FunctionCache):
     """Numba's disk cache, with the compiled callees in its key, and never a reason to fail."""
 
@@ -161,7 +165,7 @@ class _DiskCache(FunctionCache):
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
-        except (OSError, EOFError, ImportError, pickle.UnpicklingError):
+        except (OSError, *_DAMAGED):
             return None
 
     def save_overload(self, sig, data):
@@ -169,8 +173,8 @@ class _DiskCache(FunctionCache):
             super().save_overload(sig, data)
         except OSError:
             return
-        except (EOFError, pickle.UnpicklingError):
-            # The index is damaged: start it anew.
+        except _DAMAGED:
+            # The index is damaged, or was written by a version whose modules have other names: start it anew.
             self.flush()
             super().save_overload(sig, data)
 
