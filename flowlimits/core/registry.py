@@ -19,6 +19,7 @@ DESCRIPTIONS = {
     "Committee": "flowlimits.committee.problem",
     "Schedule": "flowlimits.committee.schedule",
     "Spectrum": "flowlimits.spectrum.spectrum",
+    "CovarianceGroups": "flowlimits.spectrum.groups",
     "Event": "flowlimits.core.events",
     "GuessAndCheck": "flowlimits.random_networks.problem",
     "MarginFlow": "flowlimits.margin.problem",
@@ -31,11 +32,11 @@ DESCRIPTIONS = {
     "UserModel": "flowlimits.margin.user_model",
 }
 
-#: Descriptions that a public module offers, and not the package itself.
+#: Descriptions that a public module or another class offers, and not the package itself.
 _IN_MODULES = {
     name
     for name, module in DESCRIPTIONS.items()
-    if module in {"flowlimits.margin.models", "flowlimits.margin.user_model"}
+    if module in {"flowlimits.margin.models", "flowlimits.margin.user_model", "flowlimits.spectrum.groups"}
 }
 
 #: Names of the package, and their modules.

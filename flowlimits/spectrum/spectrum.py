@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..core import checks
 from ..core.problem import Description
-from . import marchenko_pastur
+from . import finite, marchenko_pastur, power_law
 
 KINDS = ("nodes", "orthonormal", "marchenko_pastur", "eigenvalues")
 #: Gauss nodes that stand for a Marchenko-Pastur law until a solver refines it.
@@ -29,7 +29,7 @@ class Spectrum(Description):
     Parameters
     ----------
     nodes : array_like, shape (n,)
-        Eigenvalues, not negative.  They are sorted, and equal ones merged.
+        Eigenvalues, not negative.  They are sorted, and equal ones merged; `groups` keeps them as they are given.
     weights : array_like, shape (n,)
         Fractions of the `d` eigenvalues; they sum to one.  Rank deficiency is a weight at the node 0.
     kind : {"nodes", "orthonormal", "marchenko_pastur", "eigenvalues"}, optional
@@ -60,6 +60,9 @@ class Spectrum(Description):
     refine: bool = False
     scale: float = 1.0
 
+    _given: ClassVar[np.ndarray]
+    _error: ClassVar[float | None]
+
     def __post_init__(self) -> None:
         nodes = checks.array("nodes", self.nodes, ("n",))
         weights = checks.array("weights", self.weights, ("n",))
@@ -67,15 +70,17 @@ class Spectrum(Description):
             raise ValueError(
                 f"Arguments `nodes` and `weights` must have the same length, but have {nodes.size} and {weights.size}."
             )
-        _not_negative("nodes", nodes, "Eigenvalues of W^T W are not negative.")
-        _not_negative("weights", weights, "Weights are fractions of the eigenvalues.")
+        finite.check_not_negative("nodes", nodes, "Eigenvalues of W^T W are not negative.")
+        finite.check_not_negative("weights", weights, "Weights are fractions of the eigenvalues.")
         total = math.fsum(weights)
         if abs(total - 1) > 1e-9:
             raise ValueError(
                 f"Argument `weights` must sum to one, but sums to {total:.12g}. "
                 "Divide by the sum, or give the missing weight to the node 0."
             )
-        nodes, weights = _merge(nodes, weights)
+        self._freeze("_given", np.array([nodes, weights]))
+        object.__setattr__(self, "_error", None)
+        nodes, weights = finite.merge(nodes, weights)
         self._freeze("nodes", nodes)
         self._freeze("weights", weights)
         checks.choice("kind", self.kind, KINDS)
@@ -89,6 +94,10 @@ class Spectrum(Description):
         object.__setattr__(self, "refine", checks.boolean("refine", self.refine))
         object.__setattr__(self, "scale", checks.number("scale", self.scale, positive=True))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle the order of the groups with the fields."""
+        return {**self._fields(), "_given": self._given, "_error": self._error}
+
     def __repr__(self) -> str:
         if self.kind in ("orthonormal", "marchenko_pastur"):
             count = "auto" if self.refine else int(np.count_nonzero(self.nodes))
@@ -98,7 +107,8 @@ class Spectrum(Description):
         if self.nodes.size <= 4:
             return f"Spectrum({self.nodes.tolist()}, {self.weights.tolist()})"
         low, high = self.nodes[0], self.nodes[-1]
-        return f"Spectrum(<{self.nodes.size} nodes in [{low:.4g}, {high:.4g}], mean {self.mean:.6g}>)"
+        error = "" if self._error is None else f", error {self._error:.2g}"
+        return f"Spectrum(<{self.nodes.size} nodes in [{low:.4g}, {high:.4g}], mean {self.mean:.6g}{error}>)"
 
     @classmethod
     def orthonormal(cls, ratio: float) -> Spectrum:
@@ -168,10 +178,70 @@ class Spectrum(Description):
             All `d` eigenvalues, zeros included.
         """
         values = checks.array("values", values, ("d",))
-        top = values.max()
-        values = np.where(np.abs(values) <= 1e-13 * values.size * abs(top), 0.0, values)
-        _not_negative("values", values, "Eigenvalues of W^T W are not negative.")
+        values = np.where(np.abs(values) <= 1e-13 * values.size * abs(values.max()), 0.0, values)
+        finite.check_not_negative("values", values, "Eigenvalues of W^T W are not negative.")
         return cls(values, np.full(values.size, 1 / values.size), "eigenvalues")
+
+    @classmethod
+    def power_law(cls, exponent: float, modes: int, *, accuracy: float = 1e-8, groups: int | None = None) -> Spectrum:
+        r"""Return the eigenvalues :math:`l^{-\alpha}`, l = 1 to N, of a covariance, many modes in few groups.
+
+        Groups are the nodes of Gauss rules in bins of log l, and stand for all modes in whatever is smooth in the
+        eigenvalue: flows, risks, noise, with targets that fall as a power; see `shares` and `compression_error`.
+
+        Parameters
+        ----------
+        exponent : float
+            The exponent :math:`\alpha`, positive; the largest eigenvalue is one, see `normalised`.
+        modes : int
+            The number of modes N, at most 10^7.
+        accuracy : float, optional
+            Bound on `compression_error`; the smallest rule that keeps it is taken.
+        groups : int, optional
+            If given, the best rule with at most so many groups is taken instead.
+
+        Raises
+        ------
+        ValueError
+            If no rule is as accurate as that, or none has so few groups.
+
+        Examples
+        --------
+        >>> import flowlimits as fl
+        >>> law = fl.Spectrum.power_law(2.0, 10**6, accuracy=1e-4)
+        >>> law.nodes.size, law.compression_error < 1e-4
+        (89, True)
+        """
+        values, counts, error = power_law.choose(*power_law.check(exponent, modes, accuracy, groups))
+        result = cls(values, counts / counts.sum())
+        object.__setattr__(result, "_error", error)
+        return result
+
+    @property
+    def compression_error(self) -> float | None:
+        r"""The error of the groups of a power law, None for other laws.
+
+        The largest relative error of :math:`\sum_l c_l^j\, l^{-b} e^{-2 c_l t}` over :math:`0 \le t \le 1/c_N`,
+        j = 1 and 2, b = 0, 1/2 and 1: the late risk of a flow, and the memory of its noise.
+        """
+        return self._error
+
+    @property
+    def groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """The nodes and weights in the order in which they were given, equal ones apart: groups of a covariance."""
+        return self._given[0], self._given[1]
+
+    def shares(self, power: float) -> np.ndarray:
+        r"""Return the fraction of a squared weight in each of the `groups`, if it falls as eigenvalue^power, shape (L,).
+
+        For :math:`T_l \propto l^{-b}`, :math:`c_l = l^{-\alpha}`, it is ``law.shares(b / alpha)[:, None, None] * T``.
+
+        Parameters
+        ----------
+        power : float
+            Zero for isotropic weights.  Negative powers need positive eigenvalues.
+        """
+        return finite.shares(*self.groups, checks.number("power", power))
 
     @property
     def mean(self) -> float:
@@ -204,7 +274,10 @@ class Spectrum(Description):
         return self if mean == 1 else self._scaled(1 / mean)
 
     def _scaled(self, factor: float) -> Spectrum:
-        return Spectrum(self.nodes * factor, self.weights, self.kind, self.ratio, self.refine, self.scale * factor)
+        nodes, weights = self.groups
+        scaled = Spectrum(nodes * factor, weights, self.kind, self.ratio, self.refine, self.scale * factor)
+        object.__setattr__(scaled, "_error", self._error)
+        return scaled
 
     def width(self, dimension: int) -> int:
         """Return the width (number of hidden units) that realises this law in `dimension`, at least one.
@@ -219,22 +292,11 @@ class Spectrum(Description):
         dimension = checks.integer("dimension", dimension, minimum=1)
         if self.ratio is None:
             return int(self.multiplicities(dimension)[self.nodes > 0].sum())
-        width = round(self.ratio * dimension)
-        if width < 1:
-            raise ValueError(
-                f"Argument `dimension` must be at least {math.floor(0.5 / self.ratio) + 1} to realise the ratio {self.ratio:g}, but is {dimension}."
-            )
-        return width
+        return finite.width(self.ratio, dimension)
 
     def multiplicities(self, dimension: int) -> np.ndarray:
         """Return how often each node occurs among `dimension` eigenvalues, by largest remainders, shape (n,)."""
-        dimension = checks.integer("dimension", dimension, minimum=1)
-        exact = self.weights * dimension
-        counts = np.floor(exact + 1e-9).astype(np.int64)
-        missing = dimension - int(counts.sum())
-        order = np.argsort(-(exact - counts), kind="stable")
-        counts[order[:missing]] += 1
-        return counts
+        return finite.largest_remainders(self.weights, checks.integer("dimension", dimension, minimum=1))
 
     def eigenvalues(self, dimension: int) -> np.ndarray:
         """Return `dimension` eigenvalues of d Z that realise this law, increasing, with the mean of the law.
@@ -266,17 +328,3 @@ class Spectrum(Description):
             return Spectrum.marchenko_pastur(self.width(dimension) / dimension, count)._scaled(self.scale)
         values = self.eigenvalues(dimension)
         return Spectrum(values, np.full(dimension, 1 / dimension), self.kind)
-
-
-def _not_negative(name: str, values: np.ndarray, reason: str) -> None:
-    if (values < 0).any():
-        i = int(np.argmax(values < 0))
-        raise ValueError(f"Argument `{name}` must not be negative, but is {values[i]:g} at index [{i}]. {reason}")
-
-
-def _merge(nodes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    kept = weights > 0
-    distinct, inverse = np.unique(nodes[kept], return_inverse=True)
-    if distinct.size == nodes.size:
-        return distinct, weights[np.argsort(nodes)]
-    return distinct, np.bincount(inverse, weights[kept], minlength=distinct.size)
