@@ -4,6 +4,7 @@ from .batch.integrate_batch import BatchReport, integrate_batch
 from .functions import Event, RightHandSide, event, right_hand_side
 from .integrate import integrate
 from .report import IntegrationError, IntegrationInterrupted, Report, Status
+from .structure import Structure
 
 __all__ = [
     "BatchReport",
@@ -13,6 +14,7 @@ __all__ = [
     "Report",
     "RightHandSide",
     "Status",
+    "Structure",
     "event",
     "integrate",
     "integrate_batch",

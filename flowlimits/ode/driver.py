@@ -11,7 +11,9 @@ import numpy as np
 
 from . import layout
 from .explicit import step_control as decisions
+from .functions import address_of
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
+from .structure import Structure
 
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
 SLICE = 0.15
@@ -33,6 +35,7 @@ class Jacobian:
     address: int = 0
     rank: int = 0
     sparsity: np.ndarray | None = None
+    structure: Structure | None = None
 
 
 def groups_of(pattern: np.ndarray) -> np.ndarray:
@@ -129,6 +132,8 @@ class Integration:
         evaluation = 12 * (20 * n + n**1.5)
         if self.jacobian.kind == 1:
             return int(100 + 200 * 20 * n * (1 + rank) ** 2 / evaluation)
+        if self.jacobian.structure is not None:
+            return int(100 + 200 * 20 * self.jacobian.structure.factors_size / evaluation)
         differences = n if self.jacobian.kind == 2 else 1
         return int(100 + 200 * (differences / 12 + 5 * n**3 / evaluation))
 
@@ -258,14 +263,16 @@ def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, 
     from .implicit import tableau as radau_tables
 
     structured = given.kind == jacobian.STRUCTURED
-    order = given.rank if structured else n
-    full, thin = (0, n) if structured else (n, 0)
+    order = given.rank if structured else 0 if given.structure is not None else n
+    full, thin = (0, n) if structured else (order, 0)
     matrices = (
         np.zeros((full, full)), np.zeros(thin), np.zeros((thin, given.rank)), np.zeros((thin, given.rank)),
         np.zeros((order, order)), np.zeros((3, order, order), dtype=np.complex128),
         np.zeros((4, order), dtype=np.int64), np.zeros(thin), np.zeros((3, thin), dtype=np.complex128),
-        np.zeros(given.rank), np.zeros(given.rank, dtype=np.complex128),
+        np.zeros(given.rank), np.zeros(given.rank, dtype=np.complex128), np.zeros(0, dtype=np.int64),
     )  # fmt: skip
+    if given.structure is not None:
+        matrices = own_matrices(given.structure)
     workspace = (
         np.zeros((radau.VECTORS, n)),
         np.zeros((3, radau_tables.WIDTH, n)),
@@ -280,6 +287,18 @@ def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, 
         groups = groups_of(pattern)
     model = (given.kind, given.address, groups, pattern)
     return stiff, model, workspace, matrices, radau_tables.tables()
+
+
+def own_matrices(structure: Structure) -> tuple:
+    """Return the arrays of a Jacobian of a structure of its own, in the places of the others, see `implicit.loop`."""
+    none, size = np.zeros((0, 0)), structure.factors_size
+    functions = (structure.factor, structure.solve, structure.factor_complex, structure.solve_complex)
+    return (
+        none, np.zeros(structure.data_size), none, none, np.zeros((1, size)), np.zeros((3, 1, size), dtype=np.complex128),
+        np.zeros((4, structure.pivots_size), dtype=np.int64), np.zeros(0), np.zeros((3, 0), dtype=np.complex128),
+        np.zeros(0), np.zeros(0, dtype=np.complex128),
+        np.array([address_of(function) for function in functions], dtype=np.int64),
+    )  # fmt: skip
 
 
 def progress_bar(progress: bool | None, start: float, end: float) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from ..core import checks
 from .driver import Jacobian
 from .functions import Event, RightHandSide, address_of, check_pattern
+from .structure import Structure
 
 METHODS = ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13")
 
@@ -101,8 +102,12 @@ def check_dense(dense: Any) -> int | None:
     raise TypeError(f'Argument `dense` must be True, False or "auto", but is {checks.show(dense)}.')
 
 
-def check_jacobian(rhs: RightHandSide, n: int, rank: Any, sparsity: Any) -> Jacobian:
+def check_jacobian(rhs: RightHandSide, n: int, rank: Any, sparsity: Any, structure: Any = None) -> Jacobian:
     """Return how the implicit method gets its Jacobian."""
+    if structure is not None:
+        if not isinstance(structure, Structure):
+            raise TypeError(f"Argument `structure` must be an ode.Structure, but is {checks.show(structure)}.")
+        return Jacobian(4, address_of(structure.jacobian), structure=structure)
     columns = rhs.rank if rank is None else checks.integer("rank", rank, minimum=0)
     if rhs.jacobian is not None:
         if rhs.structured and columns == 0 and rank is None:

@@ -11,6 +11,7 @@ from . import inputs
 from .driver import Integration
 from .functions import RightHandSide, address_of
 from .report import Report, Status
+from .structure import Structure
 
 
 def integrate(
@@ -32,6 +33,7 @@ def integrate(
     progress: bool | None = False,
     rank: int | None = None,
     sparsity: Any = None,
+    structure: Structure | None = None,
     advice: dict[Status, str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, Report]:
     r"""Integrate y' = f(t, y) with adaptive steps and return the states at the requested times.
@@ -93,6 +95,8 @@ def integrate(
         Columns of U and V of a structured Jacobian.
     sparsity : array_like of bool, shape (n, n)
         Pattern for coloured differences, see `right_hand_side`.
+    structure : Structure
+        How to evaluate the Jacobian and to solve with it, in the place of a Jacobian of `rhs`.
     advice : dict of Status to str
         What to say after a failure instead of the general advice.
 
@@ -144,7 +148,7 @@ def integrate(
         rtol=relative,
         atol=absolute,
         method=checks.choice("method", method, inputs.METHODS),
-        jacobian=inputs.check_jacobian(rhs, state.size, rank, sparsity),
+        jacobian=inputs.check_jacobian(rhs, state.size, rank, sparsity, structure),
         events=tuple((address_of(e.function), e.terminal, e.direction) for e in inputs.check_events(events)),
         max_steps=checks.integer("max_steps", max_steps, minimum=1),
         work_size=work,

@@ -57,7 +57,7 @@ from ..layout import (
     H,
     T,
 )
-from .jacobian import STRUCTURED, bound, jacobian
+from .jacobian import OWN, STRUCTURED, bound, jacobian
 from .newton import BROKEN, CONVERGED, iterate, polynomial, prepare
 from .radau import (
     END_SLOPE,
@@ -86,8 +86,9 @@ A3 = types.float64[:, :, ::1]
 C1 = types.complex128[::1]
 C2 = types.complex128[:, ::1]
 C3 = types.complex128[:, :, ::1]
-#: J, D, U, V, real matrix, complex matrices, pivots, real and complex diagonals, real and complex small vectors
-MATRICES = types.Tuple([A2, A1, A2, A2, A2, C3, INFO, A1, C2, A1, C1])
+#: J, D, U, V, real matrix, complex matrices, pivots, real and complex diagonals, real and complex small vectors, addresses.
+#: A structure of its own has its numbers in D, its factors in the rows of the matrices, and the addresses of its functions.
+MATRICES = types.Tuple([A2, A1, A2, A2, A2, C3, INFO, A1, C2, A1, C1, COUNT])
 #: real and complex coefficients
 TABLES = types.Tuple([A3, C3])
 #: kind and address of the Jacobian, groups of columns, pattern
@@ -150,7 +151,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
         tnew = end if ends else t + h
         k = count[METHOD]
         s = 2 * k + 3
-        if kind <= STRUCTURED and real[FACTORED_H] != h and count[CURRENT_JACOBIAN] == 0:
+        if (kind <= STRUCTURED or kind == OWN) and real[FACTORED_H] != h and count[CURRENT_JACOBIAN] == 0:
             # Where the Jacobian is given it costs little beside the decomposition, which is due anyway.
             count[STALE_JACOBIAN] = 1
         if count[STALE_JACOBIAN] == 1:

@@ -7,10 +7,10 @@ its limit (compare Hairer & Wanner, *Solving Ordinary Differential Equations II*
 
 import numpy as np
 
-from ...compiled.jit import call_rhs, jit
+from ...compiled.jit import call_factor, call_factor_complex, call_rhs, call_solve, call_solve_complex, jit
 from ..copies import fill
 from ..layout import EVALUATIONS, FACTORISATIONS
-from .jacobian import STRUCTURED
+from .jacobian import OWN, STRUCTURED
 from .linear import prepare_dense, prepare_structured, solve_structured, substitute
 from .tableau import EIGENVALUES, INVERSE, LEFT, NESTED, NODES, REAL_LEFT, REAL_RIGHT, RIGHT
 
@@ -22,6 +22,8 @@ def prepare(kind, h, k, ctables, matrices, count):
     """Decompose the matrices of the method of index k; whether all are regular."""
     J, D, U, V, real, cplx, pivots, diagonal, cdiagonal = matrices[:9]
     pairs = k + 1
+    if kind == OWN:
+        return prepare_own(h, k, ctables, matrices, count)
     count[FACTORISATIONS] += 1 + pairs
     lowest = ctables[k, EIGENVALUES, 0].real
     if kind == STRUCTURED:
@@ -41,10 +43,26 @@ def prepare(kind, h, k, ctables, matrices, count):
 
 
 @jit
+def prepare_own(h, k, ctables, matrices, count):
+    """Decompose the matrices of a Jacobian of a structure of its own; whether all are regular."""
+    data, real, cplx, pivots, addresses = matrices[1], matrices[4], matrices[5], matrices[6], matrices[11]
+    count[FACTORISATIONS] += 2 + k
+    if call_factor(addresses[0], ctables[k, EIGENVALUES, 0].real, h, data, real[0], pivots[0]) == 0:
+        return False
+    for i in range(k + 1):
+        shift = ctables[k, EIGENVALUES, 1 + i]
+        if call_factor_complex(addresses[2], shift, h, data, cplx[i, 0], pivots[1 + i]) == 0:
+            return False
+    return True
+
+
+@jit
 def solve_real(kind, h, matrices, b):
     """Solve the real system in place."""
     U, V, real, pivots, diagonal, small = matrices[2], matrices[3], matrices[4], matrices[6], matrices[7], matrices[9]
-    if kind == STRUCTURED:
+    if kind == OWN:
+        call_solve(matrices[11][1], h, matrices[1], real[0], pivots[0], b)
+    elif kind == STRUCTURED:
         solve_structured(h, U, V, diagonal, real, pivots[0], small, b)
     else:
         substitute(real, pivots[0], b)
@@ -54,7 +72,9 @@ def solve_real(kind, h, matrices, b):
 def solve_complex(kind, h, i, matrices, b):
     """Solve the complex system of pair i in place."""
     U, V, cplx, pivots, diagonal, small = matrices[2], matrices[3], matrices[5], matrices[6], matrices[8], matrices[10]
-    if kind == STRUCTURED:
+    if kind == OWN:
+        call_solve_complex(matrices[11][3], h, matrices[1], cplx[i, 0], pivots[1 + i], b)
+    elif kind == STRUCTURED:
         solve_structured(h, U, V, diagonal[i], cplx[i], pivots[1 + i], small, b)
     else:
         substitute(cplx[i], pivots[1 + i], b)
