@@ -139,3 +139,15 @@ def test_every_public_name_is_in_the_registry_once():
     assert sorted([*registry.MODULES, *registry.NAMES, "__version__"]) == list(flowlimits.__all__)
     assert all(module in MODULES for module in (*registry.NAMES.values(), *registry.DESCRIPTIONS.values()))
     assert not set(registry.MODULES) & set(registry.NAMES)
+
+
+def test_editors_and_type_checkers_know_every_public_name():
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    known = {
+        alias.asname: f"flowlimits{'.' + node.module if node.module else ''}"
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert known == dict.fromkeys(registry.MODULES, "flowlimits") | registry.NAMES
+    assert (PACKAGE / "py.typed").exists()
