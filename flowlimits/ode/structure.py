@@ -15,7 +15,7 @@ class Structure:
 
     Parameters
     ----------
-    jacobian : callback of `compiled.jit.STRUCTURE_SIGNATURE`
+    jacobian : callback of `compiled.structures.STRUCTURE_SIGNATURE`
         ``jacobian(t, y, data, params, work)`` writes J, in whatever form, to `data`.
     factor, factor_complex : callback of `FACTOR` and of `FACTOR_COMPLEX`
         ``factor(shift, h, data, factors, pivots)`` decomposes shift - h J; returns 1, or 0 if that is singular.

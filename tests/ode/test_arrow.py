@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from flowlimits import ode
-from flowlimits.compiled.jit import RHS_SIGNATURE, STRUCTURE_SIGNATURE, callback
+from flowlimits.compiled.jit import RHS_SIGNATURE, callback
+from flowlimits.compiled.structures import STRUCTURE_SIGNATURE
 from flowlimits.ode.implicit import arrow
 
 GROUPS, BLOCK, BORDER, PICKS = 5, 3, 2, 1

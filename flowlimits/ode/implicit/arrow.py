@@ -17,7 +17,8 @@ All numbers of the Jacobian stand in one array, see `parts`.  A right-hand side 
 the signature `STRUCTURE_SIGNATURE`, which begins with `begin`, and `structure` makes the rest.
 """
 
-from ...compiled.jit import FACTOR, FACTOR_COMPLEX, SOLVE, SOLVE_COMPLEX, callback, jit
+from ...compiled.jit import callback, jit
+from ...compiled.structures import FACTOR, FACTOR_COMPLEX, SOLVE, SOLVE_COMPLEX
 from ..structure import Structure
 from .linear import factor
 

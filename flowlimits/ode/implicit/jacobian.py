@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ...compiled.jit import call_jacobian, call_rhs, call_structure, call_structured_jacobian, jit
+from ...compiled.jit import call_jacobian, call_rhs, call_structured_jacobian, jit
+from ...compiled.structures import call_structure
 from ..copies import clear
 from ..layout import EVALUATIONS, JACOBIANS
 

@@ -7,7 +7,8 @@ its limit (compare Hairer & Wanner, *Solving Ordinary Differential Equations II*
 
 import numpy as np
 
-from ...compiled.jit import call_factor, call_factor_complex, call_rhs, call_solve, call_solve_complex, jit
+from ...compiled.jit import call_rhs, jit
+from ...compiled.structures import call_factor, call_factor_complex, call_solve, call_solve_complex
 from ..copies import fill
 from ..layout import EVALUATIONS, FACTORISATIONS
 from .jacobian import OWN, STRUCTURED
