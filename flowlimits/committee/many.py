@@ -288,7 +288,7 @@ class Many:
         """Return why a problem failed, with what is known of its learning rate."""
         diverged = dict.fromkeys((ode.Status.NOT_FINITE, ode.Status.STEP_TOO_SMALL), "The flow diverged.")
         problem = self.problem(index)
-        return f"{ode.solution.message_of(status, reached, diverged)} {advice(problem, self.family, float(problem.learning_rate))}".rstrip()  # type: ignore[arg-type]
+        return f"{ode.report.message_of(status, reached, diverged)} {advice(problem, self.family, float(problem.learning_rate))}".rstrip()  # type: ignore[arg-type]
 
     def describe(
         self, rows: slice, states: np.ndarray, params: np.ndarray, variables: dict[str, np.ndarray], names: Any

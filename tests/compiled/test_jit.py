@@ -45,7 +45,7 @@ def test_user_functions_and_loops_come_from_the_cache_of_the_first_process(tmp_p
     assert flowlimits.ode
     code = """
         import flowlimits as fl
-        from flowlimits.ode import explicit
+        from flowlimits.ode.explicit import loop as explicit
 
         @fl.ode.right_hand_side
         def decay(t, y, dy, params, work):
@@ -159,7 +159,7 @@ def copy_without_caches(tmp_path):
 def test_modules_of_a_package_that_cannot_be_written_compile(tmp_path):
     environment = copy_without_caches(tmp_path)
     (tmp_path / "flowlimits" / "probe.py").write_text(
-        "from ._jit import FLOAT, jit\n\n@jit(FLOAT(FLOAT))\ndef double(x):\n    return 2 * x\n"
+        "from .compiled.jit import FLOAT, jit\n\n@jit(FLOAT(FLOAT))\ndef double(x):\n    return 2 * x\n"
     )
     code = """
         import os

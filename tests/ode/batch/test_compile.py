@@ -23,7 +23,7 @@ CODE = """
 import sys
 import numpy as np
 import flowlimits as fl
-from flowlimits.ode import straight
+from flowlimits.ode.batch.tracing import compile as straight
 import hashlib
 
 @fl.ode.right_hand_side
