@@ -8,14 +8,14 @@ from . import plot as plot
 from . import random_networks as random_networks
 from .committee.problem import Committee as Committee
 from .committee.schedule import Schedule as Schedule
+from .core.crossing import crossing as crossing
 from .core.events import Event as Event
 from .core.rebuild import load_problem as load_problem
 from .core.storage import load as load
 from .core.storage import save as save
 from .data.cite import cite as cite
-from .data.wrap import crossing as crossing
-from .data.wrap import extend as extend
-from .data.wrap import to_table as to_table
+from .data.export import to_table as to_table
+from .data.extend import extend as extend
 from .data.wrap import wrap as wrap
 from .many.solve_many import solve_many as solve_many
 from .margin.problem import MarginFlow as MarginFlow

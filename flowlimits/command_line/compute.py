@@ -1,4 +1,4 @@
-"""`flowlimits solve` and `flowlimits simulate`."""
+"""These are the commands `flowlimits solve` and `flowlimits simulate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flowlimits compare` and `flowlimits converge`: verdicts, with the exit status 0 agrees, 1 differs, 3 undecided."""
+"""These are the commands `flowlimits compare` and `flowlimits converge`; exit status 0 agrees, 1 differs, 3 undecided."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 from ..core.paths import check_writable
 from .compute import NETCDF, announced, arguments, runs_options, take_times, times_option
-from .files import FILE, save_figure
 from .problems import Flags, ProblemGroup, Stated
+from .results import FILE, save_figure
 from .types import SIZES, Output
 
 STATUS = {True: 0, False: 1, None: 3}

@@ -14,8 +14,8 @@ import click
 
 from .. import __version__
 from .compute import simulate, solve
-from .files import cite, plot, rerun, show
 from .judge import compare, converge
+from .results import cite, plot, rerun, show
 from .study import report, study
 
 EPILOG = (

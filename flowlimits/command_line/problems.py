@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..core.words import did_you_mean
 from .types import NUMBERS
 
 Flags = dict[str, Any]
@@ -237,7 +238,4 @@ class ProblemGroup(click.Group):
 
 def near(word: str, known: list[str]) -> str:
     """Return the end of a sentence about an unknown word: the nearest known one, if there is one."""
-    import difflib
-
-    found = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{found[0]}'?" if found else "."
+    return did_you_mean(word, known, "'") or "."

@@ -1,4 +1,4 @@
-"""`flowlimits study` and `flowlimits report`."""
+"""These are the commands `flowlimits study` and `flowlimits report`."""
 
 from __future__ import annotations
 

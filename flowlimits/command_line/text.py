@@ -1,4 +1,4 @@
-"""Results as text for a terminal."""
+"""These functions write results as text for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameter types of the command line: grids of times, lists of numbers, paths that can be written."""
+"""These are the parameter types of the command line: grids of times, lists of numbers, paths that can be written."""
 
 from __future__ import annotations
 

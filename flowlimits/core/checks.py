@@ -6,7 +6,6 @@ be forgotten where its result is used.  `TypeError` is for values of the wrong k
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import math
@@ -17,6 +16,8 @@ from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+from .words import did_you_mean
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -30,12 +31,6 @@ def show(value: Any, limit: int = 60) -> str:
         return f"the function `{value.__name__}`"
     text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def did_you_mean(word: Any, known: Iterable[str]) -> str:
-    """Return `` did you mean `name`?`` with the nearest known name, or an empty string."""
-    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
-    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def number(

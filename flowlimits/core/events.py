@@ -1,4 +1,4 @@
-"""Events: the times at which an observable of a solution crosses a value."""
+"""An event is the time at which an observable of a solution crosses a value."""
 
 from __future__ import annotations
 

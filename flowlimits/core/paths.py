@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all.
+"""`replacing` writes files whole or not at all.
 
 Missing folders are made, by the functions and on the command line alike: what took hours to compute is not lost to a
 folder that was forgotten.
@@ -6,6 +6,7 @@ folder that was forgotten.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -44,13 +45,22 @@ def _create(target: Path, path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, new: bool = False) -> Iterator[Path]:
     """Give a new file to write to, which takes the place of `path` at the end and vanishes after an exception.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    new : bool, optional
+        Refuse to replace a file that is there at the end: of two programs that write it, the first one wins.
 
     Raises
     ------
+    FileExistsError
+        If the file must be new and is there.
     OSError
-        As `check_writable`.
+        As `check_writable`; also if the disk is full, or the file grows beyond a limit.
     """
     target = check_writable(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,10 +69,29 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, target)
+        _rename(temporary, target, new)
         _sync_folder(target.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno is None:  # a sentence already
+            raise
+        raise type(error)(f"Cannot write {path}: {error.strerror or error}.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, target: Path, new: bool) -> None:
+    if new:
+        try:
+            os.link(temporary, target)
+            return
+        except FileExistsError:
+            raise
+        except OSError:
+            pass  # a file system without hard links: the first of two that start at the same instant may lose
+    os.replace(temporary, target)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every problem has in common: a frozen, validated description with a plain form.
+"""A problem is a frozen, validated description with a plain form.
 
 A problem knows the physics and no numerics and no file.  Its plain form is JSON-ready: numbers, words, lists,
 nested descriptions, and references ``{"array": NAME}`` to arrays that are stored beside the JSON.

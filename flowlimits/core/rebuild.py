@@ -1,4 +1,4 @@
-"""Rebuild problems and other descriptions from their plain form."""
+"""`rebuild` makes problems and other descriptions from their plain form."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .checks import did_you_mean
 from .problem import ARRAY_PREFIX, Description, Problem
 from .registry import DESCRIPTIONS
+from .words import did_you_mean
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,4 +1,4 @@
-"""The registry of public names: the only place that knows where each of them lives.
+"""The registry knows where each public name lives, and nothing else does.
 
 The tables are static: nothing is imported by a name that stands in a file, and a name that is not here is refused.
 """
@@ -43,9 +43,9 @@ _IN_MODULES = {
 NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _IN_MODULES} | {
     "compare": "flowlimits.verdict.compare",
     "convergence": "flowlimits.verdict.compare",
-    "crossing": "flowlimits.data.wrap",
-    "extend": "flowlimits.data.wrap",
-    "to_table": "flowlimits.data.wrap",
+    "crossing": "flowlimits.core.crossing",
+    "extend": "flowlimits.data.extend",
+    "to_table": "flowlimits.data.export",
     "wrap": "flowlimits.data.wrap",
     "cite": "flowlimits.data.cite",
     "load": "flowlimits.core.storage",

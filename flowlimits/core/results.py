@@ -1,4 +1,4 @@
-"""The schema of a result: an `xarray.Dataset` that knows its problem, its clock and how it was computed.
+"""A result is an `xarray.Dataset` that knows its problem, its clock and how it was computed.
 
 A result is a function of its own file: `problem` rebuilds the problem and `provenance["call"]` the call, so that
 `flowlimits rerun FILE` repeats it bit for bit on the same machine.

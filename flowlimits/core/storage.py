@@ -1,4 +1,4 @@
-"""Results in netCDF files: written whole or not at all, and sealed with a checksum."""
+"""Results are kept in netCDF files: written whole or not at all, and sealed with a checksum."""
 
 from __future__ import annotations
 

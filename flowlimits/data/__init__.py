@@ -1,1 +1,1 @@
-"""Work with finished results: measurements, tables, files, citations."""
+"""This folder works with finished results: measurements, tables, repeats, citations."""

@@ -1,4 +1,4 @@
-"""Results as tables: CSV for programs, LaTeX for papers, with errors where there are runs."""
+"""`to_table` writes results as tables: CSV for programs, LaTeX for papers, with errors where there are runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repeat a result from what its file states, and say where two results differ."""
+"""`repeat` computes a result anew from what its file states; `differing` says where two results differ."""
 
 from __future__ import annotations
 

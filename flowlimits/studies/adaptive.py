@@ -1,4 +1,4 @@
-"""`fl.refine`: points chosen where a function changes, or along the line where it crosses a value.
+"""`fl.refine` chooses points where a function changes, or along the line where it crosses a value.
 
 The choice is that of the package `adaptive`; the points are computed and stored like those of any study of the
 same function, so that a grid and its refinement share one folder.
@@ -13,8 +13,8 @@ import numpy as np
 
 from ..core.checks import integer, number, show
 from ..core.threads import Progress
+from .blocks import Block, Failure
 from .errors import StudyError, StudyInterrupted
-from .outcomes import Block, Failure
 from .session import Points, Session
 from .table import FINISHED, Table, to_dataset
 

@@ -1,4 +1,4 @@
-"""Points of a study of one problem class, side by side through `flowlimits.solve_many`, with the bits of one at a time."""
+"""A batch solves points of one problem class side by side, with the bits of one at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..core.threads import check_threads
-from .outcomes import Block, Failure, normalise
+from .blocks import Block, Failure, normalise
 from .worker import Outcome, Point, Task, describe
 
 #: Seconds of work between two commits.

@@ -1,4 +1,4 @@
-"""The points of a folder as a table, without the function that computed them."""
+"""`collect` reads the points of a folder as a table, without the function that computed them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .blocks import Block, Failure, point_text
 from .keys import Definition
-from .outcomes import Block, Failure, point_text
 from .store import Store, read_definition
 from .table import Table, to_dataset
 

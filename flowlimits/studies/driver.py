@@ -1,4 +1,4 @@
-"""The loop of a study: keeps the workers busy, collects what they finish, repeats what they lose, commits.
+"""The driver keeps the workers busy, collects what they finish, repeats what they lose, and commits.
 
 Chunks are sized to a fifth of a second of measured work and only twice as many as there are workers are in flight,
 so that an interrupt loses little and a broken pool takes few innocent points with it.  The points of a lost chunk
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from typing import Any
 
+from .blocks import Failure
 from .executors import Pool
-from .outcomes import Failure
 from .worker import Outcome, Point
 
 CHUNK_SECONDS = 0.2

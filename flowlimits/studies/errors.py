@@ -1,4 +1,4 @@
-"""How a study ends other than well."""
+"""These errors end a study that cannot go on or was interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads, processes, dask and MPI behind one interface, that of `concurrent.futures.Executor`.
+"""A pool gives threads, processes, dask and MPI the one interface of `concurrent.futures`.
 
 What is ours here is small: make the pool, say how many chunks to keep in flight, make it anew when it broke.
 """

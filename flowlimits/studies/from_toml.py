@@ -1,4 +1,4 @@
-"""Studies described by a TOML file: any problem class, any of its numbers as an axis.
+"""A TOML file describes a study of any problem class, with any of its numbers as an axis.
 
 .. code-block:: toml
 
@@ -29,8 +29,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import AfterValidator
 
-from ..core.checks import did_you_mean
 from ..core.rebuild import description_class
+from ..core.words import did_you_mean
 from ..toml.file import SECTIONS, ConfigError, Grid, Table, check_grid, check_table, problem_from_table, read_toml
 from .grid import check_axes
 

@@ -1,4 +1,4 @@
-"""`fl.study`: a function of parameters over a grid."""
+"""`fl.study` maps a function of parameters over a grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study is, in a form that can be hashed, stored and compared.
+"""A definition states what a study computes, in a form that can be hashed, stored and compared.
 
 A study's identity is the name of its function, the version that the user gives it, the names of its axes, its
 fixed parameters and the root of its random streams.  The key of a point is a hash of that identity and of the

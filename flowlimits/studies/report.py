@@ -1,4 +1,4 @@
-"""One HTML page about a folder: self-contained, with inline SVG, and every text from the folder escaped."""
+"""`write_report` makes one self-contained HTML page about a folder, with every text from the folder escaped."""
 
 from __future__ import annotations
 

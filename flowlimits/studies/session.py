@@ -1,4 +1,4 @@
-"""One function, one definition, one folder, one pool: what `study` and `refine` have in common."""
+"""A session maps one function with one definition, one folder and one pool, for `study` and `refine` alike."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..core import streams
-from ..core.checks import did_you_mean, show
+from ..core.checks import show
 from ..core.threads import Progress, check_threads
+from ..core.words import did_you_mean
 from . import batches
+from .blocks import Block, Failure, point_text
 from .driver import Driver
 from .executors import Pool, check_workers, one_thread_each, warm_up
+from .journal import FAIL_AFTER, SUSPECT_AFTER, Journal, forget, suspicions
 from .keys import Definition, canonical, code_of, function_name, unwrap
-from .outcomes import Block, Failure, point_text
 from .store import Store, fresh_root
 from .table import FAILED, FINISHED, RESERVED, Table
-from .underway import FAIL_AFTER, SUSPECT_AFTER, Journal, forget, suspicions
 from .worker import Outcome, Point, Task
 
 Values = tuple[Any, ...]

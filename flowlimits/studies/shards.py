@@ -1,4 +1,4 @@
-"""One shard: finished points as the bytes of an npz archive, and back.
+"""A shard holds finished points as the bytes of an npz archive.
 
 The name of a shard is the hash of its bytes, so that a file that was cut off or changed by a single bit is found.
 Nothing is unpickled: the archive holds plain arrays and JSON.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .outcomes import Block, Coordinate, Structure, Variable
+from .blocks import Block, Coordinate, Structure, Variable
 
 SUFFIX = ".npz"
 

@@ -1,4 +1,4 @@
-"""The folder of a study: immutable shards, each there whole or not at all.
+"""A store is the folder of a study: immutable shards, each there whole or not at all.
 
 ====================  ===========================================================================
 ``study.json``        the definition of the study, written once
@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import choice
+from ..core.paths import replacing
+from .blocks import Block, Failure
 from .keys import Definition
-from .outcomes import Block, Failure
 from .shards import SUFFIX, DamagedShardError, Shard, decode, encode, merge
 
 COMPACT_AFTER = 64
@@ -239,17 +240,11 @@ def _settle(folder: Path, definition: Definition) -> Definition:
     """Write the definition unless another parent was first, and return the one that is there."""
     if definition.root == {}:
         definition = dataclasses.replace(definition, root=fresh_root())
-    temporary = folder / f".study.{secrets.token_hex(6)}.part"
-    _write_plain(temporary, _json(definition))
     try:
-        os.link(temporary, folder / "study.json")
+        with replacing(folder / "study.json", new=True) as temporary:
+            temporary.write_bytes(_json(definition))
     except FileExistsError:
         return read_definition(folder) or definition
-    except OSError:
-        # A file system without hard links: the first of two parents that start at the same instant may lose.
-        os.replace(temporary, folder / "study.json")
-    finally:
-        temporary.unlink(missing_ok=True)
     return definition
 
 
@@ -287,29 +282,8 @@ def _new_folder(parent: Path) -> Path:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whenever the power fails."""
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
     try:
-        _write_plain(temporary, content)
-        os.replace(temporary, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise type(error)(
-                f"Cannot write {target}: {error.strerror or error}. What was written before is kept."
-            ) from None
-        raise
-    if os.name == "posix":
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _write_plain(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        with replacing(target) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise type(error)(f"{error} What was written before is kept.") from None

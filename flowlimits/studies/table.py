@@ -1,4 +1,4 @@
-"""Finished points in arrays, one row per point, and the Dataset made of them."""
+"""A table holds finished points in arrays, one row per point, and becomes a Dataset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .outcomes import Block, Failure, Structure, difference
+from .blocks import Block, Failure, Structure, difference
 
 MISSING, FINISHED, FAILED = 0, 1, 2
 STATUS = {

@@ -1,4 +1,4 @@
-"""What runs inside a worker: it evaluates a chunk of points and sends back blocks of results.
+"""A worker evaluates a chunk of points and sends back blocks of results.
 
 A worker keeps nothing between chunks but the function, unpickled once per process, and its thread limits.
 Only NumPy is imported here, so that Numba still finds the thread limit when the function imports it.
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .blocks import Block, Failure, Structure, normalise, stack
 from .keys import generator
-from .outcomes import Block, Failure, Structure, normalise, stack
 
 
 class Task(NamedTuple):

@@ -1,1 +1,1 @@
-"""The schema of TOML files."""
+"""This folder defines what a TOML file may say."""

@@ -1,4 +1,4 @@
-"""Problems and computations from TOML files: every fault is found at once and told in a sentence."""
+"""`read_config` reads problems and computations from TOML files: every fault is found at once and told in a sentence."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..core.checks import did_you_mean, show
+from ..core.checks import show
 from ..core.problem import Problem
+from ..core.words import did_you_mean
 from .tables import PROBLEMS, SPECTRA, WORD, Grid, ProblemTable, SimulateTable, SolveTable, Table, check_grid
 
 __all__ = [

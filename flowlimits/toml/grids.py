@@ -1,4 +1,4 @@
-"""Times and lists of numbers as text, the way they are typed on a command line or written in a TOML file."""
+"""These functions read times and lists of numbers as text, on a command line or in a TOML file."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import flowlimits as fl
 from flowlimits.core.problem import Problem
 from flowlimits.core.rebuild import description_class
 from flowlimits.core.registry import DESCRIPTIONS, MODULES
-from flowlimits.data.cite import ENTRIES
+from flowlimits.data.cite import references
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -149,11 +149,11 @@ def test_every_problem_cites_its_papers(name):
 
 
 def test_every_entry_is_bibtex_and_cited_by_a_problem():
-    for key, entry in ENTRIES.items():
+    for key, entry in references().items():
         assert re.fullmatch(rf"@\w+\{{{key},\n(  \w+ *= \{{.+\}},\n)+\}}", entry), key
         assert entry.count("{") == entry.count("}"), key
     used = {paper for name in PROBLEMS for paper in getattr(fl, name).papers}
-    assert used == set(ENTRIES) - {"flowlimits"}
+    assert used == set(references()) - {"flowlimits"}
 
 
 def test_the_citation_file_agrees_with_the_package():

@@ -1,4 +1,4 @@
-"""What a function may return, in the one form in which results travel, are stored and become a table.
+"""A block holds the results of several points in the one form in which they travel, are stored and become a table.
 
 A result is split into its structure (names, dimensions, shapes, coordinates: equal at all points) and its
 arrays.  Points of equal structure travel together as a `Block`, one array per variable, so that the cost per

@@ -1,4 +1,4 @@
-"""Which points a parent was busy with when it died.
+"""A journal names the points that a parent is busy with, so that a point that kills its parent is found.
 
 A point that ends the whole program (a crash in compiled code in a thread, a rank that takes MPI down with it)
 would end every resumed study again.  So a parent writes down what it begins and ends, one line each, in a file of

@@ -1,4 +1,4 @@
-"""`flowlimits show`, `rerun`, `plot` and `cite`: what is done with files of results."""
+"""These commands read files of results: `flowlimits show`, `rerun`, `plot` and `cite`."""
 
 from __future__ import annotations
 
