@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,14 +81,8 @@ class General:
         return solve_each(one, problems, options)
 
 
-def solve_each(
-    one: Any, problems: list[Any], options: Options, parts: Sequence[np.ndarray] = (), several: Any = None
-) -> Solutions:
-    """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem.
-
-    Those whose indices are in one of the `parts` are solved together by ``several(problems)``, which returns arrays with
-    the leading axes (problem, time), and which problems are finished; the others are left to `one`, which says why.
-    """
+def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
+    """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem."""
     from ..ode.batch.threads import for_each
     from ..ode.report import IntegrationError
 
@@ -99,21 +93,19 @@ def solve_each(
     messages: dict[int, str] = {}
     lock, stop = threading.Lock(), threading.Event()
     bar = parallel.Progress(number, "problems", options.progress)
-    singles = set(range(number)).difference(*(part.tolist() for part in parts))
-    work = [*parts, *(np.array([index]) for index in sorted(singles))]
 
-    def store(indices: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+    def store(index: int, values: Mapping[str, np.ndarray]) -> None:
         for name, value in values.items():
             if name not in arrays:
-                arrays[name] = np.full((number, times.size, *value.shape[2:]), np.nan)
-            if arrays[name].shape[2:] != value.shape[2:]:
+                arrays[name] = np.full((number, times.size, *value.shape[1:]), np.nan)
+            if arrays[name].shape[2:] != value.shape[1:]:
                 raise ValueError(
-                    f"Problems must have variables of the same shape, but `{name}` of problem {indices[0]} has {value.shape[2:]} at "
+                    f"Problems must have variables of the same shape, but `{name}` of problem {index} has {value.shape[1:]} at "
                     f"each time and that of another {arrays[name].shape[2:]}."
                 )
-            arrays[name][indices, : value.shape[1]] = value
+            arrays[name][index, : value.shape[0]] = value
 
-    def run_single(index: int) -> None:
+    def run(index: int) -> None:
         try:
             values = one(problems[index])
             status, last = SUCCESS, times[-1]
@@ -129,29 +121,14 @@ def solve_each(
             status, last = error.report.status.value, error.report.reached
             messages[index] = str(error)
         with lock:
-            store(np.array([index]), {name: value[None] for name, value in values.items()})
+            store(index, values)
             statuses[index], reached[index] = status, last
             bar.update()
-
-    def run(item: int) -> None:
-        indices = work[item]
-        if item >= len(parts):
-            run_single(int(indices[0]))
-            return
-        values, finished = several([problems[index] for index in indices])
-        with lock:
-            store(indices[finished], {name: value[finished] for name, value in values.items()})
-            statuses[indices[finished]], reached[indices[finished]] = SUCCESS, times[-1]
-            bar.update(int(finished.sum()))
-        for index in indices[~finished]:
-            if stop.is_set():
-                raise KeyboardInterrupt
-            run_single(int(index))
 
     try:
         # Several BLAS threads inside several of ours would be slower than one each.
         with parallel.one_blas_thread():
-            for_each(run, np.arange(len(work)), options.threads, stop)
+            for_each(run, np.arange(number), options.threads, stop)
     except KeyboardInterrupt:
         pass
     finally:

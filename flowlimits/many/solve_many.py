@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 #: Rooms that solve many problems faster than one after the other, by class.
-ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.many"}
+ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.extensive.many"}
 
 
 def solve_many(
@@ -79,8 +79,7 @@ def solve_many(
     -----
     `Committee` with constant learning rates runs in lanes, see `flowlimits.ode.integrate_batch`: its steps end on the requested times, so
     that the numbers may differ from those of `solve` within the tolerance; they depend neither on the number of threads
-    nor on the other problems.  `ExtensiveQuadratic` runs in lanes where many problems have equally many nodes and starts of one kind,
-    with the bits of `solve`.  The other classes are solved as `solve` does it, side by side in threads.
+    nor on the other problems.  The other classes are solved as `solve` does it, side by side in threads.
 
     Examples
     --------

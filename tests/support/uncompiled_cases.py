@@ -283,9 +283,7 @@ def extensive_limit_of_gaussian_start():
 
 
 @case
-def extensive_limits_in_lanes():
-    from flowlimits.quadratic import extensive_lanes
-
+def extensive_limits_of_all_starts():
     found = []
     zero = fl.Spectrum([0.0, 0.5, 1.5], [0.4, 0.3, 0.3])
     for start in ("gaussian", zero, "orthonormal"):
@@ -294,7 +292,7 @@ def extensive_limits_in_lanes():
             fl.ExtensiveQuadratic(a, fl.Spectrum([0.0, 0.8, 1.2], [0.1, 0.45, 0.45]).normalised(), start)
             for a in ratios
         ]
-        found.append(list(extensive_lanes.solve(problems, np.array([0.0, 0.1, 3.0]), 1e-3, 100)[0].values()))
+        found.append(fl.solve_many(problems, [0.0, 0.1, 3.0], rtol=1e-3, progress=False))
     return found
 
 

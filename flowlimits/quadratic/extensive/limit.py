@@ -42,7 +42,7 @@ def solve(
     rtol, atol = checks.tolerances(rtol, atol)
     checks.choice("method", method, METHODS)
     checks.progress(progress)
-    names = _observables(observables)
+    names = check_observables(observables)
     energies = None if spectrum is None else _energies(spectrum)
     listed = check_events(events, [name for name in problem.variables if name != "eigenvalues"])
     steps = checks.integer("max_steps", max_steps, minimum=1)
@@ -113,7 +113,8 @@ def _locate(
     return happened, times[times <= min(stops)] if stops else times
 
 
-def _observables(observables: Sequence[str] | None) -> list[str]:
+def check_observables(observables: Sequence[str] | None) -> list[str]:
+    """Return the names of the variables to return; `risk` is always among them."""
     known = ["risk", "overlap", "misalignment", "trace", "multiplier"]
     if observables is None:
         return known
