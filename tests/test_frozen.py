@@ -346,7 +346,7 @@ for _activation in ("square", "centred", "hermite3", "x**3 - x", "erf", "relu", 
 def committee_observables_and_two_activations():
     two = fl.Committee(Q, R, T, activation="square", teacher_activation="x**2 + x", learning_rate=0.05).solve(TIMES)
     relu = fl.Committee(Q, R, T, activation="relu", second_layer=[1.0, -0.5], teacher_second_layer=[1.0, 0.5])
-    return two, fl.Committee(Q, R, T).solve(LATE, observables=["overlap"], keep_state=True), relu.solve(LATE)
+    return two, fl.Committee(Q, R, T).solve(LATE, observables=["overlap"]), relu.solve(LATE)
 
 
 @case

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
+import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import ode
-from ..core import checks, results
-from ..core.events import check_events, locate
+from ..core.solve import Options, Path
+from ..core.unfinished import Unfinished
 from . import observables as named
 from .equations import choose as families
 from .equations import evaluate as scalars
 from .schedule import Schedule
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from .problem import Committee
 
 #: States beyond which the implicit method, whose cost grows with their cube, is not tried.
@@ -25,92 +24,101 @@ LARGE = 600
 EVENT_GRID = 400
 
 
-def solve(
-    problem: Committee,
-    times: Any,
-    *,
-    rtol: float,
-    atol: float,
-    method: str,
-    observables: Any,
-    events: Any,
-    max_steps: int,
-    keep_state: bool,
-    progress: bool | None,
-) -> xr.Dataset:
-    """Return the solution; see `Committee.solve`."""
-    wanted = checks.times(times)
-    rtol, atol = checks.tolerances(rtol, atol)
-    checks.boolean("keep_state", keep_state)
-    progress = checks.progress(progress)
-    extra_names = named.check(observables)
-    listed = check_events(events, ["risk", *named.SCALARS])
-    flow = Flow(problem, rtol, atol, method, max_steps, progress)
-    call = {
-        "verb": "solve", "rtol": rtol, "atol": atol, "method": method, "observables": list(extra_names) or None,
-        "events": list(listed), "max_steps": max_steps, "keep_state": keep_state,
+def tolerances(problem: Committee, method: str) -> None:
+    """Tolerances have to be numbers."""
+
+
+def observables(problem: Committee, given: Any) -> tuple[str, ...]:
+    """Return the names of further variables."""
+    return named.check(given)
+
+
+def event_variables(problem: Committee) -> list[str]:
+    """Return the variables that events may name."""
+    return ["risk", *named.SCALARS]
+
+
+def call(problem: Committee, options: Options, times: np.ndarray) -> dict[str, Any]:
+    """Return the arguments that repeat the call."""
+    return {
+        "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
+        "observables": list(options.observables) or None, "events": list(options.events), "max_steps": options.max_steps,
     }  # fmt: skip
 
-    def result(at: np.ndarray, states: np.ndarray, extra: Any = None) -> xr.Dataset:
-        return results.build(
-            problem, kind=problem.kind, times=at, variables=describe(problem, flow.family, states, extra_names), call=call,
-            provenance=flow.provenance(), extra=extra,
-        )  # fmt: skip
 
-    began = time.perf_counter()
-    try:
-        extra = None
-        if listed:
-            found, failure = _locate(problem, flow, listed, wanted)
-            label = "; ".join(f"{event.variable} = {event.value:g}" for event in listed)
-            extra = {"event_time": (("event",), found, {"long_name": "time of the event", "events": label})}
-            stops = [t for event, t in zip(listed, found) if event.stop and np.isfinite(t)]
-            if stops:
-                wanted = wanted[wanted <= min(stops)]
-            elif failure is not None:
-                # Once more at the requested times, for the partial result.
-                flow.run(families.start(problem), 0.0, wanted)
-                raise failure
-        start = families.start(problem)
-        states = flow.run(start, 0.0, wanted) if wanted.size else np.empty((0, start.size))
-    except ode.IntegrationError as error:
-        flow.wall_time = time.perf_counter() - began
-        failed = ode.IntegrationError(
-            f"{error} {advice(problem, flow.family, _rate_at(problem, error.report.reached))}".rstrip(),
-            error.times,
-            error.states,
-            error.report,
-        )
-        failed.partial = result(error.times, error.states)  # type: ignore[attr-defined]
-        raise failed from None
-    flow.wall_time = time.perf_counter() - began
-    return result(wanted, states, extra)
+def path(problem: Committee, options: Options, last: float) -> CommitteePath:
+    """Return the path of the problem."""
+    return CommitteePath(problem, options)
 
 
-class Flow:
-    """The equations of a problem, ready to be integrated from any state and time."""
+class CommitteePath(Path):
+    """The equations of the overlaps, integrated from any state and time."""
 
-    def __init__(
-        self, problem: Committee, rtol: float, atol: float, method: str, max_steps: int, progress: bool | None = False
-    ):
-        self.problem, self.family = problem, families.choose(problem)
+    cuts = False
+
+    def __init__(self, problem: Committee, options: Options):
+        self.problem, self.asked, self.family = problem, options, families.choose(problem)
+        self.start = families.start(problem)
+        self.reports: list[ode.Report] = []
         self.rhs = ode.right_hand_side(self.family.rhs)
-        size = families.start(problem).size
         self.options: dict[str, Any] = {
-            "rtol": rtol, "atol": atol, "max_steps": max_steps, "progress": progress, "work_size": self.family.work_size,
-            "method": "dop853" if size > LARGE and isinstance(method, str) and method == "auto" else method,
+            "rtol": options.rtol, "atol": options.atol, "max_steps": options.max_steps, "progress": options.progress,
+            "work_size": self.family.work_size, "method": "dop853" if self.start.size > LARGE and options.method == "auto" else options.method,
             "advice": {ode.Status.NOT_FINITE: "The flow diverged.", ode.Status.STEP_TOO_SMALL: "The flow diverged."},
         }  # fmt: skip
-        self.reports: list[ode.Report] = []
-        self.wall_time = 0.0
+        self.times, self.states = np.empty(0), np.empty((0, self.start.size))
 
-    def run(self, state: np.ndarray, at: float, times: np.ndarray) -> np.ndarray:
-        """Return the states at `times` from `state` at time `at`; pieces of a schedule are integrated one after the other."""
-        rate = self.problem.learning_rate
+    def run(self, times: np.ndarray) -> None:
+        try:
+            states = self._integrate(times) if times.size else np.empty((0, self.start.size))
+        except Unfinished as error:
+            self.times, self.states = error.times, error.states
+            raise
+        self.times, self.states = times, states
+
+    def restart(self, i: int) -> CommitteePath:
+        later = copy.copy(self)
+        if i >= 0:
+            later.begin, later.start = float(self.times[i]), self.states[i]
+        return later
+
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return describe(self.problem, self.family, self.states, [name for name in names if name != "risk"])
+
+    def contents(self) -> dict[str, Any]:
+        return {"variables": describe(self.problem, self.family, self.states, self.asked.observables)}
+
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        plain: dict[str, Any] = {"family": self.family.name, "rtol": self.asked.rtol, "atol": self.asked.atol}
+        plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
+        for name in ("steps", "rejected", "evaluations", "jacobians"):
+            plain[name] = sum(getattr(report, name) for report in self.reports)
+        return plain | {"wall_time": seconds}
+
+    def watched(self, times: np.ndarray) -> CommitteePath:
+        """Look for events on a finer grid, on which a flow may diverge after the event at which it was to stop."""
+        last = times[-1]
+        first = times[times > 0][0] if last > 0 else 0.0
+        grid = np.unique(np.concatenate([[0.0], times, np.linspace(0.0, last, EVENT_GRID), np.geomspace(max(first, 1e-6 * last), last, EVENT_GRID)])) if last > 0 else times  # fmt: skip
+        seen = self.restart(-1)
+        try:
+            seen.run(grid)
+        except ode.IntegrationError as error:
+            seen.failure = error
+        return seen
+
+    def failed(self, error: Unfinished) -> Unfinished:
+        if not isinstance(error, ode.IntegrationError):
+            return error
+        known = advice(self.problem, self.family, _rate_at(self.problem, error.report.reached))
+        return ode.IntegrationError(f"{error} {known}".rstrip(), error.times, error.states, error.report)
+
+    def _integrate(self, times: np.ndarray) -> np.ndarray:
+        """Return the states at `times`; pieces of a schedule are integrated one after the other."""
+        state, at, rate = self.start, self.begin, self.problem.learning_rate
         if not isinstance(rate, Schedule):
-            _, states, report = ode.integrate(
-                self.rhs, state, times, families.parameters(self.problem, rate), start=at, **self.options
-            )
+            params = families.parameters(self.problem, rate)
+            _, states, report = ode.integrate(self.rhs, state, times, params, start=at, **self.options)
             self.reports.append(report)
             return states
         rows: list[np.ndarray] = []
@@ -129,14 +137,6 @@ class Flow:
             state = states[-1]
         return np.vstack(rows)
 
-    def provenance(self) -> dict[str, Any]:
-        """Return what it cost."""
-        plain: dict[str, Any] = {"family": self.family.name, "rtol": self.options["rtol"], "atol": self.options["atol"]}
-        plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
-        for name in ("steps", "rejected", "evaluations", "jacobians"):
-            plain[name] = sum(getattr(report, name) for report in self.reports)
-        return plain | {"wall_time": self.wall_time}
-
 
 def describe(problem: Committee, family: families.Family, states: np.ndarray, names: Any) -> dict[str, np.ndarray]:
     """Return the variables of the result at states of any leading shape, (..., n)."""
@@ -154,33 +154,6 @@ def risks(problem: Committee, family: families.Family, states: np.ndarray) -> np
     scalars.evaluate(family.risk.address, flat, families.parameters(problem, 0.0), np.zeros(family.work_size), out)
     # Round-off of the overlaps may leave a risk of -1e-17 at a perfect student; NaN stays.
     return np.where(out < 0.0, 0.0, out).reshape(states.shape[:-1])
-
-
-def _locate(
-    problem: Committee, flow: Flow, events: Any, wanted: np.ndarray
-) -> tuple[np.ndarray, ode.IntegrationError | None]:
-    """Return the event times, looked for on a grid finer than the requested times, and why the grid was not finished.
-
-    A flow may diverge after the event at which it was to stop.
-    """
-    last = wanted[-1]
-    first = wanted[wanted > 0][0] if last > 0 else 0.0
-    grid = np.unique(np.concatenate([[0.0], wanted, np.linspace(0.0, last, EVENT_GRID), np.geomspace(max(first, 1e-6 * last), last, EVENT_GRID)])) if last > 0 else wanted  # fmt: skip
-    failure = None
-    try:
-        states = flow.run(families.start(problem), 0.0, grid)
-    except ode.IntegrationError as error:
-        failure, grid, states = error, error.times, error.states
-    names = list(dict.fromkeys(event.variable for event in events))
-
-    def values(rows: np.ndarray) -> dict[str, np.ndarray]:
-        return describe(problem, flow.family, rows, [name for name in names if name != "risk"])
-
-    def evaluate(i: int, t: float) -> dict[str, float]:
-        row = states[i : i + 1] if t == grid[i] else flow.run(states[i], grid[i], np.array([t]))
-        return {name: float(value[0]) for name, value in values(row).items() if name in names}
-
-    return locate(events, grid, values(states), evaluate), failure
 
 
 def _rate_at(problem: Committee, t: float) -> float:

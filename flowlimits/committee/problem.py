@@ -95,6 +95,7 @@ class Committee(Problem):
 
     clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
     papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
+    retired: ClassVar[dict[str, tuple[str, ...]]] = {"solve": ("keep_state",)}
     variables: ClassVar[dict[str, Any]] = {
         "risk": Variable("population risk, label noise excluded", r"$\mathcal{R}$"),
         "Q": Variable("student-student overlaps", "$Q$", ("student", "student_2")),
@@ -223,7 +224,7 @@ class Committee(Problem):
 
         return weights(self, dimension, np.random.default_rng(streams.root(rng)))
 
-    @checks.named_arguments()
+    @checks.named_arguments(keep_state="the overlaps at the last time are the whole state of a solution.")
     def solve(
         self,
         times: Any,
@@ -234,7 +235,6 @@ class Committee(Problem):
         observables: Any = None,
         events: Any = (),
         max_steps: int = 1_000_000,
-        keep_state: bool = False,
         progress: bool | None = False,
     ) -> xr.Dataset:
         """Return the overlaps in time.
@@ -251,8 +251,6 @@ class Committee(Problem):
             Further variables: "overlap", "specialisation", "subspace_share".
         events : sequence of fl.Event, optional
             On "risk" or one of these; `event_time` holds the first time of each.
-        keep_state : bool
-            Accepted for symmetry with `simulate`: the overlaps at the last time are the whole state.
 
         Returns
         -------
@@ -264,11 +262,12 @@ class Committee(Problem):
         flowlimits.ode.IntegrationError
             If the flow diverges; `partial` holds the finished part.
         """
-        from .limit import solve
+        from ..core.solve import solve
+        from . import limit
 
         return solve(
-            self, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events, max_steps=max_steps,
-            keep_state=keep_state, progress=progress,
+            self, limit, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events,
+            max_steps=max_steps, progress=progress,
         )  # fmt: skip
 
     @checks.named_arguments()
@@ -327,7 +326,8 @@ class Committee(Problem):
             observables=observables, keep_state=keep_state, threads=threads, progress=progress,
         )  # fmt: skip
 
-    def _extend(self, result: xr.Dataset, times: np.ndarray) -> xr.Dataset:
+    def extend(self, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
+        """Return a simulation with a kept state at `times`, which hold all its own, carried on from its last time."""
         from .simulation.extend import extend
 
         return extend(self, result, times)

@@ -7,10 +7,14 @@ nested descriptions, and references ``{"array": NAME}`` to arrays that are store
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ARRAY_PREFIX = "problem_"
 
@@ -70,7 +74,7 @@ class Description:
         return cls(**fields)
 
 
-class Problem(Description):
+class Problem(Description, ABC):
     """A learning problem: what is learnt, by what, from which start.
 
     Every problem offers ``solve(times, ...)``, its limit or exact flow, and ``simulate(times, ...)``, its
@@ -88,6 +92,8 @@ class Problem(Description):
         The `flowlimits.core.results.Variable` of every variable of its results.
     papers : tuple of str
         Keys into the bibliography of `flowlimits.cite`.
+    retired : mapping
+        Arguments that earlier versions took and recorded without using them, by verb: they are left out when a result is repeated.
     """
 
     clock: ClassVar[str] = ""
@@ -95,6 +101,30 @@ class Problem(Description):
     size_name: ClassVar[str] = "dimension"
     variables: ClassVar[dict[str, Any]] = {}
     papers: ClassVar[tuple[str, ...]] = ()
+    retired: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    @abstractmethod
+    def solve(self, *arguments: Any, **options: Any) -> xr.Dataset:
+        """Return the limit or the exact flow."""
+
+    @abstractmethod
+    def simulate(self, *arguments: Any, **options: Any) -> xr.Dataset:
+        """Return a simulation at finite size."""
+
+    def realised(self, size: int, student_width: int | None = None) -> Problem:
+        """Return the problem with the ratios that its simulation of that size has; itself where nothing is rounded.
+
+        Runs from own weights may have another student width than the nearest one.
+        """
+        return self
+
+    def relaxation_time(self, size: int) -> float:
+        """Return the time after which a simulation of that size follows the limit; 0 where it does from the start."""
+        return 0.0
+
+    def extend(self, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
+        """Return the result at `times`, which hold all its own; None where the call that made it has to be repeated."""
+        return None
 
 
 def _content(value: Any) -> Any:

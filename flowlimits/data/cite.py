@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..core.checks import show
+from ..core.problem import Problem
 
 SOFTWARE = f"""\
 @software{{flowlimits,
@@ -52,13 +53,14 @@ def cite(problem: Any = None) -> str:
 def _papers(problem: Any) -> tuple[str, ...]:
     if problem is None:
         return ()
-    if hasattr(problem, "attrs"):
-        from ..core.rebuild import load_problem
+    if isinstance(problem, Problem) or (isinstance(problem, type) and issubclass(problem, Problem)):
+        return problem.papers
+    import xarray as xr
 
-        problem = load_problem(problem)
-    papers = getattr(problem, "papers", None)
-    if papers is None:
+    if not isinstance(problem, xr.Dataset):
         raise TypeError(
             f"Argument `problem` must be a problem, a class of problems or a result, but is {show(problem)}."
         )
-    return tuple(papers)
+    from ..core.rebuild import load_problem
+
+    return load_problem(problem).papers

@@ -47,9 +47,11 @@ def extend(result: xr.Dataset, times: Any) -> xr.Dataset:
     old = np.asarray(result["time"].values, dtype=float)
     known = np.isclose(new[:, None], old[None, :], rtol=1e-12, atol=0).any(axis=1)
     union = np.union1d(old, new[~known])
-    continued = getattr(load_problem(result), "_extend", None)
+    continued = load_problem(result).extend(result, union)
     if continued is not None:
-        return continued(result, union)
+        return continued
     details = results.provenance(result)
-    details["call"] = dict(details.get("call") or {}) | {"times": union.tolist()}
+    call = dict(details.get("call") or {})
+    # Simulations state the times of their steps, and what stopped at an event not all times: the call holds those asked for.
+    details["call"] = call | {"times": np.union1d(call.get("times", old), new[~known]).tolist()}
     return repeat(result.assign_attrs(provenance=json.dumps(details)))

@@ -62,7 +62,8 @@ def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
     verb = call.pop("verb", None)
     if verb not in (*VERBS, "convergence"):
         raise ValueError("This Dataset does not state the call that made it, so it cannot be repeated.")
-    arguments = {name: _rebuilt(value, result) for name, value in call.items()}
+    unused = problem.retired.get(verb, ())
+    arguments = {name: _rebuilt(value, result) for name, value in call.items() if name not in unused}
     times = arguments.pop("times", None)
     if times is None and "time" in result.coords:
         times = result["time"].values

@@ -64,7 +64,7 @@ def wrap(
     checks.choice("kind", kind, KINDS)
     if not variables:
         raise ValueError("There is nothing to wrap: give at least one variable, such as overlap=array.")
-    table = getattr(like, "variables", {}) if isinstance(like, Problem) else {}
+    table = like.variables if isinstance(like, Problem) else {}
     data: dict[str, Any] = {}
     for name, values in variables.items():
         data[name] = _wrapped(name, values, grid, like, table)

@@ -182,7 +182,7 @@ def check_class(owner: Any) -> None:
     if (
         not (isinstance(owner, type) and issubclass(owner, Problem))
         or "times" not in inspect.signature(owner.solve).parameters
-    ):  # type: ignore[attr-defined]
+    ):
         raise TypeError(
             f"Argument `problems` must be a problem class that is solved over times, or a list of problems, but is {checks.show(owner)}."
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.unfinished import Unfinished
 from . import layout
 
 
@@ -128,7 +129,7 @@ class Report:
         return plain
 
 
-class IntegrationError(RuntimeError):
+class IntegrationError(Unfinished, RuntimeError):
     """An integration stopped before the last requested time.
 
     Attributes
@@ -139,24 +140,9 @@ class IntegrationError(RuntimeError):
         How it went; `report.status` says why it stopped.
     """
 
-    def __init__(self, message: str, times: np.ndarray, states: np.ndarray, report: Report) -> None:
-        super().__init__(message)
-        self.times = times
-        self.states = states
-        self.report = report
 
-    def __reduce__(self):
-        return type(self), (str(self), self.times, self.states, self.report)
-
-
-class IntegrationInterrupted(KeyboardInterrupt):
+class IntegrationInterrupted(Unfinished, KeyboardInterrupt):
     """The user interrupted an integration; it carries the finished part like an `IntegrationError`."""
-
-    def __init__(self, message: str, times: np.ndarray, states: np.ndarray, report: Report) -> None:
-        super().__init__(message)
-        self.times = times
-        self.states = states
-        self.report = report
 
 
 def message_of(status: Status, time: float, advice: dict[Status, str] | None) -> str:

@@ -69,4 +69,4 @@ def _smooth(theory: xr.Dataset) -> xr.Dataset:
         return theory
     geometric = style.is_geometric(times) and times[0] > 0
     fine = np.geomspace(times[0] / EARLIER, times[-1], 200) if geometric else np.linspace(times[0], times[-1], 200)
-    return load_problem(theory).solve(fine)  # type: ignore[attr-defined]
+    return load_problem(theory).solve(fine)

@@ -274,10 +274,10 @@ def convergence(
         raise ValueError(f"Argument `sizes` must not repeat a size, but is {listed}.")
     runs = checks.integer("runs", runs, minimum=2)
     root = streams.root(rng)
-    theory = problem.solve(times)  # type: ignore[attr-defined]
+    theory = problem.solve(times)
     simulated = []
     for size in listed:
         child = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, size))
         options = {problem.size_name: size, "runs": runs, "rng": child, "threads": threads, "progress": progress}
-        simulated.append(problem.simulate(times, **options, **simulate))  # type: ignore[attr-defined]
+        simulated.append(problem.simulate(times, **options, **simulate))
     return compare(theory, *simulated, level=level, variables=variables)

@@ -6,7 +6,6 @@ theory is solved again where the runs ask for it.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -218,8 +217,10 @@ def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> 
     it brings the theory to the ratios of the runs.  None if nothing is rounded.
     """
     problem = problem_of(run)
-    realised = None if problem is None else _realised(problem, run, size)
-    if problem is None or realised is None or realised == problem:
+    if problem is None or RATIOS[0] not in run.attrs:
+        return None
+    realised = problem.realised(size, run.attrs.get("student_width"))
+    if realised == problem:
         return None
     there, here = (flatten(_solve(one, points.times, theory), points, "theory")[0] for one in (realised, problem))
     return there - here
@@ -231,26 +232,14 @@ def early(run: xr.Dataset, size: int, points: Points) -> np.ndarray:
     A problem whose limit holds only after a time that shrinks with the size says so: ``problem.relaxation_time(size)``.
     """
     problem = problem_of(run)
-    bound = problem.relaxation_time(size) if problem is not None and hasattr(problem, "relaxation_time") else 0.0
+    bound = 0.0 if problem is None else problem.relaxation_time(size)
     return points.point_times < bound
-
-
-def _realised(problem: Problem, run: xr.Dataset, size: int) -> Problem | None:
-    """Return the problem at the ratios of a run, None where no ratio is rounded."""
-    if hasattr(problem, "realised"):
-        return problem.realised(size)
-    ratio = run.attrs.get("realised_student_ratio")
-    if ratio is None or not hasattr(problem, "student_ratio"):
-        return None
-    laws: dict[str, Any] = {name: getattr(problem, name, None) for name in ("teacher", "start")}
-    rounded = {name: law.realised(size) for name, law in laws.items() if hasattr(law, "realised")}
-    return dataclasses.replace(problem, student_ratio=float(ratio), **rounded)  # type: ignore[type-var]
 
 
 def _solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
     """Solve with the tolerances that another solution states."""
     stated = dict(results.provenance(like).get("call") or {}) if like.attrs.get("provenance") else {}
-    return problem.solve(times, **{name: stated[name] for name in ("rtol", "atol") if name in stated})  # type: ignore[attr-defined]
+    return problem.solve(times, **{name: stated[name] for name in ("rtol", "atol") if name in stated})
 
 
 def problem_of(dataset: xr.Dataset) -> Problem | None:

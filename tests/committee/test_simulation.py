@@ -212,7 +212,7 @@ def test_without_a_state_a_result_is_extended_by_repeating_it():
     longer = fl.extend(part, [0.1, 0.4])
     assert longer.sizes["time"] == 3
     np.testing.assert_array_equal(longer["Q"][:, 1], part["Q"][:, 0])
-    solved = fl.extend(problem.solve([0.2, 0.5], keep_state=True), [1.0])
+    solved = fl.extend(problem.solve([0.2, 0.5]), [1.0])
     np.testing.assert_allclose(solved["Q"], problem.solve([0.2, 0.5, 1.0])["Q"], rtol=1e-12)
 
 

@@ -142,7 +142,7 @@ def test_a_simulation_is_carried_on_with_the_same_runs():
 
 def test_a_problem_that_continues_is_asked_to(monkeypatch):
     asked = []
-    monkeypatch.setattr(toy.Decay, "_extend", lambda self, result, times: asked.append(times) or result, raising=False)
+    monkeypatch.setattr(toy.Decay, "extend", lambda self, result, times: asked.append(times) or result, raising=False)
     fl.extend(toy.make().solve([1.0, 2.0]), [3.0])
     np.testing.assert_array_equal(asked[0], [1.0, 2.0, 3.0])
 

@@ -29,7 +29,7 @@ class Rounded(Problem):
     def _curve(self, times):
         return 1 - np.exp(-self.student_ratio * times)
 
-    def realised(self, dimension):
+    def realised(self, dimension, student_width=None):
         return Rounded(round(self.student_ratio * dimension) / dimension)
 
     def solve(self, times, *, rtol=1e-9, atol=1e-11):

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ..problem import Committee
 
 
-def extend(problem: Committee, result: xr.Dataset, times: np.ndarray) -> xr.Dataset:
-    """Return the result at `times`, which hold all its own times.
+def extend(problem: Committee, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
+    """Return the result at `times`, which hold all its own times; None where it is computed anew from its call.
 
-    A simulation with a kept state goes on from there, bit for bit as if it had been asked for all times at once.  What holds no
-    state, or asks for times before its last one, is computed anew from its call.
+    A simulation with a kept state goes on from there, bit for bit as if it had been asked for all times at once, but not
+    if it is asked for times before its last one.
     """
     details = results.provenance(result)
     call = dict(details["call"])
@@ -31,10 +31,7 @@ def extend(problem: Committee, result: xr.Dataset, times: np.ndarray) -> xr.Data
     union = np.union1d(asked, new)
     if call["verb"] == "simulate" and "state_W" in result and new.size and new[0] > asked[-1]:
         return _simulate_on(problem, result, call, details, union, asked.size)
-    from ...data.rerun import repeat
-
-    details["call"] = call | {"times": union.tolist()}
-    return repeat(result.assign_attrs(provenance=json.dumps(details)))
+    return None
 
 
 def _simulate_on(

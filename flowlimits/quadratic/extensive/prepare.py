@@ -254,5 +254,5 @@ def failure(status: int, dataset: xr.Dataset, solution: Solution) -> Exception:
         message=message,
     )
     error = IntegrationError(message, times, solution.rows[: times.size], report)
-    error.partial = dataset.isel(time=finished)  # type: ignore[attr-defined]
+    error.partial = dataset.isel(time=finished)
     return error

@@ -2,6 +2,7 @@ r"""Quadratic networks of extensive width: the limit :math:`d\to\infty` with :ma
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -261,6 +262,13 @@ class ExtensiveQuadratic(Problem):
             self, times, dimension=dimension, weights=weights, runs=runs, rng=rng, method=method, step=step, observables=observables,
             rtol=rtol, atol=atol, threads=threads, progress=progress,
         )  # fmt: skip
+
+    def realised(self, dimension: int, student_width: int | None = None) -> ExtensiveQuadratic:
+        """Return the problem at the ratios and multiplicities of simulations of that dimension, and of that width if one is given."""
+        d = checks.integer("dimension", dimension, minimum=1)
+        width = round(self.student_ratio * d) if student_width is None else student_width
+        start = self.start.realised(d) if isinstance(self.start, Spectrum) else self.start
+        return dataclasses.replace(self, student_ratio=width / d, teacher=self.teacher.realised(d), start=start)
 
     def relaxation_time(self, dimension: int) -> float:
         """Return the time tau after which a simulation of that dimension follows the limit.

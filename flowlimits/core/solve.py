@@ -1,0 +1,205 @@
+"""The one skeleton of `solve`: it checks, runs a path, locates events, and makes a result of what was found.
+
+A room brings a module `limit` with the functions of `Limit`; what they return is a `Path`, the equations of one problem with
+the options of one call.  Everything that does not depend on the equations is here.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from . import checks, results
+from .events import Event, check_events, locate
+from .problem import Problem
+from .unfinished import Unfinished
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Options:
+    """The checked arguments of a call; `given` holds all arguments but the times as they were given."""
+
+    rtol: float
+    atol: float
+    method: str
+    observables: tuple[str, ...]
+    events: tuple[Event, ...]
+    max_steps: int
+    keep_state: bool
+    progress: bool | None
+    given: Mapping[str, Any]
+
+
+class Path(ABC):
+    """The equations of a problem, which run from its start or from a time of the last run.
+
+    Attributes
+    ----------
+    times, states : ndarray
+        The times of the last run that were reached, and the states there, shape (n, components).
+    begin, start : float, ndarray
+        The time and the state from which it runs.
+    failure : Unfinished or None
+        Why a run that looked for events ended before its last time.
+    cuts : bool
+        Whether the states at all times are computed before those beyond a stopping event are left out.  Otherwise the solution
+        ends at the last time before the stop, and a divergence after it is no failure.
+    """
+
+    cuts: ClassVar[bool] = True
+    begin: float = 0.0
+    start: np.ndarray
+    times: np.ndarray
+    states: np.ndarray
+    failure: Unfinished | None = None
+
+    @abstractmethod
+    def run(self, times: np.ndarray) -> None:
+        """Solve at `times`, which may be empty; when `Unfinished` is raised, times and states hold the finished part."""
+
+    @abstractmethod
+    def restart(self, i: int) -> Path:
+        """Return the path that continues from time i of the last run; i = -1 is the start."""
+
+    @abstractmethod
+    def values(self, names: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """Return the scalars of these names at the times of the last run, for events."""
+
+    @abstractmethod
+    def contents(self) -> dict[str, Any]:
+        """Return the `variables` of the result, and any other arguments of `results.build`, at the times of the last run."""
+
+    @abstractmethod
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        """Return how it was computed."""
+
+    def keep(self, count: int) -> None:
+        """Leave out all but the first times of the last run."""
+        self.times, self.states = self.times[:count], self.states[:count]
+
+    def watched(self, times: np.ndarray) -> Path:
+        """Return the path with a run between whose times events are looked for: by default the last one, its start added.
+
+        A path that does not cut is asked before it has run, and brings a grid of its own.
+        """
+        if self.times[0] <= self.begin:
+            return self
+        seen = copy.copy(self)
+        seen.times, seen.states = np.append(self.begin, self.times), np.vstack([self.start, self.states])
+        return seen
+
+    def failed(self, error: Unfinished) -> Unfinished:
+        """Return the error that says what the problem knows about a failure."""
+        return error
+
+
+class Limit(Protocol):
+    """What a room's module `limit` offers to `solve`; each function is called with the problem."""
+
+    def tolerances(self, problem: Any, method: str) -> tuple[float, float] | None:
+        """Return the tolerances that None stands for; None if they have to be numbers."""
+
+    def observables(self, problem: Any, given: Any) -> tuple[str, ...]:
+        """Return the checked names of the variables to return."""
+
+    def event_variables(self, problem: Any) -> Sequence[str]:
+        """Return the variables that events may name."""
+
+    def call(self, problem: Any, options: Options, times: np.ndarray) -> dict[str, Any]:
+        """Return the arguments that repeat the call; the times need not be among them."""
+
+    def path(self, problem: Any, options: Options, last: float) -> Path:
+        """Return the path of the problem to the time `last`."""
+
+
+def solve(problem: Problem, limit: Limit, times: Any, **given: Any) -> xr.Dataset:
+    """Return the solution of a problem at `times`; `given` are the arguments of its `solve`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not valid.
+    Unfinished
+        If the path ends early; the finished part is in its attribute `partial`.
+    """
+    asked = checks.times(times)
+    options = check(problem, limit, given)
+    call = limit.call(problem, options, asked)
+    began = time.perf_counter()
+    path = limit.path(problem, options, float(asked[-1]))
+    happened: np.ndarray | None = None
+
+    def result() -> xr.Dataset:
+        parts = {"kind": problem.kind} | path.contents()
+        if happened is not None:
+            names = [f"{event.variable}={event.value:g}" for event in options.events]
+            parts["coords"] = {"event": names} | parts.get("coords", {})
+            parts["extra"] = {"event_time": (("event",), happened, {"long_name": "time of the event"})} | parts.get("extra", {})  # fmt: skip
+        if path.times.size < asked.size and happened is not None:
+            # A result that stopped at an event does not show the times that led to it.
+            call["times"] = asked.tolist()
+        return results.build(
+            problem, times=path.times, call=call, provenance=path.provenance(time.perf_counter() - began), **parts
+        )
+
+    try:
+        if not options.events or path.cuts:
+            path.run(asked)
+        if options.events:
+            seen = path.watched(asked)
+            happened, stop = _find(seen, options.events)
+            if path.cuts:
+                path.keep(int((asked <= stop).sum()))
+            else:
+                path.run(asked[asked <= stop])
+                if seen.failure is not None and stop == math.inf:
+                    raise seen.failure
+    except Unfinished as error:
+        failed = path.failed(error)
+        happened = None
+        failed.partial = result() if path.times.size else None
+        raise failed from None
+    return result()
+
+
+def check(problem: Problem, limit: Limit, given: Mapping[str, Any]) -> Options:
+    """Return the checked arguments of a call."""
+    method = given["method"]
+    names = limit.observables(problem, given["observables"])
+    rtol, atol = given["rtol"], given["atol"]
+    default = limit.tolerances(problem, method)
+    if default is not None:
+        rtol, atol = (default[0] if rtol is None else rtol), (default[1] if atol is None else atol)
+    return Options(
+        *checks.tolerances(rtol, atol), method, names, check_events(given["events"], list(limit.event_variables(problem))),
+        checks.integer("max_steps", given["max_steps"], minimum=1), checks.boolean("keep_state", given.get("keep_state", False)),
+        checks.progress(given["progress"]), given,
+    )  # fmt: skip
+
+
+def _find(seen: Path, events: Sequence[Event]) -> tuple[np.ndarray, float]:
+    """Return when events happen, NaN for those that do not before the end, and the end: the first stop, or infinity."""
+    names = list(dict.fromkeys(event.variable for event in events))
+    known = seen.values(names)
+
+    def evaluate(i: int, t: float) -> Mapping[str, float]:
+        if t <= seen.times[i]:
+            return {name: float(known[name][i]) for name in names}
+        later = seen.restart(i)
+        later.run(np.array([t]))
+        found = later.values(names)
+        return {name: float(found[name][0]) for name in names}
+
+    happened = locate(events, seen.times, known, evaluate)
+    stop = min((t for t, event in zip(happened, events) if event.stop and not math.isnan(t)), default=math.inf)
+    return np.where(happened <= stop, happened, math.nan), float(stop)
