@@ -17,6 +17,7 @@ from .data.cite import cite as cite
 from .data.export import to_table as to_table
 from .data.extend import extend as extend
 from .data.wrap import wrap as wrap
+from .empirical.problem import EmpiricalQuadratic as EmpiricalQuadratic
 from .many.solve_many import solve_many as solve_many
 from .margin.problem import MarginFlow as MarginFlow
 from .mixture.problem import XorMixture as XorMixture

@@ -13,6 +13,7 @@ DESCRIPTIONS = {
     "QuadraticFlow": "flowlimits.quadratic.finite.problem",
     "ExtensiveQuadratic": "flowlimits.quadratic.extensive.problem",
     "MeanFieldQuadratic": "flowlimits.quadratic.finite.mean_field",
+    "EmpiricalQuadratic": "flowlimits.empirical.problem",
     "EarlyAlignment": "flowlimits.samples.alignment",
     "SampleFlow": "flowlimits.samples.problem",
     "XorMixture": "flowlimits.mixture.problem",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..verdict.comparison import Comparison
 
-VERBS = ("solve", "simulate")
+VERBS = ("solve", "simulate", "bayes", "thresholds")
 
 
 def state_convergence(comparison: Comparison, root: np.random.SeedSequence, call: Mapping[str, Any]) -> xr.Dataset:

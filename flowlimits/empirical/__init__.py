@@ -1,0 +1,1 @@
+"""Quadratic networks of extensive width on finitely many samples."""

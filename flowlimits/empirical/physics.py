@@ -1,0 +1,207 @@
+r"""A quadratic network on finitely many samples: fields, their checks, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core import checks
+from ..core.problem import Problem
+from ..core.results import Variable
+from ..spectrum.free_convolution import ATOMS, MARCHENKO_PASTUR
+from ..spectrum.spectrum import Spectrum
+
+STARTS = ("gaussian", "orthonormal")
+ACTIVATIONS = ("centred", "square")
+VANISHING = "vanishing"
+#: Attributes of results without time.
+NO_CLOCK = {"clock": ""}
+FIELDS = ("student_ratio", "teacher", "sample_ratio", "noise", "weight_decay", "activation", "start")
+_ISOTROPIC = "the theory is known here for isotropic Gaussian inputs only."
+ABSENT = {
+    "covariance": _ISOTROPIC,
+    "input_covariance": _ISOTROPIC,
+    "samples": "the number of samples is sample_ratio times the square of the dimension.",
+    "learning_rate": "a flow has no learning rate.",
+    "bias": "quadratic networks have no biases here.",
+    "second_layer": "the second layer is fixed to 1/p here.",
+    "dimension": "it is the limit of infinite dimension; simulate(times, dimension=...) takes one.",
+}
+#: Atoms closer than this, on the scale of the law, are one.
+CLOSEST_ATOMS = 1e-9
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class EmpiricalPhysics(Problem):
+    """The fields of `flowlimits.EmpiricalQuadratic`, where they are described."""
+
+    clock: ClassVar[str] = "tau = t/d, dW/dtau = -p d^2 grad train risk"
+    kind: ClassVar[str] = "limit"
+    size_name: ClassVar[str] = "dimension"
+    papers: ClassVar[tuple[str, ...]] = ("martin2026", "erba2025", "maillard2024")
+    variables: ClassVar[dict[str, Any]] = {
+        "risk": Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk"),
+        "train_risk": Variable("rescaled training risk", r"d\,\hat{\mathcal{R}}", scale="d x risk"),
+        "in_sample_risk": Variable(
+            "risk at the training inputs, noise excluded", r"d\,\mathcal{R}_n", scale="d x risk"
+        ),
+        "overlap": Variable("overlap", r"\chi"),
+        "misalignment": Variable("misalignment, 1 - overlap", r"1 - \chi"),
+        "trace": Variable("trace of Z", r"\mathrm{tr}\,Z"),
+        "rank": Variable("rank of Z per dimension", r"\mathrm{rank}\,Z/d"),
+        "response": Variable("integrated response", "r"),
+        "effective_noise": Variable("variance of the effective noise", r"\xi"),
+        "threshold": Variable("threshold of the eigenvalues", "q"),
+        "eigenvalues": Variable("eigenvalues of d Z", r"d\,Z", dims=("eigenvalue",)),
+    }
+
+    student_ratio: float
+    teacher: Spectrum
+    sample_ratio: float
+    noise: float = 0.0
+    weight_decay: float | str = 0.0
+    activation: str = "centred"
+    start: str | Spectrum = "gaussian"
+
+    def __init__(
+        self,
+        student_ratio: float,
+        teacher: Spectrum,
+        sample_ratio: float,
+        noise: float = 0.0,
+        weight_decay: float | str = 0.0,
+        activation: str = "centred",
+        start: str | Spectrum = "gaussian",
+        **other: Any,
+    ) -> None:
+        checks.unknown_arguments(type(self).__name__, other, FIELDS, ABSENT)
+        fields: dict[str, Any] = {
+            "student_ratio": checks.number("student_ratio", student_ratio, positive=True),
+            "teacher": check_teacher(teacher),
+            "sample_ratio": check_sample_ratio(sample_ratio),
+            "noise": checks.number("noise", noise, nonnegative=True),
+            "weight_decay": check_decay(weight_decay),
+            "activation": checks.choice("activation", activation, ACTIVATIONS),
+            "start": start if isinstance(start, Spectrum) else checks.choice("start", start, STARTS),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def infinite(self) -> bool:
+        """Whether the number of samples is infinite on the scale of d^2."""
+        return math.isinf(self.sample_ratio)
+
+    @property
+    def width(self) -> float:
+        """The largest rank of the student per dimension."""
+        return min(self.student_ratio, 1.0)
+
+    @cached_property
+    def law(self) -> Law:
+        """The law of the teacher for the compiled equations."""
+        return Law.of(self.teacher)
+
+    @property
+    def recovers(self) -> bool:
+        """Whether infinitely many samples without decay give the teacher: no noise, and a student of its rank."""
+        return self.noise == 0 and self.width >= self.law.rank - 1e-12
+
+    def setting(self, decay: float = 0.0, width: float | None = None) -> np.ndarray:
+        """Return the numbers of `equations.system`, on its scale of the decay."""
+        law = self.law
+        kappa = self.width if width is None else width
+        return np.array([law.kind, kappa, law.mean, law.mean_square, law.low, law.high, self.noise, decay / 4])
+
+    def fields(self) -> Mapping[str, Any]:
+        """Return the fields by name."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law of eigenvalues as a table for compiled equations.
+
+    Attributes
+    ----------
+    kind : int
+        Atoms or Marchenko-Pastur.
+    table : ndarray, shape (4, n)
+        See `flowlimits.spectrum.free_convolution`.
+    mean, mean_square, low, high, rank : float
+        Moments, ends and rank.
+    """
+
+    kind: int
+    table: np.ndarray
+    mean: float
+    mean_square: float
+    low: float
+    high: float
+    rank: float
+
+    @classmethod
+    def of(cls, spectrum: Spectrum) -> Law:
+        """Return the law of a Spectrum; Marchenko-Pastur laws are continuous, whatever nodes stand for them."""
+        if spectrum.kind == "marchenko_pastur":
+            assert spectrum.ratio is not None
+            c, scale = 1 / spectrum.ratio, spectrum.scale
+            table = np.zeros((4, 2))
+            table[0] = c, scale
+            low = 0.0 if c > 1 else scale * (1 - math.sqrt(c)) ** 2
+            high = scale * (1 + math.sqrt(c)) ** 2
+            return cls(MARCHENKO_PASTUR, table, scale, scale**2 * (1 + c), low, high, min(spectrum.ratio, 1.0))
+        z, q = _merged(spectrum.nodes, spectrum.weights)
+        with np.errstate(divide="ignore"):
+            inverse = 1 / (z[:, None] - z[None, :])
+        np.fill_diagonal(inverse, 0.0)
+        table = np.array([z, q, inverse @ q, -(inverse**2) @ q])
+        rank = math.fsum(q[z != 0])
+        return cls(ATOMS, table, math.fsum(q * z), math.fsum(q * z * z), z[0], z[-1], rank)
+
+
+def _merged(nodes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the atoms in increasing order, those that nearly coincide as one; zero stays zero."""
+    kept = weights > 0
+    order = np.argsort(nodes[kept], kind="stable")
+    z, q = nodes[kept][order], weights[kept][order]
+    apart = CLOSEST_ATOMS * max(np.abs(z).max(), 1e-300)
+    new = np.concatenate([[True], (np.diff(z) > apart) | (z[1:] == 0) | (z[:-1] == 0)])
+    group = np.cumsum(new) - 1
+    total = np.bincount(group, q)
+    return np.bincount(group, q * z) / total, total
+
+
+def check_teacher(teacher: Any) -> Spectrum:
+    """Return the law of a teacher of mean one."""
+    if not isinstance(teacher, Spectrum):
+        raise TypeError(
+            f"Argument `teacher` must be a Spectrum, but is {checks.show(teacher)}; Spectrum.orthonormal(ratio) is one."
+        )
+    if abs(teacher.mean - 1) > 1e-9:
+        raise ValueError(
+            f"Argument `teacher` must have the mean eigenvalue 1 (trace one per dimension of d Z), "
+            f"but its mean is {teacher.mean:.6g}. Spectrum.normalised() divides by it."
+        )
+    return teacher
+
+
+def check_sample_ratio(value: Any) -> float:
+    """Return a positive number, perhaps infinite."""
+    if isinstance(value, float | np.floating) and value == math.inf:
+        return math.inf
+    return checks.number("sample_ratio", value, positive=True)
+
+
+def check_decay(value: Any) -> float | str:
+    """Return a decay that is not negative, or "vanishing"."""
+    if isinstance(value, str):
+        if value != VANISHING:
+            raise ValueError(f'Argument `weight_decay` must be a number or "vanishing", but is {value!r}.')
+        return value
+    return checks.number("weight_decay", value, nonnegative=True)

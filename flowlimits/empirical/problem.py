@@ -1,0 +1,139 @@
+r"""Quadratic networks of extensive width on :math:`n = \alpha d^2` samples: where training ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core import checks
+from .physics import EmpiricalPhysics
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class EmpiricalQuadratic(EmpiricalPhysics):
+    r"""Gradient flow of a quadratic network on finitely many samples, with widths that grow with the dimension.
+
+    Asymptotic: :math:`d\to\infty` with :math:`p/d`, :math:`k/d` and :math:`n/d^2` fixed.  `solve` returns where training ends, after [1]_;
+    finite dimension corrects it by :math:`O(1/d)`.  Theory and status: docs/empirical.md.
+
+    Parameters
+    ----------
+    student_ratio : float
+        Student width over dimension.
+    teacher : Spectrum
+        Law of the eigenvalues of d times the teacher's matrix, of mean one.
+    sample_ratio : float
+        Number of samples over the square of the dimension; ``math.inf`` is the flow on the population risk.
+    noise : float, optional
+        d times the variance of the noise of a label, on the scale of `risk`.
+    weight_decay : float or "vanishing", optional
+        On the clock of the problem; "vanishing" is the limit of small decay, taken after that of long times.
+    activation : {"centred", "square"}, optional
+        The square minus its mean, or the square, for which the samples fix the trace and the decay drops out.
+    start : {"gaussian", "orthonormal"} or Spectrum, optional
+        Student weights at the start, as in `ExtensiveQuadratic`; only `simulate` knows it.
+
+    Raises
+    ------
+    ValueError
+        If a ratio is not positive, noise or decay is negative, the teacher's mean is not one, or a name is unknown.
+    TypeError
+        If an argument is of the wrong kind or not here, such as `covariance`.
+
+    References
+    ----------
+    .. [1] S. Martin, G. Biroli, F. Bach, Journal of Machine Learning Research 27(136), 2026, arXiv 2601.10483.
+    .. [2] V. Erba, E. Troiani, L. Zdeborova, F. Krzakala, arXiv 2505.17958.
+    .. [3] A. Maillard, E. Troiani, S. Martin, F. Krzakala, L. Zdeborova, arXiv 2408.03733.
+
+    Examples
+    --------
+    >>> import flowlimits as fl
+    >>> problem = fl.EmpiricalQuadratic(1.0, fl.Spectrum.marchenko_pastur(0.5), 0.4, noise=0.25, weight_decay=0.4)
+    >>> round(float(problem.solve()["risk"]), 9)
+    0.34622576
+    """
+
+    @checks.named_arguments()
+    def solve(
+        self, times: Any = None, *, sample_ratios: Any = None, weight_decays: Any = None, spectrum: Any = None
+    ) -> xr.Dataset:
+        r"""Return where training ends.
+
+        Parameters
+        ----------
+        times : array_like, optional
+            Taken for an infinite sample ratio only: elsewhere the limit in time is not known.
+        sample_ratios : array_like, shape (n,), optional
+            Sample ratios in the place of the problem's own; they become the dimension `sample_ratio`.
+        weight_decays : array_like, shape (m,), optional
+            Weight decays in the place of the problem's own; they become the dimension `weight_decay`, the first one.
+        spectrum : array_like, optional
+            Positive eigenvalues of d Z at which to add its `density (energy)`, with `atom_position` and `atom_weight` apart.
+
+        Returns
+        -------
+        xarray.Dataset
+            Over the dimensions asked for, none by default: `risk`, `train_risk` and `in_sample_risk` (d x risk), `overlap`, `misalignment`, `trace`,
+            `rank`, `response`, `effective_noise`, `threshold`, eqs. (E3)-(E9); `regime`, "full" or "width" if the student's width bounds the
+            rank; `status`, "proven", "claimed" or "conjectured"; and the number of `solutions` of the equations.
+
+        Raises
+        ------
+        ValueError
+            Where the end depends on the start: without decay below the interpolation threshold, and for the square
+            activation below its own.
+
+        Warns
+        -----
+        UserWarning
+            Where the equations of the literature are wrong (they violate the counting bound), or have several solutions.
+        """
+        from .limit import solve
+
+        return solve(self, times, sample_ratios=sample_ratios, weight_decays=weight_decays, spectrum=spectrum)
+
+    @checks.named_arguments()
+    def bayes(self, sample_ratios: Any = None) -> xr.Dataset:
+        """Return the least risk of any estimate from the samples, eq. (E16), for a teacher of known law with Haar eigenvectors.
+
+        Parameters
+        ----------
+        sample_ratios : array_like, shape (n,), optional
+            By default the problem's own.
+
+        Returns
+        -------
+        xarray.Dataset
+            `risk` and `effective_noise`, over `sample_ratio` if it was given.
+        """
+        from .quantities import bayes
+
+        return bayes(self, sample_ratios)
+
+    def thresholds(self) -> xr.Dataset:
+        """Return the sample ratios at which something changes, eqs. (E10)-(E13), and the least student ratio that suffices.
+
+        Returns
+        -------
+        xarray.Dataset
+            `interpolation` and `square`, with the problem's noise; `recovery_small_decay`, `recovery_no_decay`, `recovery_square` and
+            `recovery_bayes`, without noise, NaN for a student narrower than the teacher; `counting_bound`; `minimal_student_ratio`, at the
+            problem's own sample ratio and decay, NaN where its end is not known.
+        """
+        from .quantities import thresholds
+
+        return thresholds(self)
+
+    def best_weight_decay(self) -> float:
+        """Return the weight decay with which training ends at the least risk; 0 if that is the limit of small decay.
+
+        Raises
+        ------
+        ValueError
+            For the square activation, which does not know the decay.
+        """
+        from .quantities import best_weight_decay
+
+        return best_weight_decay(self)
