@@ -27,6 +27,7 @@ from .quadratic.finite.problem import QuadraticFlow as QuadraticFlow
 from .random_networks.problem import GuessAndCheck as GuessAndCheck
 from .samples.alignment import EarlyAlignment as EarlyAlignment
 from .samples.problem import SampleFlow as SampleFlow
+from .single_unit.problem import SingleUnit as SingleUnit
 from .spectrum.spectrum import Spectrum as Spectrum
 from .studies.adaptive import refine as refine
 from .studies.errors import StudyError as StudyError

@@ -17,6 +17,7 @@ DESCRIPTIONS = {
     "EarlyAlignment": "flowlimits.samples.alignment",
     "SampleFlow": "flowlimits.samples.problem",
     "XorMixture": "flowlimits.mixture.problem",
+    "SingleUnit": "flowlimits.single_unit.problem",
     "Committee": "flowlimits.committee.problem",
     "Schedule": "flowlimits.committee.schedule",
     "Spectrum": "flowlimits.spectrum.spectrum",

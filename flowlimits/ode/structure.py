@@ -11,7 +11,7 @@ class Structure:
     r"""How to evaluate a Jacobian, and how to solve linear systems with it; all five are compiled callbacks.
 
     The implicit method needs solutions of :math:`(\lambda - h J) x = a` for one real and up to three complex
-    :math:`\lambda`, and knows J through these functions only.  `ode.implicit.arrow` makes one.
+    :math:`\lambda`, and knows J through these functions only.  `arrow` makes one.
 
     Parameters
     ----------
@@ -33,3 +33,24 @@ class Structure:
     data_size: int
     factors_size: int
     pivots_size: int
+
+
+def arrow(jacobian: Any, groups: int, block: int, border: int = 0, picks: int = 0) -> Structure:
+    """Return the structure of an arrow Jacobian, see `ode.implicit.arrow`.
+
+    Parameters
+    ----------
+    jacobian : callback
+        ``jacobian(t, y, data, params, work)`` writes every number of `implicit.arrow.parts`.
+    groups, block, border, picks : int
+        L, b, e and s.
+    """
+    from .implicit import arrow as algebra
+
+    rank = block + picks + border
+    numbers = algebra.HEADER + groups + 2 * block * block + block * picks + (groups * block + border) * rank
+    factors = groups * block * (block + rank) + border * rank + rank * rank + rank + 1
+    return Structure(
+        jacobian, algebra.factor_real, algebra.solve_real, algebra.factor_complex, algebra.solve_complex, numbers, factors,
+        groups * block + rank,
+    )  # fmt: skip

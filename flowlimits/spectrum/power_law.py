@@ -167,7 +167,7 @@ def _largest(exponent: float, modes: int, groups: int) -> tuple[np.ndarray, np.n
     fitting = [i for i, size in enumerate(sizes) if size <= groups]
     if not fitting:
         raise ValueError(f"Argument `groups` must be at least {min(sizes)} for {modes} modes, but is {groups}.")
-    return min((_rule(exponent, modes, i) for i in fitting[-3:]), key=lambda rule: rule[2])
+    return _rule(exponent, modes, fitting[-1])
 
 
 def _size(modes: int, bins: int, nodes: int) -> int:

@@ -18,6 +18,8 @@ NAMES = {name: getattr(np, name) for name in ("ones", "zeros", "full", "identity
 NAMES |= {name: getattr(fl, name) for name in fl.__all__}
 ROOMS = (
     "Committee",
+    "SingleUnit",
+    "Spectrum.power_law",
     "XorMixture",
     "SampleFlow",
     "EarlyAlignment",

@@ -7,6 +7,7 @@ from flowlimits import ode
 from flowlimits.compiled.jit import RHS_SIGNATURE, callback
 from flowlimits.compiled.structures import STRUCTURE_SIGNATURE
 from flowlimits.ode.implicit import arrow
+from flowlimits.ode.structure import arrow as arrow_structure
 
 GROUPS, BLOCK, BORDER, PICKS = 5, 3, 2, 1
 RANK = BLOCK + BORDER + PICKS
@@ -14,7 +15,7 @@ SIZE = GROUPS * BLOCK + BORDER
 
 
 def random_arrow(rng, border=BORDER, picks=PICKS):
-    made = arrow.structure(None, GROUPS, BLOCK, border, picks)
+    made = arrow_structure(None, GROUPS, BLOCK, border, picks)
     data = np.empty(made.data_size)
     arrow.begin.py_func(data, GROUPS, BLOCK, border, picks)
     data[arrow.HEADER :] = rng.standard_normal(data.size - arrow.HEADER)
@@ -100,7 +101,7 @@ def test_the_implicit_method_takes_the_arrow():
     times = np.array([1.0, 1e2, 1e4, 1e6])
     start = np.append(np.ones(13), 0.5)
     rhs = ode.right_hand_side(modes)
-    made = arrow.structure(modes_arrow, 13, 1, 1)
+    made = arrow_structure(modes_arrow, 13, 1, 1)
     options = {"rtol": 1e-9, "atol": 1e-14}
     _, states, report = ode.integrate(rhs, start, times, speeds, method="radau", structure=made, **options)
     _, plain, other = ode.integrate(rhs, start, times, speeds, method="radau", **options)

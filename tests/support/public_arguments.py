@@ -237,6 +237,23 @@ def network_calls() -> dict[str, Call]:
     }  # fmt: skip
 
 
+def single_unit_calls() -> dict[str, Call]:
+    flow, online = fl.SingleUnit("linear", Q=0.5), fl.SingleUnit("logistic", Q=0.5, learning_rate=0.1)
+    physics = {"link": "choice", "learning_rate": "nonnegative", "noise": "nonnegative", "weight_decay": "nonnegative"}
+    return {
+        "SingleUnit": (fl.SingleUnit, {"link": "linear", "Q": 0.5}, physics),
+        "SingleUnit.from_weights": (
+            fl.SingleUnit.from_weights, {"w": [1.0, 0.5], "w_star": [0.0, 1.0]}, {"w": "vector", "w_star": "vector"} | physics,
+        ),
+        "SingleUnit.solve": (flow.solve, {"times": TIMES}, SOLVE),
+        "SingleUnit.simulate": (
+            online.simulate, {"times": TIMES, "dimension": 1000, "runs": MANY},
+            RUN | {"dimension": "count", "method": "optional choice", "observables": "observables"},
+        ),
+        "SingleUnit.simulate, descent": (flow.simulate, {"times": TIMES, "dimension": 10, "step": 1e-9}, {"times": "times", "step": "optional positive"}),
+    }  # fmt: skip
+
+
 def other_calls() -> dict[str, Call]:
     extensive = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25))
     solved = fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve(TIMES)
@@ -266,5 +283,14 @@ def other_calls() -> dict[str, Call]:
 
 def calls() -> dict[str, Call]:
     """Return every call by its name."""
-    rooms = (quadratic_calls, committee_calls, sample_calls, mixture_calls, margin_calls, network_calls, other_calls)
+    rooms = (
+        quadratic_calls,
+        committee_calls,
+        sample_calls,
+        mixture_calls,
+        margin_calls,
+        network_calls,
+        single_unit_calls,
+        other_calls,
+    )
     return {name: call for room in rooms for name, call in room().items()}

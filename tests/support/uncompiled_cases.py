@@ -570,6 +570,22 @@ def margin_descent():
     return [problem.simulate([1.0, 2.0], learning_rate=0.02, batch=batch, rng=0) for batch in (None, 2)]
 
 
+# One unit
+
+
+@case
+def single_units():
+    law = fl.Spectrum([2.0, 0.5], [0.25, 0.75])
+    found = []
+    for link, loss in (("linear", None), ("square", None), ("sign", "logistic"), ("v**2", "(u**2 - y)**2/2")):
+        problem = fl.SingleUnit(link, loss, Q=0.5, R=[0.02, 0.05], covariance=law, learning_rate=0.05)
+        found.append(problem.solve([0.5, 1.0], rtol=1e-4, method="dop853"))
+        found.append(problem.simulate([0.1], dimension=10, runs=2, rng=0))
+        found.append(problem.simulate([0.1], dimension=10, rng=0, method="samples"))
+    found.append(fl.SingleUnit("square", Q=0.5, R=0.1, covariance=law).solve([5.0], rtol=1e-4, method="radau"))
+    return found
+
+
 # Random networks
 
 

@@ -14,33 +14,14 @@ the border.  With :math:`M_l = \lambda - h (c_l D + E)`, decomposed group by gro
 leaves one system of r rows, so that a decomposition costs :math:`O(L b^2 (b + r))` and a solution :math:`O(L b (b + r))`.
 
 All numbers of the Jacobian stand in one array, see `parts`.  A right-hand side of this form writes them in a callback with
-the signature `STRUCTURE_SIGNATURE`, which begins with `begin`, and `structure` makes the rest.
+the signature `STRUCTURE_SIGNATURE`, which begins with `begin`; `ode.structure.arrow` makes the rest.
 """
 
 from ...compiled.jit import callback, jit
 from ...compiled.structures import FACTOR, FACTOR_COMPLEX, SOLVE, SOLVE_COMPLEX
-from ..structure import Structure
 from .linear import factor
 
 HEADER = 4
-
-
-def structure(jacobian, groups, block, border=0, picks=0):
-    """Return the structure of an arrow Jacobian.
-
-    Parameters
-    ----------
-    jacobian : callback
-        ``jacobian(t, y, data, params, work)`` writes every number of `parts`.
-    groups, block, border, picks : int
-        L, b, e and s.
-    """
-    rank = block + picks + border
-    numbers = HEADER + groups + 2 * block * block + block * picks + (groups * block + border) * rank
-    factors = groups * block * (block + rank) + border * rank + rank * rank + rank + 1
-    return Structure(
-        jacobian, factor_real, solve_real, factor_complex, solve_complex, numbers, factors, groups * block + rank
-    )
 
 
 @jit

@@ -1,0 +1,1 @@
+"""One unit with any loss and link, structured inputs."""

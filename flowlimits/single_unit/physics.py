@@ -1,0 +1,146 @@
+"""Fields, checks and derived numbers of a `SingleUnit`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core import checks
+from ..core.problem import Problem
+from ..core.results import Variable
+from ..spectrum.covariance import groups_of
+from ..spectrum.groups import CovarianceGroups
+from . import links, losses
+
+ABSENT = checks.SEED | {
+    "activation": "the label's function of the teacher's field is `link`, that of the student stands in `loss`.",
+    "bias": "the unit has no bias.",
+    "second_layer": "one unit has none; fl.Committee has.",
+    "momentum": "plain one-pass SGD and gradient flow only.",
+    "lr": "the learning rate is `learning_rate`.",
+    "eta": "the learning rate is `learning_rate`.",
+    "sigma": "give the variance of the label noise as `noise`.",
+    "W": "the problem is stated by its overlaps; SingleUnit.from_weights(w, w_star) takes weights.",
+    "w": "the problem is stated by its overlaps; SingleUnit.from_weights(w, w_star) takes weights.",
+    "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class SingleUnitPhysics(Problem):
+    """One unit, its teacher, its loss, and the inputs; see `SingleUnit`."""
+
+    link: str
+    loss: str
+    Q: np.ndarray
+    R: np.ndarray
+    T: np.ndarray
+    covariance: CovarianceGroups
+    learning_rate: float
+    noise: float
+    weight_decay: float
+
+    clock: ClassVar[str] = "t (steps times learning_rate / d)"
+    papers: ClassVar[tuple[str, ...]] = ("collinswoodfin2024",)
+    variables: ClassVar[dict[str, Any]] = {
+        "risk": Variable("mean loss, noise added to the label excluded", r"$\mathcal{R}$"),
+        "Q": Variable("variance of the student's field", "$Q$"),
+        "R": Variable("covariance of the fields", "$R$"),
+        "overlap": Variable("correlation of the fields", r"$\chi$"),
+        "Q_groups": Variable("squared norm of the student by group", "$Q_l$", ("group",)),
+        "R_groups": Variable("student-teacher overlap by group", "$R_l$", ("group",)),
+    }
+
+    def __init__(
+        self,
+        link: Any = "linear",
+        loss: Any = None,
+        *,
+        Q: Any = None,
+        R: Any = 0.0,
+        T: Any = 1.0,
+        covariance: Any = None,
+        learning_rate: float = 0.0,
+        noise: float = 0.0,
+        weight_decay: float = 0.0,
+        **other: Any,
+    ) -> None:
+        put = object.__setattr__
+        names = [field.name for field in dataclasses.fields(self)]
+        checks.unknown_arguments("SingleUnit", other, names, ABSENT)
+        if Q is None:
+            raise TypeError("Argument `Q` is missing: SingleUnit needs the squared norm of its start.")
+        put(self, "link", links.check(link))
+        put(self, "loss", losses.check(self._natural(loss)))
+        groups = groups_of(covariance)
+        put(self, "covariance", groups)
+        for letter, overlaps in zip("QRT", check_overlaps(groups, Q, R, T)):
+            self._freeze(letter, overlaps)
+        rates = {"learning_rate": learning_rate, "noise": noise, "weight_decay": weight_decay}
+        for name, value in rates.items():
+            put(self, name, checks.number(name, value, nonnegative=True))
+        self._check()
+
+    def _natural(self, loss: Any) -> Any:
+        if loss is not None:
+            return loss
+        if self.link not in links.NATURAL:
+            raise TypeError(f"Argument `loss` is missing: the link {self.link!r} has none of its own.")
+        return links.NATURAL[self.link]
+
+    def _check(self) -> None:
+        if self.teacher_variance <= 0:
+            raise ValueError(
+                "Argument `T` must give the teacher's field a positive variance, but its sum over the groups is 0."
+            )
+        if self.loss in losses.BINARY and not links.is_binary(self.link):
+            raise ValueError(
+                f'Argument `loss` "{self.loss}" needs labels 1 and -1, and the link {self.link!r} has others: '
+                'take the link "logistic", "probit" or "sign".'
+            )
+        if self.noise > 0 and links.is_binary(self.link):
+            raise ValueError(f"Argument `noise` must be 0 where labels are 1 and -1, but is {self.noise:g}.")
+        bound = self.largest_rate
+        if self.learning_rate >= bound:
+            raise ValueError(
+                f"Argument `learning_rate` must be below {bound:.6g}, where the noise of the steps outruns the descent "
+                f"for this covariance and loss, but is {self.learning_rate:g}."
+            )
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """ "exact" for gradient flow, "limit" for SGD."""
+        return "limit" if self.learning_rate > 0 else "exact"
+
+    @property
+    def teacher_variance(self) -> float:
+        """The variance of the teacher's field, the sum of c_l T_l."""
+        return float(self.covariance.eigenvalues @ self.T)
+
+    @property
+    def largest_rate(self) -> float:
+        """The learning rate from which on SGD with the squared loss diverges, (U7); infinity for other losses."""
+        c, q = self.covariance.eigenvalues, self.covariance.weights
+        if self.loss != "squared" or c.max() == 0:
+            return np.inf
+        moving = c > 0
+        return float(2 / np.sum((q * c**2 / np.where(moving, c + self.weight_decay, 1.0))[moving]))
+
+
+def check_overlaps(groups: CovarianceGroups, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, ...]:
+    """Return the overlaps of one unit by group, shapes (L,); numbers mean isotropic weights."""
+    given = []
+    for name, value in (("Q", Q), ("R", R), ("T", T)):
+        array = checks.array(name, value)
+        if array.ndim == 0:
+            array = array * groups.weights
+        elif array.shape != (groups.count,):
+            raise ValueError(
+                f"Argument `{name}` must be a number, or one for each of the {groups.count} groups of the covariance, but has "
+                f"shape {array.shape}."
+            )
+        given.append(array[:, None, None])
+    return tuple(value[:, 0, 0] for value in groups.check_overlaps(*given))

@@ -1,0 +1,56 @@
+"""One unit in the space of its weights, by plain NumPy: the reference of `flowlimits.single_unit`."""
+
+import numpy as np
+
+NODES, SHARES = np.polynomial.hermite_e.hermegauss(60)
+SHARES = SHARES / SHARES.sum()
+
+
+def risk(w, w_star, S, loss, label_law):
+    """The mean loss at given weights, by a product rule over two independent normal numbers.
+
+    `label_law(v)` returns pairs of a label and its probability.
+    """
+    d = len(w)
+    C = np.array([[w @ S @ w, w @ S @ w_star], [w_star @ S @ w, w_star @ S @ w_star]]) / d
+    values, vectors = np.linalg.eigh(C)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    total = 0.0
+    for x, p in zip(NODES, SHARES):
+        field = root[0, 0] * x + root[0, 1] * NODES
+        teacher = root[1, 0] * x + root[1, 1] * NODES
+        for label, probability in label_law(teacher):
+            total += p * (SHARES * probability * loss(field, label)).sum()
+    return total
+
+
+def gradient(w, *physics, step=1e-5):
+    """Central differences of the risk."""
+    found = np.zeros_like(w)
+    for i in range(len(w)):
+        shift = np.zeros_like(w)
+        shift[i] = step
+        found[i] = (risk(w + shift, *physics) - risk(w - shift, *physics)) / (2 * step)
+    return found
+
+
+def flow(w, end, steps, *physics):
+    """dw/dt = -d grad(risk), by the classical method of Runge and Kutta."""
+    h = end / steps
+    for _ in range(steps):
+        k1 = -len(w) * gradient(w, *physics)
+        k2 = -len(w) * gradient(w + h / 2 * k1, *physics)
+        k3 = -len(w) * gradient(w + h / 2 * k2, *physics)
+        k4 = -len(w) * gradient(w + h * k3, *physics)
+        w = w + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return w
+
+
+def sgd(w, w_star, root, steps, learning_rate, slope, label, rng):
+    """One-pass SGD of many runs at once; w has shape (runs, d), `root` the square roots of the eigenvalues."""
+    d = len(w_star)
+    for _ in range(steps):
+        x = rng.standard_normal(w.shape) * root
+        field, teacher = (x * w).sum(1) / np.sqrt(d), x @ w_star / np.sqrt(d)
+        w = w - learning_rate * slope(field, label(teacher, rng))[:, None] * x / np.sqrt(d)
+    return w
