@@ -186,13 +186,6 @@ def quadratic_flow_eigenvalues_and_state():
     return quadratic("square", 0.0, "reduced", observables=["eigenvalues", "trace"], keep_state=True)
 
 
-@case
-def quadratic_flow_matrix_bits():
-    """Another integrator around the products of matrices has other bits; `quadratic_flow_matrix_values` holds then, too."""
-    options = {"observables": ["eigenvalues", "trace"], "keep_state": True}
-    return [quadratic(activation, decay, "matrix", **options) for activation, decay in QUADRATICS]
-
-
 def named_values(results):
     """Return the numbers of some results by names."""
     names = [[str(name) for name in result.data_vars if not str(name).startswith("problem_")] for result in results]

@@ -15,10 +15,8 @@ from ...core.problem import Problem
 from ...core.results import Variable, build
 from ...ode.report import IntegrationError, IntegrationInterrupted, message_of
 from .equations_reduced import OBSERVABLES
-from .march import ADVICE
-from .matrix import LARGE
-from .matrix_path import MatrixPath
-from .reduced_path import Outcome, ReducedPath, Request, Tolerances
+from .matrix_path import LARGE, MatrixPath
+from .reduced_path import ADVICE, Outcome, ReducedPath, Request, Tolerances
 from .start import Scalars, Split, Teacher, scalars, split
 from .start_blocks import decouple
 

@@ -12,9 +12,13 @@ from ...ode.driver import Integration, Jacobian
 from ...ode.report import Report, Status, message_of
 from . import equations_reduced as layout
 from .equations_reduced import OBSERVABLES
-from .march import ADVICE
 from .start import Scalars, Split, Teacher, scalars
 
+ADVICE = {
+    Status.TOO_MANY_STEPS: 'Late times are stiff: use method="reduced", or raise `max_steps`.',
+    Status.STEP_TOO_SMALL: "Loosen `rtol` and `atol`, which are below round-off here.",
+    Status.NOT_FINITE: "The weights or the teacher are too large for floating-point numbers: rescale them.",
+}
 #: Exponent of the complement from which on it must be a group of rows of its own.
 STEEP = 25.0
 #: 4 (largest eigenvalue) (last time) from which on the implicit method pays.

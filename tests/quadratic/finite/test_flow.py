@@ -84,10 +84,26 @@ def test_large_matrices_take_the_same_values_through_blas(monkeypatch):
     flow = drawn(30, 12, 9)
     times = np.linspace(0, 3, 40)
     compiled = flow.solve(times, method="matrix", **TIGHT)
-    monkeypatch.setattr("flowlimits.quadratic.finite.matrix.LARGE", 0.0)
+    monkeypatch.setattr("flowlimits.quadratic.finite.matrix_path.LARGE", 0.0)
     blas = flow.solve(times, method="matrix", **TIGHT)
     for name in (*NAMES, "multiplier"):
         np.testing.assert_allclose(blas[name], compiled[name], atol=1e-10)
+
+
+def test_many_requested_times_are_integrated_in_pieces(monkeypatch):
+    flow = drawn(8, 3, 4)
+    times = np.linspace(0, 3, 40)
+    whole = flow.solve(times, method="matrix", **TIGHT)
+    monkeypatch.setattr("flowlimits.quadratic.finite.matrix_path.ROOM", 100.0)
+    pieces = flow.solve(times, method="matrix", **TIGHT)
+    for name in (*NAMES, "multiplier"):
+        np.testing.assert_allclose(pieces[name], whole[name], atol=1e-10)
+    with pytest.raises(fl.ode.IntegrationError) as caught:
+        flow.solve(times, method="matrix", max_steps=40, **TIGHT)
+    done = caught.value.partial.sizes["time"]
+    assert 4 < done < 40
+    np.testing.assert_allclose(caught.value.partial["risk"], whole["risk"][:done], atol=1e-10)
+    assert caught.value.report.steps + caught.value.report.rejected == 40
 
 
 def test_principal_angles_agree_with_the_general_route():
