@@ -81,6 +81,15 @@ def quadratic_form(activation: Activation) -> tuple[float, float] | None:
     return (1.0, 0.0) if activation == "centred" else (0.0, -powers[0])
 
 
+def name_of(student: Activation, teacher: Activation) -> str:
+    """Return the family of a pair of activations, or an empty string."""
+    if quadratic_form(student) and quadratic_form(teacher):
+        return "square"
+    if is_polynomial(student) and is_polynomial(teacher):
+        return "polynomial"
+    return str(student) if student == teacher else ""
+
+
 def table(activation: Activation) -> np.ndarray:
     r"""Return the powers of q in :math:`c_n(q) = \mathbb E\,s^{(n)}(\sqrt q z)`, shape (degree + 1, degree // 2 + 1).
 

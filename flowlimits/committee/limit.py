@@ -9,36 +9,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ode
+from ..core import checks
 from ..core.solve import Options, Path
 from ..core.unfinished import Unfinished
-from . import observables as named
-from .equations import choose as families
-from .equations import evaluate as scalars
+from ..ode.inputs import METHODS
+from ..ode.integrate import _solve as integrate_unchecked
+from .equations import evaluate, system
+from .observables import SCALARS, check_names
 from .schedule import Schedule
 
 if TYPE_CHECKING:
-    from .problem import Committee
+    from .physics import Physics
 
 #: States beyond which the implicit method, whose cost grows with their cube, is not tried.
 LARGE = 600
 EVENT_GRID = 400
 
 
-def tolerances(problem: Committee, method: str) -> None:
+def tolerances(problem: Physics, method: str) -> None:
     """Tolerances have to be numbers."""
 
 
-def observables(problem: Committee, given: Any) -> tuple[str, ...]:
+def observables(problem: Physics, given: Any) -> tuple[str, ...]:
     """Return the names of further variables."""
-    return named.check(given)
+    return () if given is None else check_names(given)
 
 
-def event_variables(problem: Committee) -> list[str]:
+def event_variables(problem: Physics) -> list[str]:
     """Return the variables that events may name."""
-    return ["risk", *named.SCALARS]
+    return ["risk", *SCALARS]
 
 
-def call(problem: Committee, options: Options, times: np.ndarray) -> dict[str, Any]:
+def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any]:
     """Return the arguments that repeat the call."""
     return {
         "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
@@ -46,8 +48,10 @@ def call(problem: Committee, options: Options, times: np.ndarray) -> dict[str, A
     }  # fmt: skip
 
 
-def path(problem: Committee, options: Options, last: float) -> CommitteePath:
+def path(problem: Physics, options: Options, last: float) -> CommitteePath:
     """Return the path of the problem."""
+    if options.method not in METHODS:
+        checks.choice("method", options.method, METHODS)
     return CommitteePath(problem, options)
 
 
@@ -56,17 +60,25 @@ class CommitteePath(Path):
 
     cuts = False
 
-    def __init__(self, problem: Committee, options: Options):
-        self.problem, self.asked, self.family = problem, options, families.choose(problem)
-        self.start = families.start(problem)
+    def __init__(self, problem: Physics, options: Options):
+        self.problem, self.asked, self.family = problem, options, system.choose(problem)
+        self.start = system.start(problem)
         self.reports: list[ode.Report] = []
-        self.rhs = ode.right_hand_side(self.family.rhs)
+        rate = problem.learning_rate
+        self.params = system.parameters(problem, 0.0 if isinstance(rate, Schedule) else rate)
         self.options: dict[str, Any] = {
-            "rtol": options.rtol, "atol": options.atol, "max_steps": options.max_steps, "progress": options.progress,
+            "rtol": options.rtol, "atol": np.full(self.start.size, options.atol), "max_steps": options.max_steps, "progress": options.progress,
             "work_size": self.family.work_size, "method": "dop853" if self.start.size > LARGE and options.method == "auto" else options.method,
             "advice": {ode.Status.NOT_FINITE: "The flow diverged.", ode.Status.STEP_TOO_SMALL: "The flow diverged."},
         }  # fmt: skip
         self.times, self.states = np.empty(0), np.empty((0, self.start.size))
+
+    def _solve(self, state: np.ndarray, times: np.ndarray, params: np.ndarray, start: float) -> np.ndarray:
+        _, states, report = integrate_unchecked(
+            self.family.rhs.address, state, times, params, start=start, **self.options
+        )
+        self.reports.append(report)
+        return states
 
     def run(self, times: np.ndarray) -> None:
         try:
@@ -83,10 +95,10 @@ class CommitteePath(Path):
         return later
 
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        return describe(self.problem, self.family, self.states, [name for name in names if name != "risk"])
+        return describe(self.problem, self.family, self.states, [name for name in names if name != "risk"], self.params)
 
     def contents(self) -> dict[str, Any]:
-        return {"variables": describe(self.problem, self.family, self.states, self.asked.observables)}
+        return {"variables": describe(self.problem, self.family, self.states, self.asked.observables, self.params)}
 
     def provenance(self, seconds: float) -> dict[str, Any]:
         plain: dict[str, Any] = {"family": self.family.name, "rtol": self.asked.rtol, "atol": self.asked.atol}
@@ -117,50 +129,49 @@ class CommitteePath(Path):
         """Return the states at `times`; pieces of a schedule are integrated one after the other."""
         state, at, rate = self.start, self.begin, self.problem.learning_rate
         if not isinstance(rate, Schedule):
-            params = families.parameters(self.problem, rate)
-            _, states, report = ode.integrate(self.rhs, state, times, params, start=at, **self.options)
-            self.reports.append(report)
-            return states
+            return self._solve(state, times, self.params, at)
         rows: list[np.ndarray] = []
         last = float(times[-1])
         for begin, end, value, slope in rate.pieces(at, last) if last > at else [(at, at, rate(at), 0.0)]:
             inside = times[(times >= begin if begin == at else times > begin) & (times <= end)]
             grid = inside if inside.size and inside[-1] == end else np.append(inside, end)
-            params = families.parameters(self.problem, value, slope, begin)
+            params = system.parameters(self.problem, value, slope, begin)
             try:
-                _, states, report = ode.integrate(self.rhs, state, grid, params, start=begin, **self.options)
+                states = self._solve(state, grid, params, begin)
             except ode.IntegrationError as error:
                 done = np.vstack([*rows, error.states[: inside.size]])
                 raise ode.IntegrationError(str(error), times[: len(done)], done, error.report) from None
-            self.reports.append(report)
             rows.append(states[: inside.size])
             state = states[-1]
         return np.vstack(rows)
 
 
-def describe(problem: Committee, family: families.Family, states: np.ndarray, names: Any) -> dict[str, np.ndarray]:
+def describe(
+    problem: Physics, family: system.Family, states: np.ndarray, names: Any, params: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Return the variables of the result at states of any leading shape, (..., n)."""
-    Q, R, a = families.unpack(problem, states)
-    variables = {"risk": risks(problem, family, states), "Q": Q, "R": R}
+    Q, R, a = system.unpack(problem, states)
+    variables = {"risk": risks(problem, family, states, params), "Q": Q, "R": R}
     if problem.second_layer_rate > 0:
         variables["second_layer"] = a
-    return variables | {name: named.SCALARS[name](problem, Q, R, a) for name in names}
+    return variables | {name: SCALARS[name](problem, Q, R, a) for name in names}
 
 
-def risks(problem: Committee, family: families.Family, states: np.ndarray) -> np.ndarray:
-    """Return the risk at states (..., n)."""
+def risks(problem: Physics, family: system.Family, states: np.ndarray, params: np.ndarray | None = None) -> np.ndarray:
+    """Return the risk at states (..., n); the parameters may be those of any learning rate."""
+    params = system.parameters(problem, 0.0) if params is None else params
     flat = np.ascontiguousarray(states.reshape(-1, states.shape[-1]))
     out = np.empty(len(flat))
-    scalars.evaluate(family.risk.address, flat, families.parameters(problem, 0.0), np.zeros(family.work_size), out)
+    evaluate.evaluate(family.risk.address, flat, params, np.zeros(family.work_size), out)
     # Round-off of the overlaps may leave a risk of -1e-17 at a perfect student; NaN stays.
     return np.where(out < 0.0, 0.0, out).reshape(states.shape[:-1])
 
 
-def _rate_at(problem: Committee, t: float) -> float:
+def _rate_at(problem: Physics, t: float) -> float:
     return problem.learning_rate(t) if isinstance(problem.learning_rate, Schedule) else problem.learning_rate
 
 
-def advice(problem: Committee, family: families.Family, rate: float) -> str:
+def advice(problem: Physics, family: system.Family, rate: float) -> str:
     """Return what is known about the learning rate at which the risk starts to grow, given the one that failed."""
     if rate == 0.0:
         return ""
@@ -177,9 +188,9 @@ def advice(problem: Committee, family: families.Family, rate: float) -> str:
     return text
 
 
-def descent_bound(problem: Committee, family: families.Family) -> float:
+def descent_bound(problem: Physics, family: system.Family) -> float:
     """Return the learning rate above which the noise of SGD raises the risk at the start; infinity if none does."""
-    state = families.start(problem)
+    state = system.start(problem)
     work = np.zeros(family.work_size)
     slopes = []
     for rate in (0.0, 1.0):
@@ -187,15 +198,15 @@ def descent_bound(problem: Committee, family: families.Family) -> float:
         step = 1e-6 * max(np.abs(state).max(), 1e-300) / max(np.abs(velocity).max(), 1e-300)
         pair = np.array([state + step * velocity, state - step * velocity])
         out = np.empty(2)
-        scalars.evaluate(family.risk.address, pair, families.parameters(problem, 0.0), work, out)
+        evaluate.evaluate(family.risk.address, pair, system.parameters(problem, 0.0), work, out)
         slopes.append((out[0] - out[1]) / (2 * step))
     return -slopes[0] / (slopes[1] - slopes[0]) if slopes[1] > slopes[0] else np.inf
 
 
 def velocity_at(
-    problem: Committee, family: families.Family, state: np.ndarray, rate: float, work: np.ndarray
+    problem: Physics, family: system.Family, state: np.ndarray, rate: float, work: np.ndarray
 ) -> np.ndarray:
     """Return dy/dt at a state and a learning rate."""
     out = np.empty((1, state.size))
-    scalars.velocities(family.rhs.address, state[None, :], families.parameters(problem, rate), work, out)
+    evaluate.velocities(family.rhs.address, state[None, :], system.parameters(problem, rate), work, out)
     return out[0]

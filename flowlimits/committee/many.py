@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,12 @@ from ..gaussian import hermite
 from ..many.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
 from ..ode.batch.integrate_batch import solve_batch
 from . import many_compiled
-from . import observables as named
-from .equations import choose as families
-from .equations import layout
+from .equations import layout, system
 from .limit import advice
 from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
-from .problem import _ABSENT, Committee
+from .observables import SCALARS, check_names
+from .physics import ABSENT, FIELDS
+from .problem import Committee
 from .schedule import Schedule
 
 #: Problems integrated before their states become overlaps, so that no second copy of all states is needed.
@@ -29,8 +28,7 @@ MESSAGES = 1000
 
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
     """Solve problems given as arrays; see `flowlimits.solve_many`."""
-    known = [field.name for field in dataclasses.fields(Committee)]
-    checks.unknown_arguments("Committee", [name for name in fields if name not in known], known, _ABSENT)
+    checks.unknown_arguments("Committee", [name for name in fields if name not in FIELDS], FIELDS, ABSENT)
     if isinstance(fields.get("learning_rate"), Schedule) or any(
         isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))
     ):
@@ -127,7 +125,7 @@ class Many:
         self, example: Committee, number: int, Q: np.ndarray, R: np.ndarray, T: np.ndarray, rest: dict[str, np.ndarray]
     ):
         self.example, self.number, self.Q, self.R, self.T, self.rest = example, number, Q, R, T, rest
-        self.family = families.choose(example)
+        self.family = system.choose(example)
         self.trained = example.second_layer_rate > 0
 
     def check(self, fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -162,10 +160,10 @@ class Many:
         return value[rows]
 
     def parameters(self, rows: slice) -> np.ndarray:
-        """Return the parameters of the compiled equations, one row per problem; see `families.parameters`."""
+        """Return the parameters of the compiled equations, one row per problem; see `system.parameters`."""
         k, p = self.example.teacher_width, self.example.student_width
         rate = float(np.max(self.field("learning_rate", slice(None))))
-        row = families.parameters(self.example, rate)
+        row = system.parameters(self.example, rate)
         T, b = self.field("T", rows), self.field("teacher_second_layer", rows)
         params = np.repeat(row[None], len(T), axis=0)
         columns = {
@@ -181,13 +179,13 @@ class Many:
         params[:, at + k : at + k + p] = self.field("second_layer", rows)
         params[:, at + k + p : at + k + p + k * k] = T.reshape(len(T), -1)
         if self.family.name == "square":
-            params[:, layout.TEACHER_CONSTANT] = families.teacher_constant(T, b)
+            params[:, layout.TEACHER_CONSTANT] = system.teacher_constant(T, b)
         return params
 
     def starts(self, rows: slice) -> np.ndarray:
-        """Return the state vectors; see `families.pack`."""
+        """Return the state vectors; see `system.pack`."""
         Q, R = self.field("Q", rows), self.field("R", rows)
-        upper = families.upper(self.example.student_width)
+        upper = system.upper(self.example.student_width)
         parts = [Q[:, upper[0], upper[1]], R.reshape(len(R), -1)]
         if self.trained:
             parts.append(self.field("second_layer", rows))
@@ -202,7 +200,7 @@ class Many:
     def solve(self, options: Options) -> Solutions:
         """Solve block by block."""
         number, times = self.number, options.times
-        names = named.check(options.observables)
+        names = check_names(options.observables)
         p, k = self.example.R.shape
         shapes = (
             {"risk": (), "Q": (p, p), "R": (p, k)}
@@ -301,7 +299,7 @@ class Many:
             for offset, index in enumerate(range(*rows.indices(self.number))):
                 one = self.problem(index)
                 layer = a[offset] if self.trained else one.second_layer
-                variables[name][index] = named.SCALARS[name](one, Q[offset], R[offset], layer)
+                variables[name][index] = SCALARS[name](one, Q[offset], R[offset], layer)
 
     def problem(self, index: int) -> Committee:
         """Return one of the problems, without checks."""

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ..core import checks
-
-if TYPE_CHECKING:
-    from .problem import Committee
-
+from .physics import Physics
 
 #: Share of the largest value below which a curve counts as zero when plateaus are looked for.
 FLOOR = 1e-8
 
 
-def _overlap(problem: Committee, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+def _overlap(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
     b = problem.teacher_second_layer
     cross = np.einsum("...i,r,...ir->...", a, b, R**2)
     own = np.einsum("...i,...l,...il->...", a, a, Q**2) * (b @ problem.T**2 @ b)
@@ -48,25 +45,25 @@ def _matched(table: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.where(chosen < 0, 0.0, values)
 
 
-def _specialisation(problem: Committee, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+def _specialisation(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
     table = cosines(Q, R, problem.T)
     return _matched(table, assign(table)).sum(axis=-1) / min(problem.student_width, problem.teacher_width)
 
 
-def _subspace_share(problem: Committee, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+def _subspace_share(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
     total = np.trace(Q, axis1=-2, axis2=-1)
     inside = np.einsum("...ir,rs,...is->...", R, np.linalg.pinv(problem.T, hermitian=True), R)
     return np.divide(inside, total, out=np.full(np.shape(total), np.nan), where=total > 0)
 
 
-SCALARS: dict[str, Callable[[Committee, np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+SCALARS: dict[str, Callable[[Physics, np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
     "overlap": _overlap,
     "specialisation": _specialisation,
     "subspace_share": _subspace_share,
 }
 
 
-def check(names: Any) -> tuple[str, ...]:
+def check_names(names: Any) -> tuple[str, ...]:
     """Return the names of further variables."""
     listed = () if names is None else checks.items("observables", names, str)
     return tuple(checks.choice("observables", name, list(SCALARS)) for name in listed)
@@ -78,12 +75,11 @@ def _dataset(result: Any) -> xr.Dataset:
     return result
 
 
-def _problem(result: Any) -> Committee:
+def _problem(result: Any) -> Physics:
     from ..core.rebuild import load_problem
-    from .problem import Committee
 
     problem = load_problem(_dataset(result))
-    if not isinstance(problem, Committee):
+    if not isinstance(problem, Physics):
         raise TypeError(f"Argument `result` must be a result of fl.Committee, but is one of {type(problem).__name__}.")
     missing = [name for name in ("Q", "R") if name not in result]
     if missing:

@@ -1,38 +1,21 @@
-"""Networks of fixed width in high dimension: what is learnt, by which network, from which overlaps."""
+"""Networks of fixed width in high dimension: the public class, with its verbs."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core import checks, streams
-from ..core.problem import Problem
-from ..core.results import Variable
-from . import activations, feasibility
-from .schedule import Schedule
+from .physics import Physics
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_ABSENT = checks.SEED | {
-    "covariance": "inputs are standard normal here; for structured inputs see fl.XorMixture.",
-    "bias": "hidden units have no biases.",
-    "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
-    "momentum": "plain one-pass SGD and gradient flow only.",
-    "lr": "the learning rate is `learning_rate`.",
-    "eta": "the learning rate is `learning_rate`.",
-    "sigma": "give the variance of the label noise as `noise`.",
-    "noise_std": "give the variance of the label noise as `noise`.",
-    "W": "the problem is stated by its overlaps; Committee.from_weights(W, W_star) takes weights.",
-    "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
-}
-
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Committee(Problem):
+class Committee(Physics):
     r"""A two-layer network of fixed width learning from a teacher by gradient flow or one-pass SGD.
 
     The student :math:`f(x) = \frac1p\sum_i a_i s(w_i\cdot x/\sqrt d)` learns :math:`y = \frac1k\sum_r b_r s_\star(w^\star_r\cdot x/\sqrt d)`
@@ -79,74 +62,6 @@ class Committee(Problem):
     >>> float(problem.solve([0.0, 50.0])["risk"][-1]) < 1e-10
     True
     """
-
-    Q: np.ndarray
-    R: np.ndarray
-    T: np.ndarray
-    activation: activations.Activation
-    teacher_activation: activations.Activation
-    learning_rate: float | Schedule
-    noise: float
-    second_layer: np.ndarray
-    teacher_second_layer: np.ndarray
-    second_layer_rate: float
-    weight_decay: float
-    spherical: bool
-
-    clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
-    papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
-    retired: ClassVar[dict[str, tuple[str, ...]]] = {"solve": ("keep_state",)}
-    variables: ClassVar[dict[str, Any]] = {
-        "risk": Variable("population risk, label noise excluded", r"$\mathcal{R}$"),
-        "Q": Variable("student-student overlaps", "$Q$", ("student", "student_2")),
-        "R": Variable("student-teacher overlaps", "$R$", ("student", "teacher")),
-        "second_layer": Variable("second layer of the student", "$a$", ("student",)),
-        "overlap": Variable("cosine between the quadratic forms of student and teacher", r"$\chi$"),
-        "specialisation": Variable("mean cosine of teachers with the students assigned to them", r"$\sigma$"),
-        "subspace_share": Variable("share of the student's norm in the span of the teacher", r"$\rho$"),
-    }
-
-    def __init__(
-        self,
-        Q: Any,
-        R: Any,
-        T: Any,
-        *,
-        activation: Any = "square",
-        teacher_activation: Any = None,
-        learning_rate: Any = 0.0,
-        noise: float = 0.0,
-        second_layer: Any = None,
-        teacher_second_layer: Any = None,
-        second_layer_rate: float = 0.0,
-        weight_decay: float = 0.0,
-        spherical: bool = False,
-        **other: Any,
-    ) -> None:
-        put = object.__setattr__
-        checks.unknown_arguments("Committee", other, [field.name for field in dataclasses.fields(self)], _ABSENT)
-        Q, R, T = feasibility.check(Q, R, T)
-        for name, value in (("Q", Q), ("R", R), ("T", T)):
-            self._freeze(name, value)
-        put(self, "activation", activations.check("activation", activation))
-        teacher = activation if teacher_activation is None else teacher_activation
-        put(self, "teacher_activation", activations.check("teacher_activation", teacher))
-        if not isinstance(learning_rate, Schedule):
-            learning_rate = checks.number("learning_rate", learning_rate, nonnegative=True)
-        put(self, "learning_rate", learning_rate)
-        for name, value in (("noise", noise), ("second_layer_rate", second_layer_rate), ("weight_decay", weight_decay)):
-            put(self, name, checks.number(name, value, nonnegative=True))
-        put(self, "spherical", checks.boolean("spherical", spherical))
-        p, k = R.shape
-        a = np.ones(p) if second_layer is None else checks.array("second_layer", second_layer, (p,))
-        b = (
-            np.ones(k)
-            if teacher_second_layer is None
-            else checks.array("teacher_second_layer", teacher_second_layer, (k,))
-        )
-        self._freeze("second_layer", a)
-        self._freeze("teacher_second_layer", b)
-        feasibility.check_physics(self)
 
     @classmethod
     @checks.named_arguments()
@@ -196,21 +111,6 @@ class Committee(Problem):
             return cls.from_weights(*gaussian_weights(p, k, d, size, spherical, generator), **physics)
         return cls(*wishart_overlaps(p, k, d, size, spherical, generator), **physics)
 
-    @property
-    def student_width(self) -> int:
-        """The number of hidden units of the student."""
-        return int(self.R.shape[0])
-
-    @property
-    def teacher_width(self) -> int:
-        """The number of hidden units of the teacher."""
-        return int(self.R.shape[1])
-
-    @property
-    def kind(self) -> str:  # type: ignore[override]
-        """ "exact" for gradient flow, "limit" for SGD."""
-        return "limit" if isinstance(self.learning_rate, Schedule) or self.learning_rate > 0 else "exact"
-
     @checks.named_arguments()
     def weights(self, dimension: int, rng: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return weights (W, W_star), shapes (p, d) and (k, d), with exactly the problem's overlaps, in random directions.
@@ -224,7 +124,7 @@ class Committee(Problem):
 
         return weights(self, dimension, np.random.default_rng(streams.root(rng)))
 
-    @checks.named_arguments(keep_state="the overlaps at the last time are the whole state of a solution.")
+    @checks.named_arguments(keep_state="the overlaps at the last time are the whole state of a limit.")
     def solve(
         self,
         times: Any,

@@ -10,14 +10,14 @@ from ..core import checks
 from .feasibility import SLACK
 
 if TYPE_CHECKING:
-    from .problem import Committee
+    from .physics import Physics
 
 
 #: Beyond this dimension random weights are not drawn themselves: four units each would take gigabytes at 10^8.
 LARGEST_DRAWN = 10**6
 
 
-def check_dimension(problem: Committee, dimension: int) -> int:
+def check_dimension(problem: Physics, dimension: int) -> int:
     """Return the dimension if weights with the problem's overlaps exist there: it must reach their rank."""
     size = problem.student_width + problem.teacher_width
     dimension = checks.integer("dimension", dimension, minimum=1)
@@ -53,7 +53,7 @@ def coordinates(Q: np.ndarray, R: np.ndarray, T: np.ndarray, dimension: int) -> 
     return np.ascontiguousarray(rows[k:]), np.ascontiguousarray(rows[:k])
 
 
-def weights(problem: Committee, dimension: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def weights(problem: Physics, dimension: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return (W, W_star), shapes (p, d), (k, d), of exactly the problem's overlaps along random orthonormal directions."""
     dimension = check_dimension(problem, dimension)
     student, teacher = coordinates(problem.Q, problem.R, problem.T, dimension)

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from . import streams
@@ -26,6 +27,12 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA = 1
+#: Whether this version of xarray can be given the parts of a Dataset.
+DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*xr.indexes.PandasIndex.__slots__} == {
+    "coord_dtype",
+    "dim",
+    "index",
+}
 #: Greek letters that clocks are named by.
 GREEK = ("tau", "gamma", "theta", "sigma")
 
@@ -130,7 +137,33 @@ def build(
         attributes["dimension"] = dimension
     attributes |= dict(attrs or {})
     attributes |= {"provenance": json.dumps(details, default=_jsonable), "schema": SCHEMA}
-    return xr.Dataset(data, coords=index, attrs=attributes)
+    return _dataset(data, index, attributes)
+
+
+def _dataset(data: Mapping[str, Any], coords: Mapping[str, Any], attributes: dict[str, Any]) -> xr.Dataset:
+    """Return ``xr.Dataset(data, coords, attributes)``.
+
+    The general constructor looks for conflicts and alignment, which costs more than a short solution: where `time` is
+    the only coordinate and all sizes agree, the same object is put together directly.
+    """
+    if not DIRECT or coords.keys() != {"time"}:
+        return xr.Dataset(data, coords=coords, attrs=attributes)
+    dim, times, described = coords["time"]
+    sizes: dict[str, int] = {}
+    variables: dict[str, xr.Variable] = {}
+    for name, (dims, values, *own) in data.items():
+        array = np.asarray(values)
+        if len(dims) != array.ndim or any(sizes.setdefault(one, n) != n for one, n in zip(dims, array.shape)):
+            return xr.Dataset(data, coords=coords, attrs=attributes)
+        variables[name] = xr.Variable(dims, array, own[0] if own else None, fastpath=True)
+    if sizes.setdefault(dim, len(times)) != len(times):
+        return xr.Dataset(data, coords=coords, attrs=attributes)
+    # The constructor of an index copies it several times.
+    index = object.__new__(xr.indexes.PandasIndex)
+    index.index = pd.Index(np.array(times), name=dim)
+    index.dim, index.coord_dtype = dim, index.index.dtype
+    variables |= index.create_variables({dim: xr.Variable(dim, times, described, fastpath=True)})
+    return xr.Dataset._construct_direct(variables, {dim}, sizes, attributes, {dim: index})
 
 
 def clock_symbol(clock: str) -> str:

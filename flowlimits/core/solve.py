@@ -176,15 +176,16 @@ def check(problem: Problem, limit: Limit, given: Mapping[str, Any]) -> Options:
     """Return the checked arguments of a call."""
     method = given["method"]
     names = limit.observables(problem, given["observables"])
-    rtol, atol = given["rtol"], given["atol"]
-    default = limit.tolerances(problem, method)
-    if default is not None:
+    rtol, atol, events = given["rtol"], given["atol"], given["events"]
+    if rtol is None or atol is None:
+        default = limit.tolerances(problem, method) or (rtol, atol)
         rtol, atol = (default[0] if rtol is None else rtol), (default[1] if atol is None else atol)
-    return Options(
-        *checks.tolerances(rtol, atol), method, names, check_events(given["events"], list(limit.event_variables(problem))),
-        checks.integer("max_steps", given["max_steps"], minimum=1), checks.boolean("keep_state", given.get("keep_state", False)),
-        checks.progress(given["progress"]), given,
-    )  # fmt: skip
+    if events != ():
+        events = check_events(events, list(limit.event_variables(problem)))
+    tolerances, max_steps, keep_state, progress = checks.of_solve(
+        rtol, atol, given["max_steps"], given.get("keep_state", False), given["progress"]
+    )
+    return Options(*tolerances, method, names, events, max_steps, keep_state, progress, given)
 
 
 def _find(seen: Path, events: Sequence[Event]) -> tuple[np.ndarray, float]:

@@ -7,9 +7,8 @@ import pytest
 import flowlimits as fl
 from flowlimits.committee import limit as solution
 from flowlimits.committee import many
-from flowlimits.committee.equations import choose as families
 from flowlimits.committee.equations import evaluate as scalars
-from flowlimits.committee.equations import layout
+from flowlimits.committee.equations import layout, system
 from flowlimits.committee.equations import polynomial as equations_polynomial
 from flowlimits.ode.batch.tracing import trace
 
@@ -28,11 +27,11 @@ def problem_of(seed, p=2, k=1, **physics):
 
 
 def velocity(problem, rate, rhs=None):
-    family = families.choose(problem)
-    state, params = families.start(problem), families.parameters(problem, rate)
+    family = system.choose(problem)
+    state, params = system.start(problem), system.parameters(problem, rate)
     out = np.empty((1, state.size))
     scalars.velocities((rhs or family.rhs).address, state[None], params, np.zeros(family.work_size), out)
-    dQ, dR, da = families.unpack(problem, out[0])
+    dQ, dR, da = system.unpack(problem, out[0])
     return dQ, dR, da if problem.second_layer_rate > 0 else None, float(solution.risks(problem, family, state))
 
 
@@ -67,7 +66,7 @@ def test_matrix_form_and_summed_pairings_are_one_mathematics():
         problem.Q, problem.R, problem.T, activation=(0.0, 1e-300, 1.0), noise=0.2, second_layer=problem.second_layer,
         teacher_second_layer=problem.teacher_second_layer, second_layer_rate=0.5,
     )  # fmt: skip
-    assert families.choose(general).rhs is equations_polynomial.rhs
+    assert system.choose(general).rhs is equations_polynomial.rhs
     for one, two in zip(matrix, velocity(general, 0.3)):
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
 
@@ -78,7 +77,7 @@ def test_wide_networks_by_blas_agree_with_loops(activation, rate):
     from flowlimits.committee.equations import square as equations_square
 
     problem = problem_of(4, p=20, k=10, noise=0.2, second_layer_rate=0.5, activation=activation)
-    assert families.choose(problem).rhs is not equations_square.rhs
+    assert system.choose(problem).rhs is not equations_square.rhs
     for one, two in zip(velocity(problem, rate), velocity(problem, rate, equations_square.rhs)):
         np.testing.assert_allclose(one, two, rtol=1e-11, atol=1e-12)
 
@@ -94,7 +93,7 @@ def test_straight_lines_of_squares_need_few_operations(equal, rate, most):
         )
         for seed in range(3)
     ]
-    family, params = families.choose(problems[0]), np.array([families.parameters(one, rate) for one in problems])
+    family, params = system.choose(problems[0]), np.array([system.parameters(one, rate) for one in problems])
     flags = [place for place in range(layout.HEADER) if place not in many.NUMBERS]
     program = trace.trace(family.rhs.__wrapped__, 26, params, family.work_size, equations=flags)
     operations = [one[0] for one in program.operations if one[0] not in ("y", "input")]
@@ -111,7 +110,7 @@ def test_gradient_flow_descends_the_gradient_of_the_risk(activation):
 
     def risk(V):
         one = fl.Committee.from_weights(V, W_star, **physics)
-        return float(solution.risks(one, families.choose(one), families.start(one)))
+        return float(solution.risks(one, system.choose(one), system.start(one)))
 
     step, gradient = 1e-5, np.zeros((p, d))
     for index in np.ndindex(p, d):

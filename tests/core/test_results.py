@@ -302,3 +302,20 @@ def test_the_error_of_a_run_is_raised(threads):
 
     with pytest.raises(ZeroDivisionError, match="run 2"):
         run_threads(run, 9, threads=threads)
+
+
+def test_a_dataset_put_together_directly_is_that_of_the_general_constructor(monkeypatch):
+    problem = fl.Committee([[0.5]], [[0.1]], [[1.0]])
+    direct = problem.solve([1.0, 2.0])
+    assert results.DIRECT, "this version of xarray has to be looked at"
+    monkeypatch.setattr(results, "DIRECT", False)
+    general = problem.solve([1.0, 2.0])
+    general.attrs = direct.attrs
+    xr.testing.assert_identical(direct, general)
+    assert list(direct.variables) == list(general.variables) and list(direct.sizes) == list(general.sizes)
+    assert direct.xindexes["time"].equals(general.xindexes["time"])
+    assert float(direct.sel(time=1.9, method="nearest")["risk"]) == float(general["risk"][1])
+    with pytest.raises(ValueError, match="conflicting sizes"):
+        results.build(
+            problem, kind="exact", times=np.array([1.0]), variables={"risk": np.ones(2)}, call={"verb": "solve"}
+        )

@@ -9,7 +9,7 @@ import pytest
 
 import flowlimits as fl
 from flowlimits.committee import many
-from flowlimits.committee.equations import choose as families
+from flowlimits.committee.equations import system
 
 TIMES = np.linspace(0.0, 8.0, 6)
 
@@ -65,8 +65,8 @@ def test_parameters_and_starts_on_arrays_are_those_of_each_problem(physics):
     batch = many.Many(problems[0], 4, *arrays(problems).values(), rest)
     params, starts = batch.parameters(slice(1, 4)), batch.starts(slice(1, 4))
     for row, problem in enumerate(problems[1:]):
-        np.testing.assert_array_equal(params[row], families.parameters(problem, problem.learning_rate))
-        np.testing.assert_array_equal(starts[row], families.start(problem))
+        np.testing.assert_array_equal(params[row], system.parameters(problem, problem.learning_rate))
+        np.testing.assert_array_equal(starts[row], system.start(problem))
         assert batch.problem(row + 1) == problem
 
 

@@ -6,7 +6,7 @@ from scipy.integrate._ivp import dop853_coefficients as published
 
 import flowlimits as fl
 from flowlimits import ode
-from flowlimits.committee.equations import choose as families
+from flowlimits.committee.equations import system
 from flowlimits.ode.explicit import dop853
 
 STAGES = [getattr(dop853, f"A{stage}") for stage in range(1, 12)]
@@ -111,9 +111,9 @@ def test_a_fast_mode_far_below_the_tolerance_does_not_come_back(rtol):
 def test_a_committee_whose_step_met_the_zero_twice():
     times = np.linspace(0.0, 100.0, 11)
     problem = fl.Committee.random(4, 4, dimension=100, rng=74)
-    family = families.choose(problem)
-    options = {"params": families.parameters(problem, 0.0), "work_size": family.work_size}
-    rhs, start = ode.right_hand_side(family.rhs), families.start(problem)
+    family = system.choose(problem)
+    options = {"params": system.parameters(problem, 0.0), "work_size": family.work_size}
+    rhs, start = ode.right_hand_side(family.rhs), system.start(problem)
     tight = ode.integrate(rhs, start, times, method="radau", rtol=1e-12, atol=1e-14, **options)[1]
     # The product, which is not 1e-11: a bit decides whether the step meets the zero.
     options |= {"rtol": 1e-9, "atol": 1e-9 * 1e-2, "dense": False}

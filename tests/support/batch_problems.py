@@ -3,7 +3,7 @@
 import numpy as np
 
 import flowlimits as fl
-from flowlimits.committee.equations import choose as families
+from flowlimits.committee.equations import system
 
 
 def pendulum(t, y, dy, params, work):
@@ -53,9 +53,9 @@ PENDULUM, DECAY, CHAIN, SWITCHING, BY_SIGN = (
 def network(number, student, teacher, **physics):
     """Return the right-hand side, starts, parameters and length of scratch of many committees."""
     problems = [fl.Committee.random(student, teacher, dimension=50, rng=i, **physics) for i in range(number)]
-    family = families.choose(problems[0])
-    y0s = np.array([families.start(problem) for problem in problems])
-    params = np.array([families.parameters(problem, float(problem.learning_rate)) for problem in problems])
+    family = system.choose(problems[0])
+    y0s = np.array([system.start(problem) for problem in problems])
+    params = np.array([system.parameters(problem, float(problem.learning_rate)) for problem in problems])
     return fl.ode.right_hand_side(family.rhs), y0s, params, family.work_size
 
 

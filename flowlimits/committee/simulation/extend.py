@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from ...core import results, streams
-from . import simulate as simulation
 from .run import State
+from .simulate import carry_on
 
 if TYPE_CHECKING:
-    from ..problem import Committee
+    from ..physics import Physics
 
 
-def extend(problem: Committee, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
+def extend(problem: Physics, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
     """Return the result at `times`, which hold all its own times; None where it is computed anew from its call.
 
     A simulation with a kept state goes on from there, bit for bit as if it had been asked for all times at once, but not
@@ -35,7 +35,7 @@ def extend(problem: Committee, result: xr.Dataset, times: np.ndarray) -> xr.Data
 
 
 def _simulate_on(
-    problem: Committee, result: xr.Dataset, call: dict[str, Any], details: dict[str, Any], times: np.ndarray, done: int
+    problem: Physics, result: xr.Dataset, call: dict[str, Any], details: dict[str, Any], times: np.ndarray, done: int
 ) -> xr.Dataset:
     random_states = json.loads(result["state_W"].attrs["streams"])
 
@@ -48,7 +48,7 @@ def _simulate_on(
         )
         return State(W, W_star, a, int(result["state_used"].values[index]), generator)
 
-    later = simulation.carry_on(
+    later = carry_on(
         problem, begin, times, done, runs=result.sizes["run"], method=call["method"], step=call["step"] or 0.0,
         dimension=call["dimension"], names=tuple(call["observables"] or ()), keep_state=True, threads=None, progress=None,
         call=call | {"times": times.tolist()}, extra={str(name): result[name].variable for name in result if str(name).startswith("start_")},

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import activations
-from .. import limit as solution
-from ..equations import choose as families
+from .. import activations, limit
+from ..equations import system
 from ..equations.activations import ERF, POLYNOMIAL, RELU
 from .plan import Stretch, total_rate
 
 if TYPE_CHECKING:
-    from ..problem import Committee
+    from ..physics import Physics
 
 #: Seconds of work between two looks at interrupts, about.
 SLICE = 0.1
@@ -35,7 +34,7 @@ class State:
 class Run:
     """One run, from its state on."""
 
-    def __init__(self, problem: Committee, state: State, dimension: int, method: str, done: int = 0, now: float = 0.0):
+    def __init__(self, problem: Physics, state: State, dimension: int, method: str, done: int = 0, now: float = 0.0):
         self.problem, self.state, self.dimension, self.method = problem, state, dimension, method
         self.norms = np.diag(problem.Q).copy()
         self.teacher_second_layer = np.array(problem.teacher_second_layer)
@@ -75,9 +74,9 @@ class Run:
         from . import descent
 
         problem = self.problem
-        name = families.name_of(problem.activation, problem.teacher_activation)
+        name = activations.name_of(problem.activation, problem.teacher_activation)
         self.pull = {"erf": descent.pull_erf, "relu": descent.pull_relu}.get(name, descent.pull_polynomial)
-        self.params, self.work = families.pull_parameters(problem)
+        self.params, self.work = system.pull_parameters(problem)
 
     def record(self, stretches: list[Stretch]) -> tuple[np.ndarray, State]:
         """Return the overlaps at the end of every stretch that is recorded, shape (times, n), and the last state."""
@@ -108,7 +107,7 @@ class Run:
             Q, R = state.W.T @ state.W, state.W[: len(state.W_star)].T @ state.W_star
         else:
             Q, R = state.W @ state.W.T, state.W @ state.W_star.T
-        return families.pack(Q, R, state.a if self.problem.second_layer_rate > 0 else None)
+        return system.pack(Q, R, state.a if self.problem.second_layer_rate > 0 else None)
 
     def take(self, count: int, pace: np.ndarray) -> int:
         """Take steps and return how many were taken before something left the finite range."""
@@ -139,7 +138,7 @@ class Run:
 
         return int(
             descent.descend(
-                self.pull.address, state.W, state.W_star, state.a, self.norms, families.start(problem), count, pace[0],
+                self.pull.address, state.W, state.W_star, state.a, self.norms, system.start(problem), count, pace[0],
                 problem.spherical, self.params, self.work, np.empty(p * (p + k) + p), np.empty_like(state.W),
             )
         )  # fmt: skip
@@ -148,7 +147,7 @@ class Run:
         where = f"The simulation left the finite range at t={self.now:.3g}, after {self.done} steps."
         if self.method == "gd":
             return f"{where} Lower the step, {rate:g}."
-        advice = solution.advice(self.problem, families.choose(self.problem), rate)
+        advice = limit.advice(self.problem, system.choose(self.problem), rate)
         if activations.is_polynomial(self.problem.activation) and activations.degree(self.problem.activation) > 2:
             advice += " A polynomial of degree above 2 amplifies rare inputs; more dimensions make this rarer."
         return f"{where} {advice}"

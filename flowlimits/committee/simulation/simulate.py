@@ -12,9 +12,9 @@ import numpy as np
 
 from ...core import checks, results, streams
 from ...core import threads as parallel
-from .. import limit as solution
-from .. import observables as named
-from ..equations import choose as families
+from .. import limit
+from ..equations import system
+from ..observables import check_names
 from ..starts import check_dimension, coordinates
 from ..starts import weights as exact_weights
 from .plan import plan
@@ -23,14 +23,14 @@ from .run import Run, State
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..problem import Committee
+    from ..physics import Physics
 
 MODULES = {"overlaps": "overlap_sgd", "samples": "sample_sgd", "gd": "descent"}
 METHODS = tuple(MODULES)
 
 
 def simulate(
-    problem: Committee,
+    problem: Physics,
     times: Any,
     *,
     dimension: int,
@@ -47,7 +47,7 @@ def simulate(
     """Return a simulation; see `Committee.simulate`."""
     wanted = checks.times(times)
     runs = checks.integer("runs", runs, minimum=1)
-    names = named.check(observables)
+    names = check_names(observables)
     checks.boolean("keep_state", keep_state)
     method, step = _method(problem, method, step, runs)
     dimension = check_dimension(problem, dimension)
@@ -76,7 +76,7 @@ def simulate(
 
 
 def carry_on(
-    problem: Committee,
+    problem: Physics,
     begin: Any,
     times: np.ndarray,
     done: int,
@@ -112,7 +112,7 @@ def carry_on(
 
     def assemble(outcomes: list[tuple[np.ndarray, State]]) -> xr.Dataset:
         states = np.stack([rows for rows, _ in outcomes])
-        variables = solution.describe(problem, families.choose(problem), states, names)
+        variables = limit.describe(problem, system.choose(problem), states, names)
         kept = dict(extra)
         if keep_state:
             kept |= _kept([state for _, state in outcomes])
@@ -125,7 +125,7 @@ def carry_on(
     return parallel.run_threads(one, runs, threads=threads, progress=progress, assemble=assemble)
 
 
-def start(problem: Committee, method: str, dimension: int, generator: np.random.Generator, own: Any) -> State:
+def start(problem: Physics, method: str, dimension: int, generator: np.random.Generator, own: Any) -> State:
     """Return the state of a run at time 0."""
     a = np.array(problem.second_layer)
     if method == "samples":
@@ -145,7 +145,7 @@ def start(problem: Committee, method: str, dimension: int, generator: np.random.
     )
 
 
-def _method(problem: Committee, method: str | None, step: Any, runs: int) -> tuple[str, float]:
+def _method(problem: Physics, method: str | None, step: Any, runs: int) -> tuple[str, float]:
     sgd = problem.kind == "limit"
     method = checks.choice("method", method, METHODS) if method is not None else "overlaps" if sgd else "gd"
     if method == "gd":
@@ -163,7 +163,7 @@ def _method(problem: Committee, method: str | None, step: Any, runs: int) -> tup
     return method, 0.0
 
 
-def _own_weights(problem: Committee, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+def _own_weights(problem: Physics, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(weights, list | tuple) or len(weights) != 2:
         raise TypeError(f"Argument `weights` must be a pair (W, W_star), but is {checks.show(weights)}.")
     p, k = problem.student_width, problem.teacher_width
@@ -172,14 +172,15 @@ def _own_weights(problem: Committee, weights: Any, dimension: int) -> tuple[np.n
     )
 
 
-def _restarted(problem: Committee, own: tuple[np.ndarray, np.ndarray], dimension: int) -> Committee:
+def _restarted(problem: Physics, own: tuple[np.ndarray, np.ndarray], dimension: int) -> Physics:
     """Return the same physics from the overlaps of other weights."""
     physics = {
         field.name: getattr(problem, field.name)
         for field in dataclasses.fields(problem)
         if field.name not in ("Q", "R", "T")
     }
-    return type(problem).from_weights(own[0], own[1], **physics)
+    W, W_star = own
+    return type(problem)(W @ W.T / dimension, W @ W_star.T / dimension, W_star @ W_star.T / dimension, **physics)
 
 
 def _kept(states: list[State]) -> dict[str, Any]:

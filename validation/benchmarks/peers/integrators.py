@@ -64,13 +64,11 @@ def ours_batch(method: str) -> Callable[[Subject], Prepare]:
 
     def build(subject: Subject) -> Prepare:
         import flowlimits as fl
-        from flowlimits.committee.equations import choose as families
         from flowlimits.committee.equations import square as equations_square
+        from flowlimits.committee.equations import system
 
         rhs, work = fl.ode.right_hand_side(equations_square.rhs), equations_square.work_size(WIDTH, WIDTH)
-        params = np.array(
-            [families.parameters(fl.Committee(*one), 0.0) for one in zip(subject.Q, subject.R, subject.T)]
-        )
+        params = np.array([system.parameters(fl.Committee(*one), 0.0) for one in zip(subject.Q, subject.R, subject.T)])
 
         def prepare(problems: int, rtol: float, threads: int = 1) -> Callable[[], np.ndarray]:
             y0s, own = subject.y0s[:problems], params[:problems]

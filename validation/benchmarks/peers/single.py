@@ -13,8 +13,8 @@ from .throughput import EQUAL, reference
 def run(quick: bool) -> dict[str, Any]:
     """Return the median time of one call by each integrator, in microseconds."""
     import flowlimits as fl
-    from flowlimits.committee.equations import choose as families
     from flowlimits.committee.equations import square as equations_square
+    from flowlimits.committee.equations import system
 
     repeats = 5 if quick else 40
     undo = on_one_processor()
@@ -22,7 +22,7 @@ def run(quick: bool) -> dict[str, Any]:
         subject = make(8)
         states, _ = reference(subject, 8)
         problem = fl.Committee(subject.Q[0], subject.R[0], subject.T[0])
-        rhs, params = fl.ode.right_hand_side(equations_square.rhs), families.parameters(problem, 0.0)
+        rhs, params = fl.ode.right_hand_side(equations_square.rhs), system.parameters(problem, 0.0)
         work = equations_square.work_size(4, 4)
         runs: dict[str, Any] = {
             "flowlimits Committee.solve": lambda: problem.solve(TIMES, rtol=EQUAL, atol=EQUAL / 100),

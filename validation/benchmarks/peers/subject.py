@@ -90,15 +90,14 @@ def overlaps(problems: int, rng: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
 def make(problems: int) -> Subject:
     """Return the problems, with the straight lines of the package's own equations."""
     import flowlimits as fl
-    from flowlimits.committee.equations import choose as families
-    from flowlimits.committee.equations import layout
+    from flowlimits.committee.equations import layout, system
     from flowlimits.committee.equations import square as equations_square
     from flowlimits.ode.batch.tracing import compile as straight
     from flowlimits.ode.batch.tracing import trace
 
     Q, R, T = overlaps(problems)
     committees = [fl.Committee(*one) for one in zip(Q, R, T)]
-    params = np.array([families.parameters(one, 0.0) for one in committees])
+    params = np.array([system.parameters(one, 0.0) for one in committees])
     header = [
         at for at in range(layout.HEADER) if at not in (layout.TEACHER_CONSTANT, layout.NOISE, layout.LEARNING_RATE)
     ]
@@ -108,7 +107,7 @@ def make(problems: int) -> Subject:
     # The text for all lanes, without its header, reads for one problem as well.
     text = "\n".join(line.strip() for line in straight.text_of(program).splitlines()[1:])
     text = re.sub(r"\binputs\[", "p[", text)
-    y0s = np.array([families.start(one) for one in committees])
+    y0s = np.array([system.start(one) for one in committees])
     return Subject(Q, R, T, y0s, np.ascontiguousarray(program.inputs), text)
 
 

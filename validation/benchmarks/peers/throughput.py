@@ -27,13 +27,13 @@ SLOW, THREE = 0.5, (1e-6, 1e-8, 1e-10)
 def reference(subject: Subject, sample: int) -> tuple[np.ndarray, dict[str, float]]:
     """Return the states by the implicit method at the tightest tolerance, and how far tight solutions by others are from them."""
     import flowlimits as fl
-    from flowlimits.committee.equations import choose as families
     from flowlimits.committee.equations import square as equations_square
+    from flowlimits.committee.equations import system
 
     rhs = fl.ode.right_hand_side(equations_square.rhs)
     params = np.array(
         [
-            families.parameters(fl.Committee(*one), 0.0)
+            system.parameters(fl.Committee(*one), 0.0)
             for one in zip(*(a[:sample] for a in (subject.Q, subject.R, subject.T)))
         ]
     )

@@ -12,10 +12,7 @@ from .. import activations
 from . import layout
 
 if TYPE_CHECKING:
-    from ..problem import Committee
-
-#: Multiplications that one evaluation of the noise may take: about ten seconds.
-LIMIT = 2e10
+    from ..physics import Physics
 
 
 @dataclass(frozen=True)
@@ -28,19 +25,15 @@ class Family:
     work_size: int
 
 
-def name_of(student: activations.Activation, teacher: activations.Activation) -> str:
-    """Return the family of a pair of activations, or an empty string."""
-    if activations.quadratic_form(student) and activations.quadratic_form(teacher):
-        return "square"
-    if activations.is_polynomial(student) and activations.is_polynomial(teacher):
-        return "polynomial"
-    return str(student) if student == teacher else ""
+def choose(problem: Physics) -> Family:
+    """Return the equations of a problem."""
+    return _choose(problem.activation, problem.teacher_activation, *problem.R.shape)
 
 
-def choose(problem: Committee) -> Family:
-    """Return the equations of a problem; what is not needed is not compiled."""
-    p, k = problem.student_width, problem.teacher_width
-    name = name_of(problem.activation, problem.teacher_activation)
+@functools.lru_cache(maxsize=256)
+def _choose(student: activations.Activation, teacher: activations.Activation, p: int, k: int) -> Family:
+    """Return the equations of two activations at some widths; what is not needed is not compiled."""
+    name = activations.name_of(student, teacher)
     if name == "square":
         from . import square
 
@@ -48,14 +41,14 @@ def choose(problem: Committee) -> Family:
             # Compiled code that calls BLAS needs scipy.linalg, whose import takes a while.
             import scipy.linalg  # noqa: F401
 
-            from . import square_blas as wide
+            from . import square_blas
 
-            return Family(name, wide.rhs, square.risk_event, square.work_size(p, k))
+            return Family(name, square_blas.rhs, square.risk_event, square.work_size(p, k))
         return Family(name, square.rhs, square.risk_event, square.work_size(p, k))
     if name == "polynomial":
         from . import polynomial
 
-        top = max(activations.degree(problem.activation), activations.degree(problem.teacher_activation))
+        top = max(activations.degree(student), activations.degree(teacher))
         return Family(name, polynomial.rhs, polynomial.risk_event, polynomial.work_size(p, k, top))
     if name == "erf":
         from . import erf
@@ -66,18 +59,18 @@ def choose(problem: Committee) -> Family:
     return Family(name, relu.rhs, relu.risk_event, relu.work_size(p, k))
 
 
-def parameters(problem: Committee, rate: float, slope: float = 0.0, start: float = 0.0) -> np.ndarray:
+def parameters(problem: Physics, rate: float, slope: float = 0.0, start: float = 0.0) -> np.ndarray:
     """Return the parameters of the compiled equations with a learning rate that is linear in time from `start` on."""
     student, teacher = problem.activation, problem.teacher_activation
     head = np.zeros(layout.HEADER)
-    head[layout.STUDENT_WIDTH], head[layout.TEACHER_WIDTH] = problem.student_width, problem.teacher_width
+    head[layout.STUDENT_WIDTH], head[layout.TEACHER_WIDTH] = problem.R.shape
     head[layout.LEARNING_RATE], head[layout.LEARNING_RATE_SLOPE], head[layout.SCHEDULE_START] = rate, slope, start
     head[layout.NOISE], head[layout.WEIGHT_DECAY] = problem.noise, problem.weight_decay
     head[layout.SECOND_LAYER_RATE] = problem.second_layer_rate
     head[layout.SPHERICAL], head[layout.TRAINED] = problem.spherical, problem.second_layer_rate > 0
     b = problem.teacher_second_layer
     parts = [head, b, problem.second_layer, problem.T.ravel()]
-    name = name_of(student, teacher)
+    name = choose(problem).name
     if name == "square":
         for activation, centred, offset in (
             (student, layout.STUDENT_CENTRED, layout.STUDENT_OFFSET),
@@ -127,14 +120,14 @@ def pack(Q: np.ndarray, R: np.ndarray, a: np.ndarray | None) -> np.ndarray:
     return np.concatenate(parts if a is None else [*parts, a])
 
 
-def start(problem: Committee) -> np.ndarray:
+def start(problem: Physics) -> np.ndarray:
     """Return the state vector of the problem's start."""
     return pack(problem.Q, problem.R, problem.second_layer if problem.second_layer_rate > 0 else None)
 
 
-def unpack(problem: Committee, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unpack(problem: Physics, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Q, R and the second layer of states (..., n); an untrained second layer has no leading axes."""
-    p, k = problem.student_width, problem.teacher_width
+    p, k = problem.R.shape
     size = p * (p + 1) // 2
     Q = np.empty((*states.shape[:-1], p, p))
     rows, columns = upper(p)
@@ -146,7 +139,7 @@ def unpack(problem: Committee, states: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return Q, R, problem.second_layer
 
 
-def pull_parameters(problem: Committee) -> tuple[np.ndarray, np.ndarray]:
+def pull_parameters(problem: Physics) -> tuple[np.ndarray, np.ndarray]:
     """Return parameters and scratch of the equations of `flowlimits.committee.simulation.descent`."""
     from .velocities import work_shared
 
@@ -157,7 +150,7 @@ def pull_parameters(problem: Committee) -> tuple[np.ndarray, np.ndarray]:
         degrees = activations.degree(problem.activation), activations.degree(problem.teacher_activation)
         params[layout.STUDENT_DEGREE], params[layout.TEACHER_DEGREE] = degrees
         stride = max(degrees) + 1
-        if name_of(problem.activation, problem.teacher_activation) == "square":
+        if activations.name_of(problem.activation, problem.teacher_activation) == "square":
             tables = [activations.table(one).ravel() for one in (problem.activation, problem.teacher_activation)]
             params = np.concatenate([params, *tables])
     return params, np.zeros(work_shared(p, k) + (2 * p + k) * stride)

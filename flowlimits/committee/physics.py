@@ -1,0 +1,169 @@
+"""What is learnt, by which network, from which overlaps: fields, their checks, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core import checks
+from ..core.problem import Problem
+from ..core.results import Variable
+from . import activations, feasibility
+from .schedule import Schedule
+
+ABSENT = checks.SEED | {
+    "covariance": "inputs are standard normal here; for structured inputs see fl.XorMixture.",
+    "bias": "hidden units have no biases.",
+    "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
+    "momentum": "plain one-pass SGD and gradient flow only.",
+    "lr": "the learning rate is `learning_rate`.",
+    "eta": "the learning rate is `learning_rate`.",
+    "sigma": "give the variance of the label noise as `noise`.",
+    "noise_std": "give the variance of the label noise as `noise`.",
+    "W": "the problem is stated by its overlaps; Committee.from_weights(W, W_star) takes weights.",
+    "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
+}
+
+FIELDS = (
+    "Q", "R", "T", "activation", "teacher_activation", "learning_rate", "noise", "second_layer", "teacher_second_layer",
+    "second_layer_rate", "weight_decay", "spherical",
+)  # fmt: skip
+#: What a moment of four fields costs, in multiplications of half a nanosecond.
+FOUR_FIELDS = {"erf": 2, "relu": 2400}
+#: Multiplications that one evaluation of the noise may take: about ten seconds.
+LIMIT = 2e10
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Physics(Problem):
+    """The fields of a `Committee`, which adds the verbs."""
+
+    Q: np.ndarray
+    R: np.ndarray
+    T: np.ndarray
+    activation: activations.Activation
+    teacher_activation: activations.Activation
+    learning_rate: float | Schedule
+    noise: float
+    second_layer: np.ndarray
+    teacher_second_layer: np.ndarray
+    second_layer_rate: float
+    weight_decay: float
+    spherical: bool
+
+    clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
+    papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
+    retired: ClassVar[dict[str, tuple[str, ...]]] = {"solve": ("keep_state",)}
+    variables: ClassVar[dict[str, Any]] = {
+        "risk": Variable("population risk, label noise excluded", r"$\mathcal{R}$"),
+        "Q": Variable("student-student overlaps", "$Q$", ("student", "student_2")),
+        "R": Variable("student-teacher overlaps", "$R$", ("student", "teacher")),
+        "second_layer": Variable("second layer of the student", "$a$", ("student",)),
+        "overlap": Variable("cosine between the quadratic forms of student and teacher", r"$\chi$"),
+        "specialisation": Variable("mean cosine of teachers with the students assigned to them", r"$\sigma$"),
+        "subspace_share": Variable("share of the student's norm in the span of the teacher", r"$\rho$"),
+    }
+
+    def __init__(
+        self,
+        Q: Any,
+        R: Any,
+        T: Any,
+        *,
+        activation: Any = "square",
+        teacher_activation: Any = None,
+        learning_rate: Any = 0.0,
+        noise: float = 0.0,
+        second_layer: Any = None,
+        teacher_second_layer: Any = None,
+        second_layer_rate: float = 0.0,
+        weight_decay: float = 0.0,
+        spherical: bool = False,
+        **other: Any,
+    ) -> None:
+        put = object.__setattr__
+        checks.unknown_arguments("Committee", other, FIELDS, ABSENT)
+        Q, R, T = feasibility.check(Q, R, T)
+        for name, value in (("Q", Q), ("R", R), ("T", T)):
+            self._freeze(name, value)
+        put(self, "activation", activations.check("activation", activation))
+        teacher = activation if teacher_activation is None else teacher_activation
+        put(self, "teacher_activation", activations.check("teacher_activation", teacher))
+        if not isinstance(learning_rate, Schedule):
+            learning_rate = checks.number("learning_rate", learning_rate, nonnegative=True)
+        put(self, "learning_rate", learning_rate)
+        for name, value in (("noise", noise), ("second_layer_rate", second_layer_rate), ("weight_decay", weight_decay)):
+            put(self, name, checks.number(name, value, nonnegative=True))
+        put(self, "spherical", checks.boolean("spherical", spherical))
+        p, k = R.shape
+        a = np.ones(p) if second_layer is None else checks.array("second_layer", second_layer, (p,))
+        b = (
+            np.ones(k)
+            if teacher_second_layer is None
+            else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+        )
+        self._freeze("second_layer", a)
+        self._freeze("teacher_second_layer", b)
+        check_combination(self)
+
+    @property
+    def student_width(self) -> int:
+        """The number of hidden units of the student."""
+        return int(self.R.shape[0])
+
+    @property
+    def teacher_width(self) -> int:
+        """The number of hidden units of the teacher."""
+        return int(self.R.shape[1])
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """ "exact" for gradient flow, "limit" for SGD."""
+        return "limit" if isinstance(self.learning_rate, Schedule) or self.learning_rate > 0 else "exact"
+
+
+def check_combination(problem: Physics) -> None:
+    """Refuse activations that cannot be combined, moments that take too long, and constraints that are not defined."""
+    student, teacher = problem.activation, problem.teacher_activation
+    name = activations.name_of(student, teacher)
+    if not name:
+        raise ValueError(
+            "Arguments `activation` and `teacher_activation` may differ if both are polynomials; the moments of "
+            f"{_show(student)} with {_show(teacher)} are not here."
+        )
+    norms = np.diag(problem.Q)
+    if (norms <= 0).any() and (problem.spherical or name == "relu"):
+        reason = "a row of norm zero has no direction" if problem.spherical else "ReLU has no derivative at 0"
+        raise ValueError(
+            f"Argument `Q` must have a positive diagonal, but Q[{int(norms.argmin())}, {int(norms.argmin())}] is 0: {reason}."
+        )
+    if name == "relu" and (np.diag(problem.T) <= 0).any():
+        raise ValueError(
+            'Argument `T` must have a positive diagonal for the activation "relu": leave teachers of norm zero out.'
+        )
+    if name != "square" and (isinstance(problem.learning_rate, Schedule) or problem.learning_rate > 0):
+        _check_cost(problem, name)
+
+
+def _check_cost(problem: Physics, name: str) -> None:
+    p, k = problem.student_width, problem.teacher_width
+    n = p + k
+    if name == "polynomial":
+        degrees = activations.degree(problem.activation), activations.degree(problem.teacher_activation)
+        entries = degrees[0] * (degrees[0] + 1) // 2
+        work = p * (p + 1) // 2 * n * max(degrees) * entries * (entries + n)
+        what, lower = f"activations of degree {max(degrees)}", "the degree or the widths"
+    else:
+        work = p * (p + 1) // 2 * n * (n + 1) // 2 * FOUR_FIELDS[name]
+        what, lower = f"the activation {_show(problem.activation)}", "the widths"
+    if work > LIMIT:
+        raise ValueError(
+            f"The noise of {what} with p = {p} and k = {k} takes about {work:.1g} multiplications per "
+            f"evaluation, and {LIMIT:.0g} is the limit: lower {lower}, or set learning_rate=0, which needs none."
+        )
+
+
+def _show(activation: activations.Activation) -> str:
+    return f'"{activation}"' if isinstance(activation, str) else "a polynomial"
