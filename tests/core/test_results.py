@@ -312,7 +312,8 @@ def test_a_dataset_put_together_directly_is_that_of_the_general_constructor(monk
     general = problem.solve([1.0, 2.0])
     general.attrs = direct.attrs
     xr.testing.assert_identical(direct, general)
-    assert list(direct.variables) == list(general.variables) and list(direct.sizes) == list(general.sizes)
+    assert list(direct.variables) == list(general.variables)
+    assert list(direct.sizes) == list(general.sizes)
     assert direct.xindexes["time"].equals(general.xindexes["time"])
     assert float(direct.sel(time=1.9, method="nearest")["risk"]) == float(general["risk"][1])
     with pytest.raises(ValueError, match="conflicting sizes"):
