@@ -23,7 +23,7 @@ import numpy as np
 
 from ..compiled.jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
 from ..gaussian.bivariate import normal_density
-from .moments import active, rectified_mean, relu_moments
+from .equations_moments import active, rectified_mean, relu_moments
 
 WIDTH, SEPARATION, NOISE_SCALE, LABEL_NOISE, SECOND_LAYER_RATE = range(5)
 

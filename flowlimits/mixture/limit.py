@@ -11,19 +11,18 @@ import numpy as np
 from .. import ode
 from ..core import checks, results
 from ..core.events import check_events, locate
-from . import atoms, equations, error, sampled
-from .losses import LOSSES
+from . import equations, equations_atoms, equations_error, equations_sampled
+from .equations_losses import LOSSES
+from .physics import XorMixturePhysics
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .problem import XorMixture
-
 METHODS = ("auto", "atoms", "closed", "points")
-ATOMS = ode.right_hand_side(atoms.atom_flow)
+ATOMS = ode.right_hand_side(equations_atoms.atom_flow)
 CLOSED = ode.right_hand_side(equations.squared_flow)
-POINTS = ode.right_hand_side(sampled.sampled_flow)
-ZERO = ode.event(atoms.first_zero, direction=-1)
+POINTS = ode.right_hand_side(equations_sampled.sampled_flow)
+ZERO = ode.event(equations_atoms.first_zero, direction=-1)
 
 
 def power_of_two(name: str, value: Any) -> int:
@@ -55,11 +54,11 @@ def pack(Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
     return np.concatenate([Q.ravel(), R.ravel(), a])
 
 
-def choose(problem: XorMixture, method: str) -> str:
+def method_of(physics: XorMixturePhysics, method: str) -> str:
     """Return the method that `method` means for this problem, or refuse one that does not apply."""
     checks.choice("method", method, METHODS)
-    if problem.noise_scale == 0:
-        if problem.learning_rate > 0:
+    if physics.noise_scale == 0:
+        if physics.learning_rate > 0:
             raise ValueError(
                 "Argument `learning_rate` must be 0 with noise_scale = 0: the noise of SGD vanishes with the cluster's variance."
             )
@@ -67,30 +66,30 @@ def choose(problem: XorMixture, method: str) -> str:
             return "atoms"
         raise ValueError(f'Argument `method` must be "auto" or "atoms" with noise_scale = 0, but is {method!r}.')
     if method == "atoms":
-        raise ValueError(f'Method "atoms" needs noise_scale = 0, but it is {problem.noise_scale:g}.')
-    closed = problem.loss == "squared" and problem.learning_rate == 0
+        raise ValueError(f'Method "atoms" needs noise_scale = 0, but it is {physics.noise_scale:g}.')
+    closed = physics.loss == "squared" and physics.learning_rate == 0
     if method == "closed" and not closed:
         raise ValueError(
-            f'Method "closed" needs the squared loss and learning_rate = 0, but they are "{problem.loss}" and {problem.learning_rate:g}.'
+            f'Method "closed" needs the squared loss and learning_rate = 0, but they are "{physics.loss}" and {physics.learning_rate:g}.'
         )
     return ("closed" if closed else "points") if method == "auto" else method
 
 
-def parameters(problem: XorMixture, method: str, points: int) -> np.ndarray:
+def parameters(physics: XorMixturePhysics, method: str, points: int) -> np.ndarray:
     """Return the parameter vector of the right-hand side."""
-    K, loss = problem.width, float(LOSSES.index(problem.loss))
+    K, loss = physics.width, float(LOSSES.index(physics.loss))
     if method == "atoms":
-        head = [K, problem.separation, problem.label_noise, problem.second_layer_rate, loss]
-        return np.concatenate([head, np.sign(problem.R).ravel()])
-    head = [K, problem.separation, problem.noise_scale, problem.label_noise, problem.second_layer_rate]
+        head = [K, physics.separation, physics.label_noise, physics.second_layer_rate, loss]
+        return np.concatenate([head, np.sign(physics.R).ravel()])
+    head = [K, physics.separation, physics.noise_scale, physics.label_noise, physics.second_layer_rate]
     if method == "closed":
         return np.array(head)
     grid = normal_points(points, K + 2)
-    return np.concatenate([head, [loss, problem.learning_rate, points], grid.ravel()])
+    return np.concatenate([head, [loss, physics.learning_rate, points], grid.ravel()])
 
 
 def solve(
-    problem: XorMixture,
+    physics: XorMixturePhysics,
     times: Any,
     *,
     rtol: float | None,
@@ -106,7 +105,7 @@ def solve(
 ) -> xr.Dataset:
     """Return the solution; see `XorMixture.solve`."""
     asked = wanted = checks.times(times)
-    chosen = choose(problem, method)
+    chosen = method_of(physics, method)
     points, error_points = power_of_two("points", points), power_of_two("error_points", error_points)
     keep_state, progress = checks.boolean("keep_state", keep_state), bool(checks.progress(progress))
     loose = chosen == "points"
@@ -115,16 +114,16 @@ def solve(
         atol if atol is not None else (1e-6 if loose else 1e-10),
     )
     listed = check_events(events, ["risk", "error", "clean_error", "relevant_share"])
-    asked_for = problem.variables if observables is None else checks.items("observables", observables, str)
-    shown = [checks.choice("observables", name, list(problem.variables)) for name in asked_for]
+    asked_for = physics.variables if observables is None else checks.items("observables", observables, str)
+    shown = [checks.choice("observables", name, list(physics.variables)) for name in asked_for]
     began = time.perf_counter()
-    start = pack(problem.Q, problem.R, problem.second_layer)
-    params = parameters(problem, chosen, points)
+    start = pack(physics.Q, physics.R, physics.second_layer)
+    params = parameters(physics, chosen, points)
     options: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_steps": max_steps}
 
     def advance(state: np.ndarray, at: float, grid: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         if chosen == "atoms":
-            return _through_zeros(problem, state, at, grid, params, options)
+            return _through_zeros(physics, state, at, grid, params, options)
         _, states, report = ode.integrate(
             CLOSED if chosen == "closed" else POINTS, state, grid, params, start=at, progress=progress, **options
         )
@@ -133,12 +132,12 @@ def solve(
     states, reports = advance(start, 0.0, wanted)
     found = np.zeros(0)
     if listed:
-        found = _events(problem, listed, start, wanted, states, advance, error_points)
+        found = _events(physics, listed, start, wanted, states, advance, error_points)
         stops = [t for event, t in zip(listed, found) if event.stop and np.isfinite(t)]
         if stops:
             kept = wanted <= min(stops)
             wanted, states = wanted[kept], states[kept]
-    variables = observe(problem, states, error_points, set(shown) | {"risk"})
+    variables = observe(physics, states, error_points, set(shown) | {"risk"})
     provenance = {
         "method": chosen,
         "rtol": rtol,
@@ -149,7 +148,7 @@ def solve(
         "wall_time": time.perf_counter() - began,
     }
     if chosen == "points":
-        provenance |= {"points": points, "velocity_error": _velocity_error(problem, start, points)}
+        provenance |= {"points": points, "velocity_error": _velocity_error(physics, start, points)}
     extra: dict[str, Any] = {}
     if listed:
         names = np.array([f"{event.variable} = {event.value:g}" for event in listed], dtype=object)
@@ -172,52 +171,59 @@ def solve(
         # A result that stopped at an event does not show the times that led to it.
         call["times"] = asked.tolist()
     return results.build(
-        problem, kind="exact" if problem.learning_rate == 0 else "limit", times=wanted, variables=variables, call=call, provenance=provenance, extra=extra,
+        physics, kind="exact" if physics.learning_rate == 0 else "limit", times=wanted, variables=variables, call=call, provenance=provenance, extra=extra,
     )  # fmt: skip
 
 
-def observe(problem: XorMixture, states: np.ndarray, error_points: int, names: set[str]) -> dict[str, np.ndarray]:
+def observe(
+    physics: XorMixturePhysics, states: np.ndarray, error_points: int, names: set[str]
+) -> dict[str, np.ndarray]:
     """Return the variables of the result at every state, shape (n, state)."""
-    K = problem.width
+    K = physics.width
     Q = np.ascontiguousarray(states[:, : K * K]).reshape(-1, K, K)
     R = np.ascontiguousarray(states[:, K * K : K * K + 2 * K]).reshape(-1, K, 2)
     a = np.ascontiguousarray(states[:, K * K + 2 * K :])
     full: dict[str, np.ndarray] = {"Q": Q, "R": R, "second_layer": a}
     count = states.shape[0]
     if "risk" in names:
-        full["risk"] = np.array([risk(problem, Q[i], R[i], a[i], error_points) for i in range(count)])
+        full["risk"] = np.array([risk(physics, Q[i], R[i], a[i], error_points) for i in range(count)])
     if names & {"error", "clean_error"}:
         grid = normal_points(error_points, K + 2)
         clean = np.array(
-            [error.clean_error(Q[i], R[i], a[i], problem.separation, problem.noise_scale, grid) for i in range(count)]
+            [
+                equations_error.clean_error(Q[i], R[i], a[i], physics.separation, physics.noise_scale, grid)
+                for i in range(count)
+            ]
         )
         full["clean_error"] = clean
-        full["error"] = problem.label_noise + (1 - 2 * problem.label_noise) * clean
+        full["error"] = physics.label_noise + (1 - 2 * physics.label_noise) * clean
     size = np.abs(R)
     right = np.where(a > 0, size[..., 0] > size[..., 1], size[..., 1] > size[..., 0])
     full["relevant_share"] = right.mean(axis=-1)
-    return {name: full[name] for name in problem.variables if name in names}
+    return {name: full[name] for name in physics.variables if name in names}
 
 
-def risk(problem: XorMixture, Q: np.ndarray, R: np.ndarray, a: np.ndarray, points: int) -> float:
+def risk(physics: XorMixturePhysics, Q: np.ndarray, R: np.ndarray, a: np.ndarray, points: int) -> float:
     """Return the population risk of given overlaps: closed form, or an average over fixed points."""
-    if problem.loss == "squared":
-        return equations.squared_risk(Q, R, a, problem.noise_scale, problem.label_noise)
-    loss = LOSSES.index(problem.loss)
-    if problem.noise_scale == 0:
-        return atoms.atom_risk(R, a, loss, problem.label_noise)
-    grid = normal_points(points, problem.width + 2)
-    return sampled.sampled_risk(Q, R, a, problem.separation, problem.noise_scale, problem.label_noise, loss, grid)
+    if physics.loss == "squared":
+        return equations.squared_risk(Q, R, a, physics.noise_scale, physics.label_noise)
+    loss = LOSSES.index(physics.loss)
+    if physics.noise_scale == 0:
+        return equations_atoms.atom_risk(R, a, loss, physics.label_noise)
+    grid = normal_points(points, physics.width + 2)
+    return equations_sampled.sampled_risk(
+        Q, R, a, physics.separation, physics.noise_scale, physics.label_noise, loss, grid
+    )
 
 
-def _through_zeros(problem, state, at, grid, params, options) -> tuple[np.ndarray, list[Any]]:
+def _through_zeros(physics, state, at, grid, params, options) -> tuple[np.ndarray, list[Any]]:
     """Integrate over the times at which fields reach zero, where they stay."""
-    K = problem.width
+    K = physics.width
     flags = np.array(params)
     fields = slice(0, 2 * K)
     Q, first = state[: K * K].reshape(K, K), state[K * K : K * K + 2 * K].reshape(K, 2)
     state = np.array(state[K * K :])
-    flags[atoms.HEAD :] = np.sign(state[fields])
+    flags[equations_atoms.HEAD :] = np.sign(state[fields])
     rows: list[np.ndarray] = []
     reports = []
     while grid.size:
@@ -232,51 +238,53 @@ def _through_zeros(problem, state, at, grid, params, options) -> tuple[np.ndarra
         if report.status is not ode.Status.EVENT:
             break
         at, state = report.reached, np.array(states[-1])
-        crossed = flags[atoms.HEAD :] * state[fields]
-        resting = (flags[atoms.HEAD :] != 0) & (crossed <= max(crossed[flags[atoms.HEAD :] != 0].min(), 0.0) + 1e-14)
+        crossed = flags[equations_atoms.HEAD :] * state[fields]
+        resting = (flags[equations_atoms.HEAD :] != 0) & (
+            crossed <= max(crossed[flags[equations_atoms.HEAD :] != 0].min(), 0.0) + 1e-14
+        )
         state[fields] = np.where(resting, 0.0, state[fields])
-        flags[atoms.HEAD :][resting] = 0.0
+        flags[equations_atoms.HEAD :][resting] = 0.0
         grid = grid[grid > at]
     R = np.array(rows)[:, fields].reshape(-1, K, 2)
-    change = (R @ R.transpose(0, 2, 1) - first @ first.T) / problem.separation**2
+    change = (R @ R.transpose(0, 2, 1) - first @ first.T) / physics.separation**2
     return np.hstack([(Q + change).reshape(len(R), -1), np.array(rows)]), reports
 
 
 def _time_to_zero(state: np.ndarray, flags: np.ndarray, longest: float) -> float:
     """Return the time after which the first field would reach zero at its present velocity, at most `longest`."""
     dy = np.empty_like(state)
-    _evaluate(atoms.atom_flow.address, state, dy, flags)
-    side = flags[atoms.HEAD :]
+    _evaluate(equations_atoms.atom_flow.address, state, dy, flags)
+    side = flags[equations_atoms.HEAD :]
     approach = -side * dy[: side.size]
     gaps = (side * state[: side.size])[approach > 0] / approach[approach > 0]
     return min(longest, float(gaps.min())) if gaps.size else longest
 
 
-def _events(problem, listed, start, wanted, states, advance, error_points) -> np.ndarray:
+def _events(physics, listed, start, wanted, states, advance, error_points) -> np.ndarray:
     names = {event.variable for event in listed}
     grid = wanted if wanted[0] == 0 else np.append(0.0, wanted)
     rows = states if wanted[0] == 0 else np.vstack([start, states])
-    values = observe(problem, rows, error_points, names)
+    values = observe(physics, rows, error_points, names)
 
     def evaluate(i: int, t: float) -> dict[str, float]:
         state = advance(rows[i], grid[i], np.array([t]))[0] if t > grid[i] else rows[i : i + 1]
-        return {name: float(v[0]) for name, v in observe(problem, state, error_points, names).items() if v.ndim == 1}
+        return {name: float(v[0]) for name, v in observe(physics, state, error_points, names).items() if v.ndim == 1}
 
     return locate(listed, grid, values, evaluate)
 
 
-def _velocity_error(problem: XorMixture, state: np.ndarray, points: int) -> float:
+def _velocity_error(physics: XorMixturePhysics, state: np.ndarray, points: int) -> float:
     """Return the largest difference of the velocity between two scramblings of the points, in units of its norm."""
     velocities = []
     for seed in (0, 1):
         params = np.concatenate(
             [
-                parameters(problem, "points", points)[: sampled.HEAD],
-                normal_points(points, problem.width + 2, seed).ravel(),
+                parameters(physics, "points", points)[: equations_sampled.HEAD],
+                normal_points(points, physics.width + 2, seed).ravel(),
             ]
         )
         dy = np.empty_like(state)
-        _evaluate(sampled.sampled_flow.address, state, dy, params)
+        _evaluate(equations_sampled.sampled_flow.address, state, dy, params)
         velocities.append(dy)
     return float(np.abs(velocities[0] - velocities[1]).max() / max(np.abs(velocities[0]).max(), 1e-300))
 

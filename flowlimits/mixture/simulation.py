@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results, streams
-from ..core import threads as parallel
 from ..core.results import Variable
-from . import steps
+from ..core.threads import run_threads
+from . import equations_steps
+from .equations_losses import LOSSES
 from .limit import observe, pack
-from .losses import LOSSES
+from .physics import XorMixturePhysics
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from .problem import XorMixture
 
 METHODS = ("overlaps", "samples", "descent", "fresh")
 ERROR_POINTS = 1024
@@ -31,7 +30,7 @@ TRAINING = {
 
 
 def simulate(
-    problem: XorMixture,
+    physics: XorMixturePhysics,
     times: Any,
     *,
     dimension: int,
@@ -48,16 +47,16 @@ def simulate(
     wanted = checks.times(times)
     runs = checks.integer("runs", runs, minimum=1)
     dimension = checks.integer("dimension", dimension, minimum=2)
-    method = _method(problem, method, step, samples)
+    method = _method(physics, method, step, samples)
     if weights is None:
-        W = problem.weights(dimension)
+        W = physics.weights(dimension)
     else:
-        W = checks.array("weights", weights, (problem.width, dimension))
+        W = checks.array("weights", weights, (physics.width, dimension))
     root = streams.root(rng)
     generators = streams.generators(root, runs)
     began = time.perf_counter()
     if method in ("overlaps", "samples"):
-        gain = problem.learning_rate / dimension
+        gain = physics.learning_rate / dimension
         counts = np.round(wanted / gain).astype(np.int64)
         realised = counts * gain
     else:
@@ -71,14 +70,14 @@ def simulate(
 
     def one(index: int) -> tuple[np.ndarray, np.ndarray]:
         if method == "overlaps":
-            return _chain(problem, W, dimension, counts, generators[index])
+            return _chain(physics, W, dimension, counts, generators[index])
         if method == "samples":
-            return _one_pass(problem, W, counts, generators[index])
-        return _descend(problem, W, counts, generators[index], float(step or 0), int(samples or 0), method == "fresh")
+            return _one_pass(physics, W, counts, generators[index])
+        return _descend(physics, W, counts, generators[index], float(step or 0), int(samples or 0), method == "fresh")
 
     def assemble(outcomes: list[tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
         states = np.stack([state for state, _ in outcomes])
-        flat = observe(problem, states.reshape(-1, states.shape[-1]), ERROR_POINTS, set(problem.variables))
+        flat = observe(physics, states.reshape(-1, states.shape[-1]), ERROR_POINTS, set(physics.variables))
         variables = {
             name: values.reshape(len(outcomes), wanted.size, *values.shape[1:]) for name, values in flat.items()
         }
@@ -94,15 +93,15 @@ def simulate(
             call["weights"] = {"array": "start_weights"}
             extra["start_weights"] = (("student", "dimension"), W, {"long_name": "starting weights"})
         return results.build(
-            problem, kind="simulation", times=realised, variables=variables, call=call, run=True, dimension=dimension, root=root,
+            physics, kind="simulation", times=realised, variables=variables, call=call, run=True, dimension=dimension, root=root,
             extra=extra, provenance={"method": method, "wall_time": time.perf_counter() - began, "steps": int(counts[-1])},
         )  # fmt: skip
 
-    return parallel.run_threads(one, runs, threads=threads, progress=progress, description="runs", assemble=assemble)
+    return run_threads(one, runs, threads=threads, progress=progress, description="runs", assemble=assemble)
 
 
-def _method(problem: XorMixture, method: str | None, step: Any, samples: Any) -> str:
-    one_pass = problem.learning_rate > 0
+def _method(physics: XorMixturePhysics, method: str | None, step: Any, samples: Any) -> str:
+    one_pass = physics.learning_rate > 0
     if method is None:
         method = "overlaps" if one_pass else "descent"
     checks.choice("method", method, METHODS)
@@ -118,7 +117,7 @@ def _method(problem: XorMixture, method: str | None, step: Any, samples: Any) ->
     else:
         if one_pass:
             raise ValueError(
-                f'Method "{method}" simulates gradient flow and needs learning_rate = 0, but it is {problem.learning_rate:g}.'
+                f'Method "{method}" simulates gradient flow and needs learning_rate = 0, but it is {physics.learning_rate:g}.'
             )
         if samples is None:
             raise ValueError(
@@ -129,48 +128,50 @@ def _method(problem: XorMixture, method: str | None, step: Any, samples: Any) ->
 
 
 def _chain(
-    problem: XorMixture, W: np.ndarray, dimension: int, counts: np.ndarray, generator: Any
+    physics: XorMixturePhysics, W: np.ndarray, dimension: int, counts: np.ndarray, generator: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    if dimension < problem.width + 2:
+    if dimension < physics.width + 2:
         raise ValueError(
-            f'Argument `dimension` must be at least width + 2 = {problem.width + 2} for the method "overlaps", but is {dimension}.'
+            f'Argument `dimension` must be at least width + 2 = {physics.width + 2} for the method "overlaps", but is {dimension}.'
         )
-    Q, R, a = W @ W.T, np.ascontiguousarray(W[:, :2] * problem.separation), np.array(problem.second_layer)
-    loss = LOSSES.index(problem.loss)
+    Q, R, a = W @ W.T, np.ascontiguousarray(W[:, :2] * physics.separation), np.array(physics.second_layer)
+    loss = LOSSES.index(physics.loss)
     rows = []
     done = 0
     for count in counts:
         while done < count:
             now = min(SLICE, int(count) - done)
-            steps.overlap_steps(
-                generator, Q, R, a, problem.separation, problem.noise_scale, problem.label_noise,
-                problem.learning_rate, problem.second_layer_rate, loss, dimension, now,
+            equations_steps.overlap_steps(
+                generator, Q, R, a, physics.separation, physics.noise_scale, physics.label_noise,
+                physics.learning_rate, physics.second_layer_rate, loss, dimension, now,
             )  # fmt: skip
             done += now
         rows.append(_finite(pack(Q, R, a), done))
     return np.array(rows), np.zeros(0)
 
 
-def _one_pass(problem: XorMixture, W: np.ndarray, counts: np.ndarray, generator: Any) -> tuple[np.ndarray, np.ndarray]:
-    W, a = np.array(W), np.array(problem.second_layer)
-    loss = LOSSES.index(problem.loss)
+def _one_pass(
+    physics: XorMixturePhysics, W: np.ndarray, counts: np.ndarray, generator: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    W, a = np.array(W), np.array(physics.second_layer)
+    loss = LOSSES.index(physics.loss)
     slice_steps = max(1, SLICE * 50 // W.size)
     rows = []
     done = 0
     for count in counts:
         while done < count:
             now = min(slice_steps, int(count) - done)
-            steps.sample_steps(
-                generator, W, a, problem.separation, problem.noise_scale, problem.label_noise,
-                problem.learning_rate, problem.second_layer_rate, loss, now,
+            equations_steps.sample_steps(
+                generator, W, a, physics.separation, physics.noise_scale, physics.label_noise,
+                physics.learning_rate, physics.second_layer_rate, loss, now,
             )  # fmt: skip
             done += now
-        rows.append(_finite(_overlaps(problem, W, a), done))
+        rows.append(_finite(_overlaps(physics, W, a), done))
     return np.array(rows), np.zeros(0)
 
 
-def _overlaps(problem: XorMixture, W: np.ndarray, a: np.ndarray) -> np.ndarray:
-    return pack(W @ W.T, W[:, :2] * problem.separation, a)
+def _overlaps(physics: XorMixturePhysics, W: np.ndarray, a: np.ndarray) -> np.ndarray:
+    return pack(W @ W.T, W[:, :2] * physics.separation, a)
 
 
 def _finite(state: np.ndarray, done: int) -> np.ndarray:
@@ -182,15 +183,15 @@ def _finite(state: np.ndarray, done: int) -> np.ndarray:
 
 
 def draw(
-    problem: XorMixture, samples: int, dimension: int, generator: Any
+    physics: XorMixturePhysics, samples: int, dimension: int, generator: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return inputs (n, d), the labels they carry, and the clean labels."""
     axis = generator.integers(0, 2, samples)
     sign = 2.0 * generator.integers(0, 2, samples) - 1
-    X = problem.noise_scale * generator.standard_normal((samples, dimension))
-    X[np.arange(samples), axis] += sign * problem.separation
+    X = physics.noise_scale * generator.standard_normal((samples, dimension))
+    X[np.arange(samples), axis] += sign * physics.separation
     clean = 1.0 - 2.0 * axis
-    flipped = generator.random(samples) < problem.label_noise
+    flipped = generator.random(samples) < physics.label_noise
     return X, np.where(flipped, -clean, clean), clean
 
 
@@ -214,26 +215,32 @@ def _mean_loss(loss: str, output: np.ndarray, y: np.ndarray) -> float:
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is found at the next requested time, and told in a sentence
 def _descend(
-    problem: XorMixture, W: np.ndarray, counts: np.ndarray, generator: Any, step: float, samples: int, fresh: bool
+    physics: XorMixturePhysics,
+    W: np.ndarray,
+    counts: np.ndarray,
+    generator: Any,
+    step: float,
+    samples: int,
+    fresh: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    W, a = np.array(W), np.array(problem.second_layer)
+    W, a = np.array(W), np.array(physics.second_layer)
     dimension = W.shape[1]
-    X, y, _ = draw(problem, samples, dimension, generator)
+    X, y, _ = draw(physics, samples, dimension, generator)
     rows, training = [], []
     done = 0
     for count in counts:
         while done < count:
             if fresh and done:
-                X, y, _ = draw(problem, samples, dimension, generator)
+                X, y, _ = draw(physics, samples, dimension, generator)
             hidden = np.maximum(X @ W.T, 0)
-            force = _pull(problem.loss, hidden @ a, y) / samples
+            force = _pull(physics.loss, hidden @ a, y) / samples
             change = step * ((hidden > 0) * force[:, None] * a).T @ X
-            if problem.second_layer_rate > 0:
-                a += step * problem.second_layer_rate * (force @ hidden)
+            if physics.second_layer_rate > 0:
+                a += step * physics.second_layer_rate * (force @ hidden)
             W += change
             done += 1
-        rows.append(_finite(_overlaps(problem, W, a), done))
+        rows.append(_finite(_overlaps(physics, W, a), done))
         output = np.maximum(X @ W.T, 0) @ a
         wrong = np.mean((y * output < 0) + 0.5 * (output == 0))
-        training.append([_mean_loss(problem.loss, output, y), wrong])
+        training.append([_mean_loss(physics.loss, output, y), wrong])
     return np.array(rows), np.array(training)

@@ -17,7 +17,7 @@ from numba import void
 
 from ..compiled.jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, callback, jit
 from .equations import unpack, velocity
-from .losses import SQUARED, linear_pull, mean_loss, mean_square_pull, pull
+from .equations_losses import SQUARED, linear_pull, mean_loss, mean_square_pull, pull
 
 HEAD = 8
 

@@ -15,7 +15,7 @@ per field, row by row: 1 moves, 0 rests at zero.
 import numpy as np
 
 from ..compiled.jit import A1, A2, ADDRESS, EVENT_SIGNATURE, FLOAT, RHS_SIGNATURE, callback, jit
-from .losses import mean_loss, pull
+from .equations_losses import mean_loss, pull
 
 HEAD = 5
 

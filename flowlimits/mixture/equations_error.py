@@ -11,7 +11,7 @@ import numpy as np
 
 from ..compiled.jit import A1, A2, FLOAT, jit
 from ..gaussian.bivariate import normal_cdf
-from .sampled import factor
+from .equations_sampled import factor
 
 
 @jit

@@ -1,0 +1,167 @@
+"""The physics of the XOR mixture: which inputs, which network, which start."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core import checks, streams
+from ..core.problem import Problem
+from ..core.results import Variable
+from .equations_losses import LOSSES
+from .equations_sampled import factor
+
+_ABSENT = checks.SEED | {
+    "covariance": "the noise within a cluster is isotropic here.",
+    "bias": "hidden units without biases only.",
+    "activation": "ReLU units only.",
+    "samples": "the flow is that of the population; a finite sample is simulated by `simulate(..., samples=n)`.",
+}
+_NAMES = (
+    "Q", "R", "second_layer", "separation", "noise_scale", "label_noise", "loss", "learning_rate", "second_layer_rate",
+    "scale", "dimension", "rng",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class XorMixturePhysics(Problem):
+    """Fields and checks of `XorMixture`."""
+
+    Q: np.ndarray
+    R: np.ndarray
+    second_layer: np.ndarray
+    separation: float
+    noise_scale: float
+    label_noise: float
+    loss: str
+    learning_rate: float
+    second_layer_rate: float
+
+    clock: ClassVar[str] = (
+        "t (steps times step of gradient descent; steps times learning_rate / dimension of one-pass SGD)"
+    )
+    kind: ClassVar[str] = "exact"
+    papers: ClassVar[tuple[str, ...]] = ("refinetti2021", "frei2022")
+    variables: ClassVar[dict[str, Any]] = {
+        "risk": Variable("population risk, label noise included", r"$\mathcal{R}$"),
+        "error": Variable("classification error against noisy labels, ties one half", r"$\epsilon$"),
+        "clean_error": Variable("classification error against clean labels, ties one half", r"$\epsilon_{\rm clean}$"),
+        "Q": Variable("overlaps of hidden units", "$Q$", ("student", "student_2")),
+        "R": Variable("fields at the centres", "$R$", ("student", "centre")),
+        "second_layer": Variable("second layer", "$a$", ("student",)),
+        "relevant_share": Variable("share of units whose larger field is that of their own label", r"$\rho_{\rm rel}$"),
+    }
+
+    def __init__(
+        self,
+        width: int | None = None,
+        *,
+        Q: Any = None,
+        R: Any = None,
+        second_layer: Any = None,
+        separation: float = 1.0,
+        noise_scale: float = 0.0,
+        label_noise: float = 0.0,
+        loss: str = "squared",
+        learning_rate: float = 0.0,
+        second_layer_rate: float = 0.0,
+        scale: float | None = None,
+        dimension: int | None = None,
+        rng: Any = None,
+        **other: Any,
+    ) -> None:
+        checks.unknown_arguments("XorMixture", other, _NAMES, _ABSENT)
+        put = object.__setattr__
+        put(self, "separation", checks.number("separation", separation, positive=True))
+        put(self, "noise_scale", checks.number("noise_scale", noise_scale, nonnegative=True))
+        if 0 < self.noise_scale < 1e-150:
+            raise ValueError(
+                f"Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is {self.noise_scale:g}."
+            )
+        noise = checks.number("label_noise", label_noise)
+        if not 0 <= noise < 0.5:
+            raise ValueError(f"Argument `label_noise` must lie in [0, 1/2), but is {noise:g}.")
+        put(self, "label_noise", noise)
+        put(self, "loss", checks.choice("loss", loss, LOSSES))
+        put(self, "learning_rate", checks.number("learning_rate", learning_rate, nonnegative=True))
+        put(self, "second_layer_rate", checks.number("second_layer_rate", second_layer_rate, nonnegative=True))
+        if width is not None:
+            if Q is not None or R is not None:
+                raise ValueError("Arguments `width` and `Q`, `R` exclude each other: `width` draws the overlaps.")
+            Q, R = self._draw(width, 1.0 if scale is None else scale, dimension, rng)
+        elif Q is None or R is None:
+            raise ValueError("Either argument `width` or both of `Q` and `R` must be given.")
+        else:
+            _refuse_draw({"scale": scale, "dimension": dimension, "rng": rng})
+        Q = checks.array("Q", Q, ("K", "K"))
+        R = checks.array("R", R, (Q.shape[0], 2))
+        _check_feasible(Q, R, self.separation)
+        self._freeze("Q", Q)
+        self._freeze("R", R)
+        K = Q.shape[0]
+        if second_layer is None:
+            second_layer = np.where(np.arange(K) % 2 == 0, 1.0, -1.0) / math.sqrt(K)
+        self._freeze("second_layer", checks.array("second_layer", second_layer, (K,)))
+
+    def _draw(self, width: Any, scale: Any, dimension: Any, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+        width = checks.integer("width", width, minimum=1)
+        if dimension is None:
+            raise ValueError(
+                "Argument `dimension` must be given together with `width`: the overlaps of random weights depend on it."
+            )
+        dimension = checks.integer("dimension", dimension, minimum=2)
+        scale = checks.number("scale", scale, positive=True)
+        generator = np.random.default_rng(streams.root(rng))
+        along = scale * generator.standard_normal((width, 2))
+        across = scale * generator.standard_normal((width, dimension - 2))
+        return along @ along.T + across @ across.T, along * self.separation
+
+    @property
+    def width(self) -> int:
+        """The number of hidden units."""
+        return int(self.second_layer.size)
+
+    def weights(self, dimension: int) -> np.ndarray:
+        """Return weights (K, d) with exactly the problem's overlaps; the centres lie along the first two axes.
+
+        Raises
+        ------
+        ValueError
+            If `dimension` is below width + 2.
+        """
+        K = self.width
+        dimension = checks.integer("dimension", dimension)
+        if dimension < K + 2:
+            raise ValueError(
+                f"Argument `dimension` must be at least width + 2 = {K + 2} to realise these overlaps, but is {dimension}."
+            )
+        W = np.zeros((K, dimension))
+        B = np.empty((K, K + 2))
+        factor(np.array(self.Q), np.array(self.R), self.separation, B)
+        W[:, : K + 2] = B
+        return W
+
+
+def _refuse_draw(given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"Argument `{name}` belongs to a drawn start, with `width`: the overlaps `Q` and `R` are given here."
+            )
+
+
+def _check_feasible(Q: np.ndarray, R: np.ndarray, separation: float) -> None:
+    scale = float(np.trace(Q)) + 1e-300
+    if np.abs(Q - Q.T).max() > 1e-12 * scale:
+        raise ValueError(
+            f"Argument `Q` must be symmetric, but differs from its transpose by {np.abs(Q - Q.T).max():.3g}."
+        )
+    smallest = float(np.linalg.eigvalsh(Q - R @ R.T / separation**2)[0])
+    if smallest < -1e-9 * scale:
+        raise ValueError(
+            f"Overlaps are not feasible: Q - R R^T / separation^2 has the eigenvalue {smallest:.3g}. "
+            "Overlaps of weight vectors are positive semidefinite."
+        )
