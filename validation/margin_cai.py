@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from flowlimits import margin
-from flowlimits.margin.engine import State
 from flowlimits.plot import style
 
 from .margin_common import DECADE, keep, read
@@ -41,7 +40,7 @@ def run(record: Record, full: bool) -> None:
         )
         # The limit network at the last direction: ReLU, without the skip.
         direction = flow["direction"].values[-1, :48]
-        limit = State(margin.MarginFlow(margin.ReLUModel(16), X, y, weights=direction)).margin(direction)
+        limit = margin.MarginFlow(margin.ReLUModel(16), X, y, weights=direction).state.margin(direction)
         actual = float(flow["margin"][-1])
         record.below(
             PAPER,

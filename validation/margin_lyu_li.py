@@ -203,13 +203,12 @@ def steps(record: Record) -> None:
 
 def gates(record: Record, problem: margin.MarginFlow, flow) -> None:
     from flowlimits.margin import kkt
-    from flowlimits.margin.engine import State
 
     rows = []
     for decade in (10.0, 300.0, float(flow["time"][-1]) / DECADE):
         row = flow.sel(time=decade * DECADE, method="nearest")
         theta = row["direction"].values * np.exp(float(row["log_norm"]))
-        _, _, q, _, gradients = State(problem).evaluate(theta)
+        _, _, q, _, gradients = problem.state.evaluate(theta)
         fixed = kkt.residual("l2", theta, q, gradients, None)
         rows.append([float(row["time"]) / DECADE, float(row["kkt_residual"]), fixed])
     end, fixed = rows[-1][1:]

@@ -14,7 +14,7 @@ DESCRIPTIONS = {
     "ExtensiveQuadratic": "flowlimits.quadratic.extensive.problem",
     "MeanFieldQuadratic": "flowlimits.quadratic.finite.mean_field",
     "EmpiricalQuadratic": "flowlimits.empirical.problem",
-    "EarlyAlignment": "flowlimits.samples.alignment",
+    "EarlyAlignment": "flowlimits.samples.alignment.problem",
     "SampleFlow": "flowlimits.samples.problem",
     "XorMixture": "flowlimits.mixture.problem",
     "SingleUnit": "flowlimits.single_unit.problem",

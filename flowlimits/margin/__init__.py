@@ -2,10 +2,10 @@
 
 from .certificates import Certificate, frozen_units, linear_program, parity, support_vectors
 from .columns import relu_plane, trace_norm
-from .engine import BudgetError, NoMarginError
 from .laws import certify, rate_constant
 from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel, SkipReLUModel, SoftplusModel
 from .problem import MarginFlow
+from .state import BudgetError, NoMarginError
 from .user_model import UserModel
 
 __all__ = [

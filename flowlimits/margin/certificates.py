@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
+from ..core.labels import check_classes
 from .models import NormOnlyModel
-from .problem import check_data
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Certificate:
 def check_samples(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     checked = checks.array("X", X, ("n", "d"))
     labels = checks.array("y", y, (checked.shape[0],))
-    check_data(checked, labels)
+    check_classes(checked, labels)
     return checked, labels
 
 

@@ -211,3 +211,13 @@ def scale_at(loss, ell, q, p, curvature, scaled):
             return following
         kappa = following
     return kappa
+
+
+@jit(
+    "UniTuple(float64, 2)(int64, int64, float64[::1], float64[:, ::1], float64[::1], float64[::1], float64[::1], float64[::1],"
+    " float64[:, ::1])"
+)
+def evaluate(kind, loss, theta, X, y, extra, q, p, gradients):
+    """Write margins, probabilities and gradients; return minus log loss and B."""
+    margins(kind, theta, X, y, extra, q, gradients)
+    return probabilities(loss, q, p, q.copy())

@@ -31,7 +31,6 @@ from .equations import descent, margins, probabilities
 L2, LINF, L1 = range(3)
 REACHED, RUNNING, STATIONARY, NOT_FINITE = range(4)
 EDGE = 1e-3
-VERSION = 1
 
 
 @jit

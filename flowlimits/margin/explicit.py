@@ -9,8 +9,8 @@ import time
 import numpy as np
 
 from ..core.threads import Progress
-from .engine import BudgetError, State, Trajectory
 from .equations_explicit import NOT_FINITE, REACHED, RUNNING, STATIONARY, advance
+from .state import BudgetError, State, Trajectory
 
 #: No logit moves by more than this in a step; gradient flow and the others, whose zigzag is as wide as a step.
 LOGIT_STEPS = {"l2": 0.25, "linf": 0.1, "l1": 0.1}
@@ -47,7 +47,7 @@ class _Run:
 
     def __init__(self, state: State, clock: np.ndarray, fraction: float, budget: int) -> None:
         self.state, self.clock, self.fraction, self.budget = state, clock, fraction, budget
-        self.step = LOGIT_STEPS[state.problem.geometry]
+        self.step = LOGIT_STEPS[state.norm_name]
         self.theta = state.start.copy()
         self.numbers = np.array([0.0, 0.0, 0.0, state.clock])
         self.vertex = np.full(self.theta.size, np.inf)
@@ -125,9 +125,9 @@ class _Run:
         state = self.state
         _, B, _, p, gradients = state.evaluate(self.theta)
         G = p @ gradients
-        v, dual = _direction(state.problem.geometry, G)
+        v, dual = _direction(state.norm_name, G)
         h = self.step / np.abs(gradients @ v).max()
-        if state.problem.geometry == "l2":
+        if state.norm_name == "l2":
             h = min(h, self.step * dual / (p @ (gradients**2).sum(axis=1)))
         return float((self.clock[-1] - self.numbers[3]) / (B * dual * h))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ode
 from . import equations_smooth
-from .engine import BudgetError, State, Trajectory
+from .state import BudgetError, State, Trajectory
 
 _FIRST = ode.RightHandSide(equations_smooth.first_phase)
 _DIRECTION = ode.RightHandSide(equations_smooth.direction, equations_smooth.direction_jacobian)
@@ -44,7 +44,7 @@ def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: in
 
 
 def _parameters(state: State, norm: float) -> np.ndarray:
-    homogeneous = state.problem.model.homogeneous
+    homogeneous = state.model.homogeneous
     return equations_smooth.parameters(
         state.kind, state.loss, state.X, state.y, state.extra, state.order, homogeneous, norm
     )
@@ -122,7 +122,7 @@ def _above_noise(state: State, theta: np.ndarray, ell: float, rtol: float, atol:
 
 def _norm_at(state: State, direction: np.ndarray, ell: float, guess: float) -> float:
     """Return the norm at which weights of this direction have minus log loss `ell`."""
-    log_norm = math.log(guess) if not state.problem.model.homogeneous else 0.0
+    log_norm = math.log(guess) if not state.model.homogeneous else 0.0
     for _ in range(200):
         theta = math.exp(log_norm) * direction
         value, B, _, p, gradients = state.evaluate(theta)

@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import checks
+from ..core.rebuild import load_problem
 from .certificates import Certificate
 from .columns import candidates
-from .engine import State
 from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel
+from .physics import MarginFlowPhysics
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def _problem_of(flow: xr.Dataset):
-    from ..core.rebuild import load_problem
-    from .problem import MarginFlow
-
+def _problem_of(flow: xr.Dataset) -> MarginFlowPhysics:
     if not hasattr(flow, "attrs"):
         raise TypeError(f"Argument `flow` must be a result of a MarginFlow, but is {checks.show(flow)}.")
     problem = load_problem(flow)
-    if not isinstance(problem, MarginFlow):
+    if not isinstance(problem, MarginFlowPhysics):
         raise TypeError(f"Argument `flow` must be a result of a MarginFlow, but is one of {type(problem).__name__}.")
     return problem
 
@@ -83,7 +81,7 @@ def certify(flow: xr.Dataset) -> Certificate:
         )
     last = flow.isel(time=-1)
     theta = last["direction"].values * np.exp(float(last["log_norm"]))
-    state = State(problem)
+    state = problem.state
     p = state.evaluate(theta)[3]
     weighted = p * state.y
     model = problem.model

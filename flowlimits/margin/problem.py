@@ -1,26 +1,17 @@
-"""Margin flow of a homogeneous network on separable data: from its start to losses far below the range of floats."""
+"""Margin flow of a homogeneous network on separable data, as a problem: from its start to losses far below the range of floats."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..core import checks, results, streams
-from ..core.problem import Problem
-from ..core.results import Variable
-from . import engine
-from .models import MarginModel
-from .user_model import UserModel
+from ..core import checks
+from .physics import MarginFlowPhysics
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class MarginFlow(Problem):
+class MarginFlow(MarginFlowPhysics):
     r"""Gradient flow (or steepest descent) of a classifier, far beyond the point where it fits the data.
 
     The loss is the sum over the samples of exp(-q) or log(1 + exp(-q)), q = y f(x).  Once every sample is classified
@@ -68,58 +59,6 @@ class MarginFlow(Problem):
     0.894
     """
 
-    model: MarginModel
-    X: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray | None = field(default=None, kw_only=True)
-    loss: str = field(default="exponential", kw_only=True)
-    geometry: str = field(default="l2", kw_only=True)
-    rng: InitVar[Any] = field(default=None, kw_only=True)
-    scale: InitVar[float] = field(default=1.0, kw_only=True)
-
-    clock: ClassVar[str] = "minus log loss"
-    kind: ClassVar[str] = "exact"
-    size_name: ClassVar[str] = ""
-    papers: ClassVar[tuple[str, ...]] = (
-        "lyu2020",
-        "ji2020",
-        "telgarsky2022",
-        "tsilivis2024",
-        "cai2025",
-        "schechtman2025",
-    )
-    variables: ClassVar[dict[str, Variable]] = {
-        "margin": Variable("normalised margin", r"\min_i q_i / N(\theta)^H"),
-        "smoothed_margin": Variable("smoothed margin", r"\ell^{-1}(L) / N(\theta)^H"),
-        "log_norm": Variable("logarithm of the norm of the weights", r"\log N(\theta)"),
-        "log_time": Variable("logarithm of the time of gradient flow", r"\log t"),
-        "alignment": Variable("cosine of weights and minus the gradient", r"\cos(\theta, -\nabla L)"),
-        "kkt_residual": Variable("distance from the KKT conditions", r"\varepsilon_{\mathrm{KKT}}"),
-        "path_length": Variable("path length of the direction", r"\int |d\hat\theta|"),
-        "direction": Variable("direction of the weights", r"\hat\theta", ("parameter",)),
-    }
-
-    def __post_init__(self, rng: Any, scale: float) -> None:
-        if not isinstance(self.model, MarginModel):
-            raise TypeError(
-                f"Argument `model` must be a model of fl.margin, such as LinearModel(), but is {checks.show(self.model)}."
-            )
-        X = checks.array("X", self.X, ("n", "d"))
-        y = checks.array("y", self.y, (X.shape[0],))
-        check_data(X, y)
-        checks.choice("loss", self.loss, tuple(engine.LOSSES))
-        checks.choice("geometry", self.geometry, tuple(engine.GEOMETRIES))
-        if isinstance(self.model, UserModel):
-            self.model.check(X)
-        if self.weights is None:
-            generator = np.random.default_rng(streams.root(rng))
-            weights = self.model.draw(generator, X.shape[1], checks.number("scale", scale, positive=True))
-        else:
-            weights = self.model.pack(self.weights, X.shape[1])
-        for name, values in (("X", X), ("y", y), ("weights", weights)):
-            self._freeze(name, values)
-        engine.State(self).check_start()
-
     @checks.named_arguments()
     def solve(
         self,
@@ -164,41 +103,11 @@ class MarginFlow(Problem):
         fl.margin.BudgetError
             If the horizon will cost more than `max_steps`, before the long run starts.
         """
-        clock = checks.times(log_losses, "log_losses")
-        checks.tolerances(rtol, atol)
-        checks.choice("method", method, ("auto", "implicit", "explicit"))
-        chosen = self._method(method)
-        default = 100_000 if chosen == "implicit" else 50_000_000
-        budget = default if max_steps is None else checks.integer("max_steps", max_steps, minimum=1)
-        kkt, progress = checks.boolean("kkt", kkt), checks.progress(progress)
-        state = engine.State(self)
-        state.check_clock(clock)
-        began = time.perf_counter()
-        if chosen == "implicit":
-            from .implicit import follow
-        else:
-            from .explicit import follow
-        trajectory = follow(state, clock, float(rtol), float(atol), budget, progress)
-        details = trajectory.report | {"wall_time": time.perf_counter() - began, "method": chosen}
-        call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "kkt": kkt}
-        return results.build(
-            self,
-            kind=self.kind,
-            times=clock,
-            variables=state.observe(clock, trajectory, kkt),
-            call=call | {"max_steps": max_steps},
-            provenance=details,
-            attrs={"first_phase": trajectory.sentence},
-        )
+        from .limit import solve
 
-    def _method(self, method: str) -> str:
-        implicit = self.model.smooth and self.geometry == "l2"
-        if method == "implicit" and not implicit:
-            reason = (
-                "its gradient jumps" if not self.model.smooth else f"the {self.geometry} geometry has no smooth flow"
-            )
-            raise ValueError(f'Argument `method` must not be "implicit" for {type(self.model).__name__}: {reason}.')
-        return method if method != "auto" else ("implicit" if implicit else "explicit")
+        return solve(
+            self, log_losses, rtol=rtol, atol=atol, method=method, kkt=kkt, max_steps=max_steps, progress=progress
+        )
 
     @checks.named_arguments()
     def simulate(
@@ -249,16 +158,3 @@ class MarginFlow(Problem):
         from .simulation import simulate
 
         return simulate(self, log_losses, learning_rate, batch, runs, rng, kkt, max_steps, threads, progress)
-
-
-def check_data(X: np.ndarray, y: np.ndarray, suffix: str = "") -> None:
-    """Refuse labels other than 1 and -1, and inputs that are zero."""
-    wrong = np.abs(y) != 1
-    if wrong.any():
-        i = int(np.argmax(wrong))
-        raise ValueError(f"Argument `y{suffix}` must hold the labels 1 and -1, but holds {y[i]:g} at index {i}.")
-    zero = ~X.any(axis=1)
-    if zero.any():
-        raise ValueError(
-            f"Argument `X{suffix}` must not hold zero vectors: no homogeneous model classifies row {int(np.argmax(zero))}."
-        )

@@ -10,19 +10,19 @@ import numpy as np
 
 from ..core import checks, results, streams
 from ..core.threads import run_threads
-from .engine import BudgetError, State, Trajectory
+from .physics import MarginFlowPhysics
+from .state import BudgetError, State, Trajectory
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .problem import MarginFlow
 
 #: Steps whose batches are drawn at once.
 BLOCK = 20_000
 
 
 def simulate(
-    problem: MarginFlow,
+    physics: MarginFlowPhysics,
     log_losses: Any,
     learning_rate: float,
     batch: int | None,
@@ -39,11 +39,11 @@ def simulate(
     size = 0 if batch is None else checks.integer("batch", batch, minimum=1)
     count, limit = checks.integer("runs", runs, minimum=1), checks.integer("max_steps", max_steps, minimum=1)
     kkt = checks.boolean("kkt", kkt)
-    if problem.geometry != "l2":
+    if physics.geometry != "l2":
         raise ValueError(
-            f'Gradient descent belongs to geometry="l2", but the problem has geometry="{problem.geometry}".'
+            f'Gradient descent belongs to geometry="l2", but the problem has geometry="{physics.geometry}".'
         )
-    state = State(problem)
+    state = physics.state
     state.check_clock(clock)
     root = streams.root(rng)
     generators = streams.generators(root, count)
@@ -60,13 +60,13 @@ def simulate(
             "max_steps": limit,
         }
         return results.build(
-            problem,
+            physics,
             kind="simulation",
             times=clock,
             variables={name: np.stack([one[name] for one in observed]) for name in observed[0]},
             call=call,
             run=True,
-            dimension=problem.X.shape[1],
+            dimension=physics.X.shape[1],
             root=root,
             provenance={
                 "method": "gd" if size == 0 else "sgd",

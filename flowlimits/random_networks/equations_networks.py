@@ -10,7 +10,6 @@ import numpy as np
 
 from ..compiled.jit import jit
 
-VERSION = 1
 GAUSSIAN, UNIFORM = range(2)
 
 

@@ -14,8 +14,6 @@ import numpy as np
 from ..compiled.jit import jit
 from ..gaussian.bivariate import normal_cdf
 
-VERSION = 1
-
 
 @jit
 def _polynomial(coefficients, x):

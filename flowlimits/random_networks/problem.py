@@ -1,27 +1,17 @@
-"""Guess and check: random networks conditioned on classifying the training set, against networks that learnt to."""
+"""Guess and check as a problem: random networks conditioned on classifying the training set, against networks that learnt to."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..core import checks, results, streams
-from ..core.problem import Problem
-from ..core.results import Variable
-from ..margin.problem import check_data
+from ..core import checks
+from .physics import TRAINED, GuessAndCheckPhysics
 
 if TYPE_CHECKING:
     import xarray as xr
 
-LAWS = {"gaussian": 0, "uniform": 1}
-TRAINED = ("gd", "flow")
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class GuessAndCheck(Problem):
+class GuessAndCheck(GuessAndCheckPhysics):
     r"""Random ReLU networks that classify every training point, and how they do on test points.
 
     Guess and check draws all weights at random and keeps the networks with zero training error.  In the limit of
@@ -64,43 +54,6 @@ class GuessAndCheck(Problem):
     >>> limit = problem.solve(rng=0)
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    depth: int = field(default=1, kw_only=True)
-    law: str = field(default="gaussian", kw_only=True)
-
-    clock: ClassVar[str] = ""
-    kind: ClassVar[str] = "limit"
-    size_name: ClassVar[str] = "width"
-    papers: ClassVar[tuple[str, ...]] = ("peleg2024",)
-    variables: ClassVar[dict[str, Variable]] = {
-        "acceptance": Variable("probability of zero training error", "P"),
-        "acceptance_standard_error": Variable("standard error of the acceptance", r"\delta P"),
-        "test_error": Variable("mean test error at zero training error", r"\varepsilon"),
-        "test_error_standard_error": Variable("standard error of the test error", r"\delta\varepsilon"),
-        "network_test_error": Variable("test error of each network", r"\varepsilon"),
-        "network_loss": Variable("mean logistic loss of each network", "L"),
-    }
-
-    def __post_init__(self) -> None:
-        for first, second, suffix in (("X", "y", ""), ("X_test", "y_test", "_test")):
-            X = checks.array(first, getattr(self, first), ("n", "d"))
-            y = checks.array(second, getattr(self, second), (X.shape[0],))
-            check_data(X, y, suffix)
-            self._freeze(first, X)
-            self._freeze(second, y)
-        if self.X_test.shape[1] != self.X.shape[1]:
-            raise ValueError(
-                f"Argument `X_test` must have the {self.X.shape[1]} columns of `X`, but has {self.X_test.shape[1]}."
-            )
-        object.__setattr__(self, "depth", checks.integer("depth", self.depth, minimum=1))
-        checks.choice("law", self.law, tuple(LAWS))
-        from .orthant import distinct
-
-        distinct(self.X, self.y)
-
     @checks.named_arguments()
     def solve(
         self,
@@ -134,29 +87,9 @@ class GuessAndCheck(Problem):
         RuntimeError
             If `max_points` do not give the accuracy, or, at the rate of the quadrature, are sure not to.
         """
-        from . import orthant
-        from .integrate import integrate_orthant
+        from .limit import solve
 
-        target = checks.number("accuracy", accuracy, positive=True)
-        most = checks.integer("max_points", max_points, minimum=256 * orthant.SHIFTS)
-        root = streams.root(rng)
-        began = time.perf_counter()
-        kept = orthant.distinct(self.X, self.y)
-        pieces = orthant.conditional(self.X[kept], self.y[kept], self.X_test, self.y_test, self.depth)
-        values, points = integrate_orthant(pieces, target, most, root, threads, progress)
-        return results.build(
-            self,
-            kind="limit",
-            times=None,
-            variables={name: np.array(value) for name, value in values.items()},
-            call={"verb": "solve", "accuracy": target, "max_points": most},
-            provenance={
-                "method": "separation of variables",
-                "points": points,
-                "wall_time": time.perf_counter() - began,
-            },
-            root=root,
-        )
+        return solve(self, accuracy=accuracy, max_points=max_points, rng=rng, threads=threads, progress=progress)
 
     @checks.named_arguments()
     def simulate(

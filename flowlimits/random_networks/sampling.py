@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.threads import run_threads
-
-if TYPE_CHECKING:
-    from .problem import GuessAndCheck
+from .entry import guess_block, train
+from .physics import LAWS, GuessAndCheckPhysics
 
 #: Guesses per block, and blocks between two looks at how many were accepted; neither depends on the threads.
 BLOCK = 4096
@@ -23,12 +22,12 @@ def _stream(root: np.random.SeedSequence, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *key)))
 
 
-def _data(problem: GuessAndCheck) -> tuple[np.ndarray, ...]:
-    return tuple(np.array(values) for values in (problem.X, problem.y, problem.X_test, problem.y_test))
+def _data(physics: GuessAndCheckPhysics) -> tuple[np.ndarray, ...]:
+    return tuple(np.array(values) for values in (physics.X, physics.y, physics.X_test, physics.y_test))
 
 
 def guess_widths(
-    problem: GuessAndCheck,
+    physics: GuessAndCheckPhysics,
     widths: list[int],
     runs: int,
     max_networks: int,
@@ -44,7 +43,7 @@ def guess_widths(
     """
 
     def one(column: int) -> tuple[np.ndarray, int, int]:
-        return _guess_width(problem, widths[column], column, runs, max_networks, root, threads, progress)
+        return _guess_width(physics, widths[column], column, runs, max_networks, root, threads, progress)
 
     def join(outcomes: list[tuple[np.ndarray, int, int]]) -> Any:
         errors = np.full((runs, len(outcomes)), np.nan)
@@ -57,7 +56,7 @@ def guess_widths(
 
 
 def _guess_width(
-    problem: GuessAndCheck,
+    physics: GuessAndCheckPhysics,
     width: int,
     column: int,
     runs: int,
@@ -66,10 +65,8 @@ def _guess_width(
     threads: int | None,
     progress: bool | None,
 ) -> tuple[np.ndarray, int, int]:
-    from .entry import guess_block
-    from .problem import LAWS
 
-    data, law = _data(problem), LAWS[problem.law]
+    data, law = _data(physics), LAWS[physics.law]
     found: list[np.ndarray] = []
     guesses, accepted, block = 0, 0, 0
     while accepted < runs and guesses < max_networks:
@@ -78,7 +75,7 @@ def _guess_width(
 
         def one(i: int, first: int = block, sizes: list[int] = sizes) -> np.ndarray:
             space = np.empty(sizes[i])
-            number = guess_block(_stream(root, column, first + i), law, width, problem.depth, *data, sizes[i], space)
+            number = guess_block(_stream(root, column, first + i), law, width, physics.depth, *data, sizes[i], space)
             return space[:number]
 
         blocks = run_threads(
@@ -94,14 +91,14 @@ def _guess_width(
         block += len(sizes)
     if accepted == 0:
         raise RuntimeError(
-            f"None of {guesses} networks of width {width} classifies all {len(problem.y)} training points: raise `max_networks`, "
+            f"None of {guesses} networks of width {width} classifies all {len(physics.y)} training points: raise `max_networks`, "
             "or take fewer points."
         )
     return np.concatenate(found)[:runs], accepted, guesses
 
 
 def train_widths(
-    problem: GuessAndCheck,
+    physics: GuessAndCheckPhysics,
     widths: list[int],
     runs: int,
     method: str,
@@ -113,17 +110,15 @@ def train_widths(
 ) -> Any:
     """Return what `assemble` makes of test errors (NaN for networks that misclassify a training point) and losses, shapes
     (runs, widths); an interrupt leaves it the runs that were finished at all widths."""
-    from .entry import train
-    from .problem import LAWS
 
-    data, law = _data(problem), LAWS[problem.law]
+    data, law = _data(physics), LAWS[physics.law]
     rate = settings["tolerance"] if method == "flow" else settings["learning_rate"]
 
     def one(index: int) -> np.ndarray:
         run, column = divmod(index, len(widths))
         outcome = np.empty(4)
         train(
-            _stream(root, column, run), law, widths[column], problem.depth, *data, int(method == "flow"), rate, settings["steps"],
+            _stream(root, column, run), law, widths[column], physics.depth, *data, int(method == "flow"), rate, settings["steps"],
             settings["loss"], outcome,
         )  # fmt: skip
         if not np.isfinite(outcome[0]):

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results, streams
-from .problem import TRAINED
+from .physics import TRAINED, GuessAndCheckPhysics
 from .sampling import FEWEST_RUNS, guess_widths, train_widths
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .problem import GuessAndCheck
-
 
 def simulate(
-    problem: GuessAndCheck,
+    physics: GuessAndCheckPhysics,
     widths: Any,
     runs: int,
     method: str,
@@ -41,14 +39,14 @@ def simulate(
     ) -> xr.Dataset:
         done, reached = errors.shape
         return results.build(
-            problem,
+            physics,
             kind="simulation",
             times=None,
             variables={},
             call={"verb": "simulate", "widths": sizes[:reached], "runs": done, "method": method} | settings,
             provenance={"method": method, "networks": tried, "wall_time": time.perf_counter() - began},
             coords={"width": ("width", sizes[:reached], {"long_name": "width of the hidden layers", "symbol": "m"})},
-            extra=_variables(problem, errors, losses, np.array(accepted), np.array(tried)),
+            extra=_variables(physics, errors, losses, np.array(accepted), np.array(tried)),
             root=root,
         )
 
@@ -58,7 +56,7 @@ def simulate(
         def guessed(errors: np.ndarray, accepted: list[int], tried: list[int]) -> xr.Dataset:
             return finish(errors, None, accepted, tried, {"max_networks": limit})
 
-        return guess_widths(problem, sizes, count, limit, root, threads, progress, guessed)
+        return guess_widths(physics, sizes, count, limit, root, threads, progress, guessed)
     checked = {
         "learning_rate": checks.number("learning_rate", settings["learning_rate"], positive=True),
         "steps": checks.integer("steps", settings["steps"], minimum=1),
@@ -69,11 +67,15 @@ def simulate(
     def trained(errors: np.ndarray, losses: np.ndarray) -> xr.Dataset:
         return finish(errors, losses, np.isfinite(errors).sum(axis=0), [len(errors)] * len(sizes), checked)
 
-    return train_widths(problem, sizes, count, method, checked, root, threads, progress, trained)
+    return train_widths(physics, sizes, count, method, checked, root, threads, progress, trained)
 
 
 def _variables(
-    problem: GuessAndCheck, errors: np.ndarray, losses: np.ndarray | None, accepted: np.ndarray, tried: np.ndarray
+    physics: GuessAndCheckPhysics,
+    errors: np.ndarray,
+    losses: np.ndarray | None,
+    accepted: np.ndarray,
+    tried: np.ndarray,
 ) -> dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]:
     share = accepted / tried
     samples = [column[np.isfinite(column)] for column in errors.T]
@@ -84,7 +86,7 @@ def _variables(
         "test_error": np.array([s.mean() if s.size else math.nan for s in samples]),
         "test_error_standard_error": np.array(spreads),
     }
-    described = {name: problem.variables[name].attributes() for name in problem.variables}
+    described = {name: physics.variables[name].attributes() for name in physics.variables}
     found: dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]
     found = {name: (("width",), value, described[name]) for name, value in values.items()}
     found["network_test_error"] = (("run", "width"), errors, described["network_test_error"])

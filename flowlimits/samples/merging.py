@@ -7,21 +7,19 @@ eigenvalue acts as one unit; while aligned, M has rank one, and the trace it lea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .equations_alignment import align
+from .alignment.equations import align
 from .kinks import distinct_kinks
-
-if TYPE_CHECKING:
-    from .problem import SampleFlow
+from .physics import SampleFlowPhysics
 
 #: The outputs at the merging time, relative to the largest label.
 SMALL = 1e-2
 
 
-def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:
+def align_and_merge(physics: SampleFlowPhysics, horizon: float) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:
     """Return merged weights (W, a), the time at which they stand for the network, and what was left out.
 
     Raises
@@ -29,8 +27,8 @@ def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np
     ValueError
         If the start is too large: its outputs are not small.
     """
-    X, y = problem.inputs(), np.array(problem.y)
-    start, balance = np.array(problem.W), np.array(problem.second_layer)
+    X, y = physics.inputs(), np.array(physics.y)
+    start, balance = np.array(physics.W), np.array(physics.second_layer)
     lengths = np.linalg.norm(start, axis=1)
     if np.any(np.abs(balance) > lengths * (1 + 1e-12)):
         raise ValueError(
@@ -60,7 +58,7 @@ def align_and_merge(problem: SampleFlow, horizon: float) -> tuple[np.ndarray, np
                 raise RuntimeError(f"Unit {j} met more than a million kinks while aligning.")
             norm = lengths[j] * np.exp(min(growth[0], 600.0))
             W[j], a[j] = norm * direction[0], norm * share[0]
-        return W, a, float(np.abs(problem.predict(W, a, problem.X)).max())
+        return W, a, float(np.abs(physics.predict(W, a, physics.X)).max())
 
     if at(0.0)[2] > bound:
         raise ValueError(

@@ -1,33 +1,17 @@
-"""Gradient flow of a two-layer network on a finite sample."""
+"""Gradient flow of a two-layer network on a finite sample, as a problem."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..core import checks, streams
-from ..core.problem import Problem
-from ..core.results import Variable
-from .equations import ACTIVATIONS, LOSSES
-from .kinks import check_sample
+from ..core import checks
+from .physics import SampleFlowPhysics
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_ABSENT = checks.SEED | {
-    "learning_rate": "this is gradient flow; its time t is steps times step.",
-    "lr": "this is gradient flow; its time t is steps times step.",
-    "batch": "the whole sample is used at each time.",
-}
-_NAMES = ("width", "weights", "scale", "start", "activation", "bias", "loss", "X_test", "y_test", "rng")
-STARTS = ("balanced", "unbalanced", "dominated")
 
-
-@dataclass(frozen=True, eq=False, repr=False, init=False)
-class SampleFlow(Problem):
+class SampleFlow(SampleFlowPhysics):
     r"""Full-batch gradient flow of :math:`h(x) = \sum_j a_j\sigma(w_j\cdot x)` on :math:`L = \frac1n\sum_i\ell(h(x_i), y_i)`.
 
     *Exact* for the sample, up to the integrator (``docs/samples.md``, eq. (S1)).  The squared loss is :math:`\frac12(h - y)^2`.
@@ -57,96 +41,6 @@ class SampleFlow(Problem):
     ValueError
         If shapes do not fit, labels are not +-1 where needed, or the sample is empty or holds a zero input.
     """
-
-    X: np.ndarray
-    y: np.ndarray
-    W: np.ndarray
-    second_layer: np.ndarray
-    activation: str
-    bias: bool
-    loss: str
-    X_test: np.ndarray | None
-    y_test: np.ndarray | None
-
-    clock: ClassVar[str] = "t"
-    kind: ClassVar[str] = "exact"
-    size_name: ClassVar[str] = ""
-    papers: ClassVar[tuple[str, ...]] = ("boursier2024", "boursier2025")
-    variables: ClassVar[dict[str, Any]] = {
-        "risk": Variable("training loss", r"$L$"),
-        "test_risk": Variable("test loss", r"$L_{\rm test}$"),
-        "output": Variable("output on the sample", "$h(x_i)$", ("sample",)),
-        "directions": Variable("directions of the units", r"$w_j/|w_j|$", ("unit", "input")),
-        "hidden": Variable("hidden weights", "$w_j$", ("unit", "input")),
-        "second_layer": Variable("second layer", "$a_j$", ("unit",)),
-    }
-
-    def __init__(
-        self, X: Any, y: Any, *, width: int | None = None, weights: Any = None, scale: float = 1e-3, start: str = "balanced",
-        activation: str = "relu", bias: bool = False, loss: str = "squared", X_test: Any = None, y_test: Any = None, rng: Any = None, **other: Any,
-    ) -> None:  # fmt: skip
-        if {"W", "second_layer"} <= set(other):
-            weights = (other.pop("W"), other.pop("second_layer"))
-        checks.unknown_arguments("SampleFlow", other, _NAMES, _ABSENT)
-        put = object.__setattr__
-        X, y = check_sample(X, y, allow_zero=checks.boolean("bias", bias))
-        self._freeze("X", X)
-        put(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
-        put(self, "bias", bool(bias))
-        put(self, "loss", checks.choice("loss", loss, LOSSES))
-        if self.loss != "squared" and not np.isin(y, (-1.0, 1.0)).all():
-            raise ValueError(
-                f"Argument `y` must hold +1 and -1 for the {self.loss} loss, but holds {y[~np.isin(y, (-1.0, 1.0))][0]:g}."
-            )
-        self._freeze("y", y)
-        d = X.shape[1] + self.bias
-        if (width is None) == (weights is None):
-            raise ValueError("Either argument `width` or `weights` must be given, and not both.")
-        if weights is None:
-            weights = _draw(
-                checks.integer("width", width, minimum=1),
-                d,
-                checks.number("scale", scale, positive=True),
-                checks.choice("start", start, STARTS),
-                rng,
-            )
-        if not isinstance(weights, tuple | list) or len(weights) != 2:
-            raise ValueError(
-                f"Argument `weights` must be a pair (W, a) of hidden weights and second layer, but is {checks.show(weights)}."
-            )
-        W = checks.array("weights", weights[0], ("m", d))
-        self._freeze("W", W)
-        self._freeze("second_layer", checks.array("weights", weights[1], (len(W),)))
-        if (X_test is None) != (y_test is None):
-            raise ValueError("Arguments `X_test` and `y_test` must be given together.")
-        if X_test is None:
-            put(self, "X_test", None)
-            put(self, "y_test", None)
-        else:
-            X_test = checks.array("X_test", X_test, ("n", X.shape[1]))
-            self._freeze("X_test", X_test)
-            self._freeze("y_test", checks.array("y_test", y_test, (len(X_test),)))
-
-    def inputs(self, X: Any = None) -> np.ndarray:
-        """Return the inputs that the units see, shape (n, d) or with `bias` (n, d + 1)."""
-        X = np.array(self.X) if X is None else checks.array("X", X, ("n", self.X.shape[1]))
-        return np.hstack([X, np.ones((len(X), 1))]) if self.bias else X
-
-    def predict(self, W: Any, a: Any, X: Any) -> np.ndarray:
-        """Return the outputs of given weights at inputs X, shape (n,)."""
-        from . import equations
-
-        inputs = self.inputs(X)
-        W = checks.array("W", W, ("m", inputs.shape[1]))
-        values = np.empty(len(inputs))
-        equations.outputs(
-            inputs,
-            np.ascontiguousarray(W.T),
-            checks.array("a", a, (len(W),)),
-            ACTIVATIONS.index(self.activation),
-            values,
-        )
-        return values
 
     @checks.named_arguments()
     def solve(
@@ -206,15 +100,6 @@ class SampleFlow(Problem):
     @checks.named_arguments()
     def simulate(self, times: Any, *, step: float = 0.01, observables: Any = None) -> xr.Dataset:
         """Return plain gradient descent ``w <- w - step grad`` from the same start, on the same clock."""
-        from .limit import descend
+        from .simulation import simulate
 
-        return descend(self, times, step=step, observables=observables)
-
-
-def _draw(width: int, d: int, scale: float, start: str, rng: Any) -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(streams.root(rng))
-    W = scale / math.sqrt(width) * generator.standard_normal((width, d))
-    sign = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)
-    if start == "unbalanced":
-        return W, scale / math.sqrt(width) * generator.standard_normal(width)
-    return W, (2.0 if start == "dominated" else 1.0) * sign * np.linalg.norm(W, axis=1)
+        return simulate(self, times, step=step, observables=observables)

@@ -115,7 +115,6 @@ def test_relu_flow_reaches_1e_minus_1000_near_the_global_optimum():
 
 def test_kkt_residual_falls_with_clarke_gates_and_not_with_fixed_ones():
     from flowlimits.margin import kkt
-    from flowlimits.margin.engine import State
 
     X, y = read("relu_3")
     problem = margin.MarginFlow(margin.ReLUModel(16), X, y, rng=3, scale=0.5)
@@ -124,7 +123,7 @@ def test_kkt_residual_falls_with_clarke_gates_and_not_with_fixed_ones():
     assert (np.diff(residuals) < 0).all()
     assert residuals[-1] < 2e-3
     theta = flow["direction"].values[-1] * np.exp(float(flow["log_norm"][-1]))
-    _, _, q, _, gradients = State(problem).evaluate(theta)
+    _, _, q, _, gradients = problem.state.evaluate(theta)
     assert kkt.residual("l2", theta, q, gradients, None) > 10 * residuals[-1]
 
 
@@ -161,9 +160,7 @@ def test_near_homogeneous_networks_behave_as_their_limit():
         assert flow["alignment"][-1] > 0.99 > flow["alignment"][0]
         # The units of the limit: ReLU, without the skip.  The margin of the actual network exceeds it by a lower order only.
         relu = margin.MarginFlow(margin.ReLUModel(16), X, y, weights=flow["direction"].values[-1, :48])
-        from flowlimits.margin.engine import State
-
-        assert State(relu).margin(relu.weights) > 0.5 * float(flow["margin"][-1])
+        assert relu.state.margin(relu.weights) > 0.5 * float(flow["margin"][-1])
 
 
 def test_norms_of_frozen_units_approach_the_linear_program():

@@ -8,7 +8,6 @@ import pytest
 
 import flowlimits as fl
 from flowlimits import margin
-from flowlimits.margin.engine import State
 
 MODELS = {
     "linear": margin.LinearModel(),
@@ -32,7 +31,7 @@ def test_compiled_loss_and_gradient_are_those_of_plain_loops(name, loss):
     problem = problem_of(MODELS[name], loss)
     for scale in (1.0, 3.0):
         theta = scale * problem.weights
-        ell, B, _, p, gradients = State(problem).evaluate(theta)
+        ell, B, _, p, gradients = problem.state.evaluate(theta)
         signs = MODELS[name].extra()
         value, gradient = naive.loss_and_gradient(name, theta, problem.X, problem.y, loss, width=3, signs=signs)
         assert np.exp(-ell) == pytest.approx(value, rel=1e-12)
@@ -42,7 +41,7 @@ def test_compiled_loss_and_gradient_are_those_of_plain_loops(name, loss):
 @pytest.mark.parametrize("name", ["linear", "quadratic", "quadratic trained", "relu"])
 def test_margins_are_homogeneous_of_the_order_that_the_model_states(name):
     problem = problem_of(MODELS[name])
-    state, order = State(problem), MODELS[name].order
+    state, order = problem.state, MODELS[name].order
     _, _, q, _, gradients = state.evaluate(problem.weights)
     np.testing.assert_allclose(state.evaluate(2 * problem.weights)[2], 2**order * q, rtol=1e-12)
     np.testing.assert_allclose(gradients @ problem.weights, order * q, rtol=1e-12, atol=1e-14)
@@ -52,15 +51,15 @@ def test_margins_are_homogeneous_of_the_order_that_the_model_states(name):
 def test_near_homogeneous_models_tend_to_the_relu_network(name):
     problem = problem_of(MODELS[name])
     weights = problem.weights[:9]
-    relu = State(margin.MarginFlow(margin.ReLUModel(3), problem.X, problem.y, weights=weights)).evaluate(weights)[2]
-    gaps = [np.abs(State(problem).evaluate(rho * problem.weights)[2] / rho**2 - relu).max() for rho in (10, 100, 1000)]
+    relu = margin.MarginFlow(margin.ReLUModel(3), problem.X, problem.y, weights=weights).state.evaluate(weights)[2]
+    gaps = [np.abs(problem.state.evaluate(rho * problem.weights)[2] / rho**2 - relu).max() for rho in (10, 100, 1000)]
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 5e-3
 
 
 def test_margins_far_beyond_floats_keep_their_probabilities():
     problem = margin.MarginFlow(margin.LinearModel(), np.eye(2), [1, 1], weights=[1.0, 1.0])
-    ell, B, _, p, _ = State(problem).evaluate(np.array([1e6, 1e6 + 1]))
+    ell, B, _, p, _ = problem.state.evaluate(np.array([1e6, 1e6 + 1]))
     assert ell == pytest.approx(1e6 - np.log1p(np.exp(-1)), abs=1e-9)
     np.testing.assert_allclose(p, [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1))], rtol=1e-9)
     assert B == 1
@@ -68,7 +67,7 @@ def test_margins_far_beyond_floats_keep_their_probabilities():
 
 def test_logistic_probabilities_of_badly_classified_samples_stay_finite():
     problem = margin.MarginFlow(margin.LinearModel(), np.eye(2), [1, 1], weights=[1.0, 1.0], loss="logistic")
-    ell, B, _, p, _ = State(problem).evaluate(np.array([-1e5, 800.0]))
+    ell, B, _, p, _ = problem.state.evaluate(np.array([-1e5, 800.0]))
     assert ell == pytest.approx(-np.log(1e5))
     assert pytest.approx(1e-5) == B
     np.testing.assert_allclose(p, [1, 0], atol=1e-300)
@@ -85,7 +84,7 @@ def test_the_jacobian_is_the_derivative_of_the_right_hand_side():
     ):
         problem = margin.MarginFlow(MODELS[name], [[1.0, 0.2], [0.1, 1.0], [0.9, 0.6]], [1, 1, 1], rng=3, loss=loss)
         theta = problem.solve([1.0, 3.0])["direction"].values[-1]
-        state = State(problem)
+        state = problem.state
         params = smooth.parameters(
             state.kind, state.loss, state.X, state.y, state.extra, state.order, MODELS[name].homogeneous, 1.0
         )

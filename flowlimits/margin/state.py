@@ -1,20 +1,17 @@
-"""What both ways of following a margin flow share: the data as the compiled equations see them, and the observables."""
+"""State of a margin flow: its data as the compiled equations see them, and its observables."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import equations
-from .entry import evaluate
+from .equations import evaluate
 from .kkt import residual
-from .models import ReLUModel, SkipReLUModel
-
-if TYPE_CHECKING:
-    from .problem import MarginFlow
+from .models import MarginModel, ReLUModel, SkipReLUModel
 
 LOSSES = {"exponential": equations.EXPONENTIAL, "logistic": equations.LOGISTIC}
 GEOMETRIES = {"l2": 0, "linf": 1, "l1": 2}
@@ -65,16 +62,16 @@ class Trajectory:
 class State:
     """The data of a problem in the form of the compiled equations."""
 
-    def __init__(self, problem: MarginFlow) -> None:
-        assert problem.weights is not None
-        model = problem.model
-        self.problem = problem
-        self.X = model.prepare(np.array(problem.X))
-        self.y = np.array(problem.y)
+    def __init__(
+        self, model: MarginModel, X: np.ndarray, y: np.ndarray, weights: np.ndarray, loss: str, geometry: str
+    ) -> None:
+        self.model, self.norm_name = model, geometry
+        self.X = model.prepare(np.array(X))
+        self.y = np.array(y)
         self.extra = np.ascontiguousarray(model.extra(), dtype=np.float64)
         self.kind, self.order = int(model.kind), float(model.order)
-        self.loss, self.geometry = LOSSES[problem.loss], GEOMETRIES[problem.geometry]
-        self.start = np.array(problem.weights)
+        self.loss, self.geometry = LOSSES[loss], GEOMETRIES[geometry]
+        self.start = np.array(weights)
         self.clock = self.evaluate(self.start)[0]
 
     #: Minus log loss below which some sample may still be misclassified.
@@ -91,7 +88,7 @@ class State:
 
     def norm(self, theta: np.ndarray, *, dual: bool = False) -> float:
         """Return the norm of the geometry, or its dual."""
-        name = self.problem.geometry
+        name = self.norm_name
         if name == "l2":
             return float(np.linalg.norm(theta))
         largest = (name == "linf") != dual
@@ -165,12 +162,12 @@ class State:
         G = p @ gradients
         scale = norm**self.order
         alignment = float(G @ theta) / (norm * self.norm(G, dual=True))
-        gap = residual(self.problem.geometry, theta, q, gradients, self.hidden(theta)) if kkt else math.nan
+        gap = residual(self.norm_name, theta, q, gradients, self.hidden(theta)) if kkt else math.nan
         return q.min() / scale, equations.inverse_loss.py_func(self.loss, ell) / scale, math.log(norm), alignment, gap
 
     def hidden(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """Return the layers and data of a ReLU model, for the gates at its kinks; None for other models."""
-        if not isinstance(self.problem.model, ReLUModel | SkipReLUModel):
+        if not isinstance(self.model, ReLUModel | SkipReLUModel):
             return None
-        blocks = self.problem.model.unpack(theta, self.X.shape[1])
+        blocks = self.model.unpack(theta, self.X.shape[1])
         return blocks["W"], blocks["a"], self.X, self.y

@@ -1,12 +1,19 @@
-"""The quadrature of the infinite-width limit, refined until its error bars are small enough."""
+"""The limit of infinite width: a quadrature that is refined until its error bars are small enough."""
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from ..core import streams
+from ..core import checks, results, streams
 from ..core.threads import run_threads
-from . import orthant
+from . import equations_orthant, orthant
+from .physics import GuessAndCheckPhysics
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: Points per shift from which on the error is judged, and a power of the points that its fall does not exceed.
 SETTLED = 2048
@@ -25,8 +32,6 @@ def integrate_orthant(
 
     The shifts stay those of the first round: what the accuracy asks for does not change the random streams.
     """
-    from .equations_orthant import orthant as integral
-
     L, A, spread = pieces
     n = L.shape[0]
     steps = orthant.lattice_steps(n)
@@ -36,7 +41,7 @@ def integrate_orthant(
         number = points
         pairs = np.array(
             run_threads(
-                lambda i: integral(L, A, spread, steps, shifts[i], number),  # noqa: B023
+                lambda i: equations_orthant.orthant(L, A, spread, steps, shifts[i], number),  # noqa: B023
                 orthant.SHIFTS,
                 threads=threads,
                 progress=progress,
@@ -62,3 +67,29 @@ def integrate_orthant(
                 + ": raise `max_points` or `accuracy`."
             )
         points *= 2
+
+
+def solve(
+    physics: GuessAndCheckPhysics, *, accuracy: float, max_points: int, rng: Any, threads: int | None, progress: bool | None
+) -> xr.Dataset:  # fmt: skip
+    """Return the limit; see `GuessAndCheck.solve`."""
+    target = checks.number("accuracy", accuracy, positive=True)
+    most = checks.integer("max_points", max_points, minimum=256 * orthant.SHIFTS)
+    root = streams.root(rng)
+    began = time.perf_counter()
+    kept = orthant.distinct(physics.X, physics.y)
+    pieces = orthant.conditional(physics.X[kept], physics.y[kept], physics.X_test, physics.y_test, physics.depth)
+    values, points = integrate_orthant(pieces, target, most, root, threads, progress)
+    return results.build(
+        physics,
+        kind="limit",
+        times=None,
+        variables={name: np.array(value) for name, value in values.items()},
+        call={"verb": "solve", "accuracy": target, "max_points": most},
+        provenance={
+            "method": "separation of variables",
+            "points": points,
+            "wall_time": time.perf_counter() - began,
+        },
+        root=root,
+    )

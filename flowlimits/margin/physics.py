@@ -1,0 +1,79 @@
+"""The physics of a margin flow: the model, the data, the loss, the start."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core import checks, streams
+from ..core.labels import check_classes
+from ..core.problem import Problem
+from ..core.results import Variable
+from .models import MarginModel
+from .state import GEOMETRIES, LOSSES, State
+from .user_model import UserModel
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MarginFlowPhysics(Problem):
+    """Fields and checks of `MarginFlow`."""
+
+    model: MarginModel
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = field(default=None, kw_only=True)
+    loss: str = field(default="exponential", kw_only=True)
+    geometry: str = field(default="l2", kw_only=True)
+    rng: InitVar[Any] = field(default=None, kw_only=True)
+    scale: InitVar[float] = field(default=1.0, kw_only=True)
+
+    clock: ClassVar[str] = "minus log loss"
+    kind: ClassVar[str] = "exact"
+    size_name: ClassVar[str] = ""
+    papers: ClassVar[tuple[str, ...]] = (
+        "lyu2020",
+        "ji2020",
+        "telgarsky2022",
+        "tsilivis2024",
+        "cai2025",
+        "schechtman2025",
+    )
+    variables: ClassVar[dict[str, Variable]] = {
+        "margin": Variable("normalised margin", r"\min_i q_i / N(\theta)^H"),
+        "smoothed_margin": Variable("smoothed margin", r"\ell^{-1}(L) / N(\theta)^H"),
+        "log_norm": Variable("logarithm of the norm of the weights", r"\log N(\theta)"),
+        "log_time": Variable("logarithm of the time of gradient flow", r"\log t"),
+        "alignment": Variable("cosine of weights and minus the gradient", r"\cos(\theta, -\nabla L)"),
+        "kkt_residual": Variable("distance from the KKT conditions", r"\varepsilon_{\mathrm{KKT}}"),
+        "path_length": Variable("path length of the direction", r"\int |d\hat\theta|"),
+        "direction": Variable("direction of the weights", r"\hat\theta", ("parameter",)),
+    }
+
+    def __post_init__(self, rng: Any, scale: float) -> None:
+        if not isinstance(self.model, MarginModel):
+            raise TypeError(
+                f"Argument `model` must be a model of fl.margin, such as LinearModel(), but is {checks.show(self.model)}."
+            )
+        X = checks.array("X", self.X, ("n", "d"))
+        y = checks.array("y", self.y, (X.shape[0],))
+        check_classes(X, y)
+        checks.choice("loss", self.loss, tuple(LOSSES))
+        checks.choice("geometry", self.geometry, tuple(GEOMETRIES))
+        if isinstance(self.model, UserModel):
+            self.model.check(X)
+        if self.weights is None:
+            generator = np.random.default_rng(streams.root(rng))
+            weights = self.model.draw(generator, X.shape[1], checks.number("scale", scale, positive=True))
+        else:
+            weights = self.model.pack(self.weights, X.shape[1])
+        for name, values in (("X", X), ("y", y), ("weights", weights)):
+            self._freeze(name, values)
+        self.state.check_start()
+
+    @property
+    def state(self) -> State:
+        """The data in the form of the compiled equations."""
+        assert self.weights is not None
+        return State(self.model, self.X, self.y, self.weights, self.loss, self.geometry)

@@ -1,0 +1,57 @@
+"""The physics of guess and check: the task, the depth, the law of the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from ..core import checks
+from ..core.labels import check_classes
+from ..core.problem import Problem
+from ..core.results import Variable
+from .orthant import distinct
+
+LAWS = {"gaussian": 0, "uniform": 1}
+TRAINED = ("gd", "flow")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GuessAndCheckPhysics(Problem):
+    """Fields and checks of `GuessAndCheck`."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    depth: int = field(default=1, kw_only=True)
+    law: str = field(default="gaussian", kw_only=True)
+
+    clock: ClassVar[str] = ""
+    kind: ClassVar[str] = "limit"
+    size_name: ClassVar[str] = "width"
+    papers: ClassVar[tuple[str, ...]] = ("peleg2024",)
+    variables: ClassVar[dict[str, Variable]] = {
+        "acceptance": Variable("probability of zero training error", "P"),
+        "acceptance_standard_error": Variable("standard error of the acceptance", r"\delta P"),
+        "test_error": Variable("mean test error at zero training error", r"\varepsilon"),
+        "test_error_standard_error": Variable("standard error of the test error", r"\delta\varepsilon"),
+        "network_test_error": Variable("test error of each network", r"\varepsilon"),
+        "network_loss": Variable("mean logistic loss of each network", "L"),
+    }
+
+    def __post_init__(self) -> None:
+        for first, second, suffix in (("X", "y", ""), ("X_test", "y_test", "_test")):
+            X = checks.array(first, getattr(self, first), ("n", "d"))
+            y = checks.array(second, getattr(self, second), (X.shape[0],))
+            check_classes(X, y, suffix)
+            self._freeze(first, X)
+            self._freeze(second, y)
+        if self.X_test.shape[1] != self.X.shape[1]:
+            raise ValueError(
+                f"Argument `X_test` must have the {self.X.shape[1]} columns of `X`, but has {self.X_test.shape[1]}."
+            )
+        object.__setattr__(self, "depth", checks.integer("depth", self.depth, minimum=1))
+        checks.choice("law", self.law, tuple(LAWS))
+        distinct(self.X, self.y)
