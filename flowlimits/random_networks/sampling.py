@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.threads import run_threads
-from .entry import guess_block, train
+from . import entry
 from .physics import LAWS, GuessAndCheckPhysics
 
 #: Guesses per block, and blocks between two looks at how many were accepted; neither depends on the threads.
@@ -75,7 +75,9 @@ def _guess_width(
 
         def one(i: int, first: int = block, sizes: list[int] = sizes) -> np.ndarray:
             space = np.empty(sizes[i])
-            number = guess_block(_stream(root, column, first + i), law, width, physics.depth, *data, sizes[i], space)
+            number = entry.guess_block(
+                _stream(root, column, first + i), law, width, physics.depth, *data, sizes[i], space
+            )
             return space[:number]
 
         blocks = run_threads(
@@ -117,7 +119,7 @@ def train_widths(
     def one(index: int) -> np.ndarray:
         run, column = divmod(index, len(widths))
         outcome = np.empty(4)
-        train(
+        entry.train(
             _stream(root, column, run), law, widths[column], physics.depth, *data, int(method == "flow"), rate, settings["steps"],
             settings["loss"], outcome,
         )  # fmt: skip
