@@ -19,6 +19,24 @@ from ..gaussian.bivariate import bivariate_cdf, normal_cdf, normal_density
 # Below this relative variance of a field given the other, the pair counts as one field: the quotients by c
 # would then divide round-off by round-off.
 COINCIDENT = 1e-15
+# Below this one the distances of both fields from each other's kink are formed from one difference.
+NEAR = 1e-3
+
+
+@jit
+def _distances(h, k, r, square):
+    """Return h - rk, k - rh and the quadratic form h^2 + k^2 - 2rhk, for the relative variance ``square = 1 - r^2``.
+
+    Near r = +-1 the first two are minus or plus one another up to O(square).  Formed apart, their signs would be those of
+    two independent roundings, and both kinks would be seen from sides that exclude each other.
+    """
+    if square >= NEAR:
+        return h - r * k, k - r * h, h * h + k * k - 2.0 * r * h * k
+    side = math.copysign(1.0, r)
+    gap = h - side * k
+    rest = square / (1.0 + abs(r))
+    first = gap + side * rest * k
+    return first, side * (rest * h - gap), first * first + square * k * k
 
 
 @jit
@@ -58,20 +76,22 @@ def relu_moments(m1, s1, m2, s2, covariance):
         return _without_noise(m1, s1, m2, s2)
     r = min(1.0, max(-1.0, covariance / (s1 * s2)))
     square = (1.0 - r) * (1.0 + r)
-    c = math.sqrt(square) if square > COINCIDENT else 0.0
+    if square <= COINCIDENT:
+        r, square = math.copysign(1.0, r), 0.0
+    c = math.sqrt(square)
     h = m1 / s1
     k = m2 / s2
+    first, other, quadratic = _distances(h, k, r, square)
     both = bivariate_cdf(h, k, r)
-    a = normal_density(k) * _conditional(h - r * k, c)
-    b = normal_density(h) * _conditional(k - r * h, c)
+    a = normal_density(k) * _conditional(first, c)
+    b = normal_density(h) * _conditional(other, c)
     second = m2 * both + s2 * (a + r * b)
     last = 0.0
     if c > 0.0:
         # c^2 times the bivariate density at (h, k)
-        exponent = -0.5 * (h * h + k * k - 2.0 * r * h * k) / (c * c)
-        last = c * math.exp(exponent) / (2.0 * math.pi)
+        last = c * math.exp(-0.5 * quadratic / (c * c)) / (2.0 * math.pi)
     product = (m1 * m2 + r * s1 * s2) * both + m1 * s2 * a + m2 * s1 * b + s1 * s2 * last
-    slope = normal_density(h) / s1 * rectified_mean(m2 - r * s2 * h, s2 * c)
+    slope = normal_density(h) / s1 * rectified_mean(s2 * other if square < NEAR else m2 - r * s2 * h, s2 * c)
     return both, second, product, slope
 
 

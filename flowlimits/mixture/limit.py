@@ -11,7 +11,7 @@ import numpy as np
 from .. import ode
 from ..core import checks, results
 from ..core.events import check_events, locate
-from . import equations, equations_atoms, equations_error, equations_sampled
+from . import equations, equations_atoms, equations_error, equations_sampled, sliding
 from .equations_losses import LOSSES
 from .physics import XorMixturePhysics
 
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 METHODS = ("auto", "atoms", "closed", "points")
-ATOMS = ode.right_hand_side(equations_atoms.atom_flow)
 CLOSED = ode.right_hand_side(equations.squared_flow)
 POINTS = ode.right_hand_side(equations_sampled.sampled_flow)
-ZERO = ode.event(equations_atoms.first_zero, direction=-1)
 
 
 def power_of_two(name: str, value: Any) -> int:
@@ -80,7 +78,7 @@ def parameters(physics: XorMixturePhysics, method: str, points: int) -> np.ndarr
     K, loss = physics.width, float(LOSSES.index(physics.loss))
     if method == "atoms":
         head = [K, physics.separation, physics.label_noise, physics.second_layer_rate, loss]
-        return np.concatenate([head, np.sign(physics.R).ravel()])
+        return np.concatenate([head, np.sign(physics.R).ravel(), np.zeros(2 * K)])
     head = [K, physics.separation, physics.noise_scale, physics.label_noise, physics.second_layer_rate]
     if method == "closed":
         return np.array(head)
@@ -123,7 +121,7 @@ def solve(
 
     def advance(state: np.ndarray, at: float, grid: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         if chosen == "atoms":
-            return _through_zeros(physics, state, at, grid, params, options)
+            return sliding.follow(physics, state, at, grid, params, options)
         _, states, report = ode.integrate(
             CLOSED if chosen == "closed" else POINTS, state, grid, params, start=at, progress=progress, **options
         )
@@ -214,50 +212,6 @@ def risk(physics: XorMixturePhysics, Q: np.ndarray, R: np.ndarray, a: np.ndarray
     return equations_sampled.sampled_risk(
         Q, R, a, physics.separation, physics.noise_scale, physics.label_noise, loss, grid
     )
-
-
-def _through_zeros(physics, state, at, grid, params, options) -> tuple[np.ndarray, list[Any]]:
-    """Integrate over the times at which fields reach zero, where they stay."""
-    K = physics.width
-    flags = np.array(params)
-    fields = slice(0, 2 * K)
-    Q, first = state[: K * K].reshape(K, K), state[K * K : K * K + 2 * K].reshape(K, 2)
-    state = np.array(state[K * K :])
-    flags[equations_atoms.HEAD :] = np.sign(state[fields])
-    rows: list[np.ndarray] = []
-    reports = []
-    while grid.size:
-        # Half the time to the next zero: the automatic first step would overshoot it and be rejected many times.
-        first_step = 0.5 * _time_to_zero(state, flags, grid[-1] - at)
-        reached, states, report = ode.integrate(
-            ATOMS, state, grid, flags, start=at, events=[ZERO], first_step=first_step, **options
-        )
-        reports.append(report)
-        done = int(np.searchsorted(grid, reached[-1], side="right")) if report.status is ode.Status.EVENT else grid.size
-        rows.extend(states[: min(done, len(states))])
-        if report.status is not ode.Status.EVENT:
-            break
-        at, state = report.reached, np.array(states[-1])
-        crossed = flags[equations_atoms.HEAD :] * state[fields]
-        resting = (flags[equations_atoms.HEAD :] != 0) & (
-            crossed <= max(crossed[flags[equations_atoms.HEAD :] != 0].min(), 0.0) + 1e-14
-        )
-        state[fields] = np.where(resting, 0.0, state[fields])
-        flags[equations_atoms.HEAD :][resting] = 0.0
-        grid = grid[grid > at]
-    R = np.array(rows)[:, fields].reshape(-1, K, 2)
-    change = (R @ R.transpose(0, 2, 1) - first @ first.T) / physics.separation**2
-    return np.hstack([(Q + change).reshape(len(R), -1), np.array(rows)]), reports
-
-
-def _time_to_zero(state: np.ndarray, flags: np.ndarray, longest: float) -> float:
-    """Return the time after which the first field would reach zero at its present velocity, at most `longest`."""
-    dy = np.empty_like(state)
-    _evaluate(equations_atoms.atom_flow.address, state, dy, flags)
-    side = flags[equations_atoms.HEAD :]
-    approach = -side * dy[: side.size]
-    gaps = (side * state[: side.size])[approach > 0] / approach[approach > 0]
-    return min(longest, float(gaps.min())) if gaps.size else longest
 
 
 def _events(physics, listed, start, wanted, states, advance, error_points) -> np.ndarray:
