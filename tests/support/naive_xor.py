@@ -1,5 +1,6 @@
 """Naive references for the XOR mixture: moments by quadrature over one field, flows of the weights themselves."""
 
+import itertools
 import math
 
 import numpy as np
@@ -40,7 +41,7 @@ def moments(m1, s1, m2, s2, r, c):
     width = max(c / max(abs(r), 1e-3), 1e-300)
     edges = [low, high, centre, *(centre + side * width * 2.0**p for p in range(-1, 60) for side in (-1, 1))]
     edges = np.unique(np.clip([*edges, *np.linspace(-12, 12, 25)], low, max(low, high)))
-    for a, b in zip(edges[:-1], edges[1:]):
+    for a, b in itertools.pairwise(edges):
         z = 0.5 * (a + b) + 0.5 * (b - a) * _NODES
         w = 0.5 * (b - a) * _WEIGHTS * density(z)
         total += [w @ step(z), w @ ramp(z), w @ ((m1 + s1 * z) * ramp(z))]
