@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import checks
+from ..problem import SampleFlow
 from .physics import EarlyAlignmentPhysics
 
 if TYPE_CHECKING:
@@ -117,5 +118,5 @@ class EarlyAlignment(EarlyAlignmentPhysics):
         from .simulation import simulate
 
         return simulate(
-            self, times, scale=scale, rtol=rtol, kink_step=kink_step, max_steps=max_steps, progress=progress
+            self, SampleFlow, times, scale=scale, rtol=rtol, kink_step=kink_step, max_steps=max_steps, progress=progress
         )

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import checks, results
-from .. import limit
 from ..kinks import distinct_kinks, residual_at
-from ..physics import SampleFlowPhysics
 from ..stepping import default_kink_step
 from .physics import EarlyAlignmentPhysics
 
@@ -19,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    physics: EarlyAlignmentPhysics, times: Any, *, scale: float, rtol: float, kink_step: float | None, max_steps: int, progress: bool | None
+    physics: EarlyAlignmentPhysics, network: type, times: Any, *, scale: float, rtol: float, kink_step: float | None, max_steps: int, progress: bool | None
 ) -> xr.Dataset:  # fmt: skip
-    """Return the flow of the network; see `EarlyAlignment.simulate`."""
+    """Return the flow of the problem `network`, which is SampleFlow; see `EarlyAlignment.simulate`."""
     if physics.X.shape[0] == 0:
         raise ValueError("The population limit has no sample to simulate on: give `X` and `y`.")
     if np.any(physics.drift != 0):
@@ -30,17 +28,14 @@ def simulate(
     rtol = checks.number("rtol", rtol, positive=True)
     m = len(physics.directions)
     W = scale / math.sqrt(m) * physics.directions
-    flow = SampleFlowPhysics(physics.X, physics.y, weights=(W, scale / math.sqrt(m) * physics.balance))
+    flow = network(physics.X, physics.y, weights=(W, scale / math.sqrt(m) * physics.balance))
     shortest = (
         0.003 * default_kink_step(np.array(physics.X), np.array(physics.y), "squared")
         if kink_step is None
         else kink_step
     )
     shown = ["risk", "hidden", "second_layer", "output"]
-    run = limit.solve(
-        flow, times, rtol=rtol, atol=None, method="auto", kink_step=shortest, observables=shown, events=(), max_steps=max_steps,
-        keep_state=False, progress=progress,
-    )  # fmt: skip
+    run = flow.solve(times, rtol=rtol, kink_step=shortest, max_steps=max_steps, observables=shown, progress=progress)
     hidden = run["hidden"].values
     norms = np.linalg.norm(hidden, axis=2)
     largest = float(np.abs(run["output"].values).max())
