@@ -88,3 +88,33 @@ def quadratic_form(P, p_at, S, s_at, G, degree):
                     row += G[g + beta_2] * S[s + beta_2]
             total += left * row
     return total
+
+
+@jit
+def coefficient_rows(table, degree, q, out):
+    """Write c_0(q_j), ..., c_degree(q_j) of many variances to the rows of `out`, shape (degree + 1, len(q)); see `coefficients`."""
+    columns = degree // 2 + 1
+    for n in range(degree + 1):
+        row = out[n]
+        top = (degree - n) // 2
+        first = table[n * columns + top]
+        for j in range(q.size):
+            row[j] = first
+        for m in range(top - 1, -1, -1):
+            next_one = table[n * columns + m]
+            for j in range(q.size):
+                row[j] = row[j] * q[j] + next_one
+
+
+@jit
+def slope_rows(table, degree, q, out):
+    """Write 2 dc_n/dq of many variances to the rows of `out`, shape (degree + 1, len(q)); see `slopes`."""
+    columns = degree // 2 + 1
+    for n in range(degree + 1):
+        row = out[n]
+        for j in range(q.size):
+            row[j] = 0.0
+        for m in range((degree - n) // 2, 0, -1):
+            next_one = 2.0 * m * table[n * columns + m]
+            for j in range(q.size):
+                row[j] = row[j] * q[j] + next_one

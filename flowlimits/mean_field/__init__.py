@@ -1,0 +1,1 @@
+"""Networks of infinite width with any activation: the law of one unit moves along characteristics."""

@@ -1,0 +1,259 @@
+"""What a mean-field problem is: teacher or target, law of the start, activations, rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..committee import activations
+from ..core import checks
+from ..core.problem import Description, Problem
+from .ensemble import Ensemble, coordinates
+
+ABSENT = checks.SEED | {
+    "learning_rate": (
+        "the limit holds for a learning rate that vanishes against the width. At a fixed ratio of the two the noise correlates the "
+        "remainders of different units, and the law of single units does not close; Committee has one-pass SGD at finite width."
+    ),
+    "noise": "label noise does not enter the population gradient flow.",
+    "covariance": "inputs are standard normal here.",
+    "dimension": "it belongs to the start: Ensemble.gaussian(dimension), or Ensemble(..., dimension=).",
+    "student_width": "the width is infinite here; it is an argument of `simulate`.",
+    "second_layer": "it belongs to the start: Ensemble(weights, second_layer, projections, norms).",
+    "bias": "hidden units have no biases.",
+    "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
+    "loss": "the square loss only.",
+    "Q": "the problem is stated by the teacher and the law of the start; overlaps are for fl.Committee.",
+}
+#: Directions beyond which no grid over the span is made, and the points per direction that it starts with.
+GRID = {1: 40, 2: 20, 3: 12}
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class MeanFieldPhysics(Problem):
+    """Fields, checks and derived quantities of `MeanField`."""
+
+    teacher: np.ndarray | int | None
+    start: Ensemble
+    activation: activations.Activation
+    teacher_activation: activations.Activation
+    target: Callable[[np.ndarray], np.ndarray] | None
+    teacher_second_layer: np.ndarray | None
+    second_layer_rate: float
+    weight_decay: float
+    temperature: float
+    spherical: bool
+
+    def __init__(
+        self,
+        teacher: Any,
+        start: Ensemble,
+        *,
+        activation: Any = "erf",
+        teacher_activation: Any = None,
+        target: Any = None,
+        teacher_second_layer: Any = None,
+        second_layer_rate: float = 0.0,
+        weight_decay: float = 0.0,
+        temperature: float = 0.0,
+        spherical: bool = False,
+        **other: Any,
+    ) -> None:
+        put = object.__setattr__
+        checks.unknown_arguments("MeanField", other, [field.name for field in fields(self)], ABSENT)
+        if not isinstance(start, Ensemble):
+            hint = "Ensemble.gaussian(dimension) is one."
+            raise TypeError(f"Argument `start` must be an Ensemble, but is {checks.show(start)}; {hint}")
+        put(self, "start", start)
+        put(self, "activation", activations.check("activation", activation))
+        given = activation if teacher_activation is None else teacher_activation
+        put(self, "teacher_activation", activations.check("teacher_activation", given))
+        put(self, "target", target)
+        rates = (("second_layer_rate", second_layer_rate), ("weight_decay", weight_decay), ("temperature", temperature))
+        for name, value in rates:
+            put(self, name, checks.number(name, value, nonnegative=True))
+        put(self, "spherical", checks.boolean("spherical", spherical))
+        if target is None:
+            self._freeze("teacher", _check_teacher(teacher))
+            k = len(self.teacher_rows)
+            b = np.ones(k) if teacher_second_layer is None else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+            self._freeze("teacher_second_layer", b)
+        else:
+            self._check_target(teacher, teacher_activation, teacher_second_layer)
+        self._check_start()
+        self._check_activations()
+
+    def _check_target(self, directions: Any, teacher_activation: Any, b: Any) -> None:
+        """Check what replaces the teacher."""
+        if not callable(self.target):
+            raise TypeError(
+                f"Argument `target` must be a function of an array of points, shape (n, directions), but is {checks.show(self.target)}."
+            )
+        for name, value in (("teacher_activation", teacher_activation), ("teacher_second_layer", b)):
+            if value is not None:
+                raise ValueError(f"Arguments `target` and `{name}` exclude each other: the target is the whole function.")
+        if directions is not None and not isinstance(directions, int | np.integer):
+            raise ValueError("Arguments `teacher` and `target` exclude each other: with a target, `teacher` is None or the number of directions.")
+        if directions is None and self.start.projections is None:
+            raise ValueError("Argument `teacher` must be the number of directions that the target depends on, since the start does not tell it, but is None.")
+        object.__setattr__(self, "teacher", None if directions is None else checks.integer("teacher", directions, minimum=1))
+        object.__setattr__(self, "teacher_second_layer", None)
+        object.__setattr__(self, "teacher_activation", self.activation)
+        if self.start.dimension is not None:
+            raise ValueError(
+                f"Argument `target` needs infinite dimension, where the student is a function of the span alone, but `start` has the dimension {self.start.dimension}."
+            )
+        if self.directions not in GRID:
+            raise ValueError(self._too_many())
+        points = np.random.default_rng(0).standard_normal((3, self.directions))
+        _target_values(self.target, points)
+
+    def _too_many(self) -> str:
+        return (
+            f"A grid over the span holds at most {max(GRID)} directions, but there are {self.directions}: use a teacher of the student's own "
+            'activation, or a polynomial activation, which need none, or Committee at finite width.'
+        )
+
+    def _check_start(self) -> None:
+        start, m = self.start, self.directions
+        if start.projections is not None and start.projections.shape[1] != m:
+            raise ValueError(
+                f"Argument `start` must have projections on the {m} directions of the teacher, shape (P, {m}), but their shape is {start.projections.shape}."
+            )
+        if start.dimension is not None and start.dimension < m:
+            raise ValueError(f"Argument `start` must have a dimension of at least {m}, the directions of the teacher, but has {start.dimension}.")
+        if self.temperature > 0 and start.dimension is not None:
+            raise ValueError(
+                f"Argument `temperature` needs infinite dimension, where the noise only lengthens the remainders, but `start` has the dimension {start.dimension}: "
+                "at a finite one the particles diffuse."
+            )
+        if start.norms is None or start.projections is None:
+            return
+        if self.temperature > 0 and (start.norms == 0).any():
+            raise ValueError(f"Argument `start` must have positive norms at a positive temperature, but norms[{int(start.norms.argmin())}] is 0.")
+        size = start.norms**2 + (start.projections**2).sum(1)
+        if (size == 0).any() and (self.spherical or self.activation == "relu"):
+            reason = "a unit of length zero has no direction" if self.spherical else "ReLU has no derivative at 0"
+            raise ValueError(f"Argument `start` must hold no unit of length zero, but atom {int(size.argmin())} is one: {reason}.")
+
+    def _check_activations(self) -> None:
+        """Refuse pairs of activations whose moments are not here."""
+        if self.target is not None or self.closed or activations.is_polynomial(self.activation):
+            return
+        names = f'"{self.activation}"', _name(self.teacher_activation)
+        if self.teacher_activation == "relu":
+            raise ValueError(
+                f"Arguments `activation` and `teacher_activation` are {names[0]} and {names[1]}: a grid over the span loses its digits at the kink of a ReLU teacher, "
+                "and the moments of the two have no closed form. Give the function as `target` to take the grid as it is."
+            )
+        if self.start.dimension is not None:
+            raise ValueError(
+                f"Arguments `activation` and `teacher_activation` are {names[0]} and {names[1]}, whose moments are here at infinite dimension only, "
+                f"but `start` has the dimension {self.start.dimension}."
+            )
+        if self.directions not in GRID:
+            raise ValueError(self._too_many())
+
+    @property
+    def closed(self) -> bool:
+        """Whether moments of student and teacher have a closed form at every dimension."""
+        if activations.is_polynomial(self.activation):
+            return activations.is_polynomial(self.teacher_activation)
+        return self.activation == self.teacher_activation
+
+    @property
+    def teacher_rows(self) -> np.ndarray:
+        """The rows U of the teacher in an orthonormal basis of its span, shape (k, m)."""
+        teacher = self.teacher
+        assert isinstance(teacher, np.ndarray)
+        return coordinates(teacher) if is_overlap(teacher) else teacher
+
+    @property
+    def directions(self) -> int:
+        """The number m of directions of the span."""
+        if self.target is None:
+            return int(self.teacher_rows.shape[1])
+        if self.start.projections is not None and self.teacher is None:
+            return int(self.start.projections.shape[1])
+        assert isinstance(self.teacher, int)
+        return self.teacher
+
+    @property
+    def dimension(self) -> int | None:
+        """The dimension of the inputs; None if it is infinite."""
+        return self.start.dimension
+
+    def target_values(self, points: np.ndarray) -> np.ndarray:
+        """Return the target at points of the span, shape (n, m)."""
+        if self.target is not None:
+            return _target_values(self.target, points)
+        U, b = self.teacher_rows, self.teacher_second_layer
+        fields_ = points @ U.T
+        if self.teacher_activation == "erf":
+            from scipy.special import erf
+
+            values = erf(fields_ / np.sqrt(2.0))
+        elif self.teacher_activation == "relu":
+            values = np.maximum(fields_, 0.0)
+        else:
+            values = np.polynomial.polynomial.polyval(fields_, activations.coefficients(self.teacher_activation))
+            if self.teacher_activation == "centred":
+                values = values - (U**2).sum(1)
+        return values @ b / len(U)
+
+    def to_plain(self, arrays: dict[str, np.ndarray], prefix: str = "problem_") -> dict[str, Any]:
+        """Return the JSON-ready form; a target is named, not stored."""
+        plain: dict[str, Any] = {"class": type(self).__name__}
+        name = getattr(self.target, "__qualname__", "target") if self.target is not None else None
+        for field, value in self._fields().items():
+            if field == "target":
+                plain[field] = name
+            elif isinstance(value, Description):
+                plain[field] = value.to_plain(arrays, f"{prefix}{field}_")
+            elif isinstance(value, np.ndarray):
+                arrays[prefix + field] = value
+                plain[field] = {"array": prefix + field}
+            else:
+                plain[field] = list(value) if isinstance(value, tuple) else value
+        return plain
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> MeanFieldPhysics:
+        """Return the problem that `to_plain` described."""
+        if fields["target"] is not None:
+            raise ValueError(f"The target `{fields['target']}` is a function of your own and cannot be rebuilt from a file.")
+        return cls(**fields)
+
+
+def is_overlap(teacher: np.ndarray) -> bool:
+    """Whether the teacher is given by its overlaps T, a symmetric matrix, and not by its rows U."""
+    return bool(teacher.shape[0] == teacher.shape[1] and np.array_equal(teacher, teacher.T))
+
+
+def _check_teacher(value: Any) -> np.ndarray:
+    if value is None:
+        raise ValueError("Argument `teacher` is missing: give overlaps T (k, k) or rows U (k, m), or a `target`.")
+    teacher = checks.array("teacher", value, ("k", "m"))
+    if is_overlap(teacher):
+        lowest = float(np.linalg.eigvalsh(teacher)[0])
+        if lowest < -1e-12 * abs(teacher).max():
+            raise ValueError(
+                f"Argument `teacher` is symmetric, hence taken for overlaps T = W* W*^T/d, and must be positive semidefinite, but has the eigenvalue {lowest:.3g}."
+            )
+    if not (np.abs(teacher).sum(1) > 0).all():
+        raise ValueError(f"Argument `teacher` must not hold a unit of norm zero, but unit {int(np.abs(teacher).sum(1).argmin())} is one: leave it out.")
+    return teacher
+
+
+def _target_values(target: Callable[[np.ndarray], Any], points: np.ndarray) -> np.ndarray:
+    values = checks.array("target(points)", target(points))
+    if values.shape != (len(points),):
+        raise ValueError(f"Argument `target` must return one number for each point, shape ({len(points)},), but returns the shape {values.shape}.")
+    return values
+
+
+def _name(activation: activations.Activation) -> str:
+    return f'"{activation}"' if isinstance(activation, str) else "a polynomial"
