@@ -24,6 +24,8 @@ DESCRIPTIONS = {
     "CovarianceGroups": "flowlimits.spectrum.groups",
     "Event": "flowlimits.core.events",
     "GuessAndCheck": "flowlimits.random_networks.problem",
+    "MeanField": "flowlimits.mean_field.problem",
+    "Ensemble": "flowlimits.mean_field.ensemble",
     "MarginFlow": "flowlimits.margin.problem",
     "LinearModel": "flowlimits.margin.models",
     "NormOnlyModel": "flowlimits.margin.models",

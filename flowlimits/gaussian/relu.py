@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from ..compiled.jit import jit
-from .erf import arcsines
+from .erf import arcsine, arcsines
 
 NODES = 24
 _points, _weights = np.polynomial.legendre.leggauss(NODES)
@@ -200,3 +200,20 @@ def two_indicators(C, i, l, u, v, values):
         + C[u, u] * density(C, u) * given_three(C, u, i, l, v)
         + C[u, v] * orthant(C, i, l, u, v, values)
     )
+
+
+@jit
+def two_fields_row(q, r, x, first, A, B, K):
+    """Write (A, B, K) of `two_fields` for one field and those from place `first` on, variances r and covariances x, in vector instructions."""
+    for j in range(first, x.size):
+        size = math.sqrt(q * r[j])
+        sine = math.sqrt(max((size - x[j]) * (size + x[j]), 0.0)) / size
+        cosine = x[j] / size
+        # The smaller of the two: its arcsine keeps all digits.
+        steep = abs(cosine) > 0.7
+        part = arcsine(sine if steep else abs(cosine))
+        acute = part if steep else 0.5 * math.pi - part
+        theta = acute if cosine >= 0.0 else math.pi - acute
+        B[j] = (math.pi - theta) * INVERSE_TWO_PI
+        A[j] = math.sqrt(r[j] / q) * sine * INVERSE_TWO_PI
+        K[j] = size * sine * INVERSE_TWO_PI + x[j] * B[j]

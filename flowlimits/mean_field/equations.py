@@ -10,7 +10,9 @@ Every form first writes the *pulls* into ``dy``: the derivatives of the risk by 
 `finish` makes velocities of them.
 """
 
-from ..compiled.jit import jit
+from numba import types
+
+from ..compiled.jit import A1, A2, ADDRESS, call_rhs, jit
 
 (PARTICLES, DIRECTIONS, TEACHERS, NODES, RATE, DECAY, TEMPERATURE, SPHERICAL, KIND, DEGREE, TEACHER_DEGREE, REST, CENTRED) = range(13)
 HEADER = 13
@@ -64,3 +66,10 @@ def half_of(mass, values, P):
     for j in range(P):
         total += mass[j] * values[j]
     return 0.5 * total
+
+
+@jit(types.void(ADDRESS, A2, A1, A1, A2))
+def velocities(address, states, params, work, out):
+    """Write the velocities of the right-hand side at `address` at each state."""
+    for n in range(states.shape[0]):
+        call_rhs(address, 0.0, states[n], out[n], params, work)

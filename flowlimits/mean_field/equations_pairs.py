@@ -35,7 +35,7 @@ from .equations import (
     masses_and_variances,
 )
 
-ROWS = 11
+ROWS = 14
 
 
 def work_size(particles, teachers, degree=0, teacher_degree=0):
@@ -61,14 +61,16 @@ def add_erf(q, i, P, h, weight, s, x, tmp, values, B_row, Bh_row, A_row, K_row):
 
 
 @jit
-def add_relu(q, i, P, h, weight, s, x, B_row, Bh_row, A_row, K_row):
+def add_relu(q, i, P, h, weight, s, x, tmp, one, two, three, B_row, Bh_row, A_row, K_row):
     """Add weight times (B, B h, A_ij, K) of particle i with the particles from i on."""
     for j in range(i, P):
-        A, B, K = relu.two_fields(q[i], q[j], x[j] + s[i] * s[j] * h)
-        B_row[j] += weight * B
-        Bh_row[j] += weight * h * B
-        A_row[j] += weight * A
-        K_row[j] += weight * K
+        tmp[j] = x[j] + s[i] * s[j] * h
+    relu.two_fields_row(q[i], q, tmp, i, one, two, three)
+    for j in range(i, P):
+        A_row[j] += weight * one[j]
+        B_row[j] += weight * two[j]
+        Bh_row[j] += weight * h * two[j]
+        K_row[j] += weight * three[j]
 
 
 @jit
@@ -117,6 +119,7 @@ def pull(values, y, dy, params, work):
     kind = int(params[KIND])
     mass, star, q, alpha, x, tmp = work[:P], work[P : 2 * P], work[2 * P : 3 * P], work[3 * P : 4 * P], work[4 * P : 5 * P], work[5 * P : 6 * P]
     B, Bh, A, K, back = work[6 * P : 7 * P], work[7 * P : 8 * P], work[8 * P : 9 * P], work[9 * P : 10 * P], work[10 * P : 11 * P]
+    one, two, three = work[11 * P : 12 * P], work[12 * P : 13 * P], work[13 * P : 14 * P]
     at = HEADER + P
     nodes, weights = params[at : at + N], params[at + N : at + 2 * N]
     U, b = at + 2 * N, at + 2 * N + k * m
@@ -153,7 +156,7 @@ def pull(values, y, dy, params, work):
             if kind == ERF:
                 add_erf(q, i, P, h, weight, s, x, tmp, values, B, Bh, A, K)
             elif kind == RELU:
-                add_relu(q, i, P, h, weight, s, x, B, Bh, A, K)
+                add_relu(q, i, P, h, weight, s, x, tmp, one, two, three, B, Bh, A, K)
             else:
                 add_polynomial(degree, c, d, i, P, h, weight, s, x, B, Bh, A, K, back)
         gather(kind, i, P, m, y, dy, mass, q, alpha, B, Bh, A, K, back)

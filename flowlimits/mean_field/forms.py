@@ -159,7 +159,7 @@ def teacher_energy(physics: MeanFieldPhysics, U: np.ndarray) -> float:
     table = activations.table(activation).ravel() if polynomial else np.zeros(1)
     degree = activations.degree(activation) if polynomial else 0
     b = np.ascontiguousarray(physics.teacher_second_layer / len(U))
-    return float(energy(kind, np.ascontiguousarray(U), b, table, degree, np.zeros(len(U) * (degree + 1))))
+    return float(energy(kind, np.array(U), b, table, degree, np.zeros(len(U) * (degree + 1))))
 
 
 def grid_of(physics: MeanFieldPhysics, level: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +167,7 @@ def grid_of(physics: MeanFieldPhysics, level: int) -> tuple[np.ndarray, np.ndarr
     m = physics.directions
     points, weights = rules.tensor(*rules.hermite(GRID[m] * 2**level), m)
     # Weights below round-off of the sum only cost time.
-    kept = weights > 1e-30
+    kept = weights > 1e-22
     return points[kept], weights[kept]
 
 

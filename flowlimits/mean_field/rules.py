@@ -11,7 +11,7 @@ import numpy as np
 from .ensemble import Ensemble
 
 #: Points per length outside the span beside n points per direction: a narrower law needs fewer.
-RADIAL = 5
+RADIAL = 4
 MOST_RADIAL = 8
 
 
@@ -70,7 +70,7 @@ def radial_points(start: Ensemble, m: int, n: int) -> int:
     """Return the nodes of the length beside n per direction."""
     if start.kind == "sphere" or start.dimension == m or n <= 2:
         return 1
-    return min(MOST_RADIAL, -(-n // RADIAL))
+    return min(MOST_RADIAL, 1 + -(-n // RADIAL))
 
 
 def particles(start: Ensemble, m: int, rule: Rule) -> Particles:
