@@ -20,6 +20,8 @@ from .data.wrap import wrap as wrap
 from .empirical.problem import EmpiricalQuadratic as EmpiricalQuadratic
 from .many.solve_many import solve_many as solve_many
 from .margin.problem import MarginFlow as MarginFlow
+from .mean_field.ensemble import Ensemble as Ensemble
+from .mean_field.problem import MeanField as MeanField
 from .mixture.problem import XorMixture as XorMixture
 from .quadratic.extensive.problem import ExtensiveQuadratic as ExtensiveQuadratic
 from .quadratic.finite.mean_field import MeanFieldQuadratic as MeanFieldQuadratic

@@ -76,7 +76,15 @@ class Ensemble(Description):
         if self.dimension is not None:
             _check_room(self.dimension, u.shape[1], s)
 
-    def _set(self, kind: str, masses: np.ndarray, a: np.ndarray, u: np.ndarray | None, dimension: Any = None, scale: float = 1.0) -> None:
+    def _set(
+        self,
+        kind: str,
+        masses: np.ndarray,
+        a: np.ndarray,
+        u: np.ndarray | None,
+        dimension: Any = None,
+        scale: float = 1.0,
+    ) -> None:
         put = object.__setattr__
         put(self, "kind", kind)
         self._freeze("weights", masses)
@@ -92,7 +100,14 @@ class Ensemble(Description):
     def _law(cls, kind: str, dimension: Any, scale: Any, second_layer: Any) -> Ensemble:
         values, masses = _check_second_layer(second_layer)
         made = object.__new__(cls)
-        made._set(kind, masses, values, None, check_dimension(dimension, required=True), checks.number("scale", scale, positive=True))
+        made._set(
+            kind,
+            masses,
+            values,
+            None,
+            check_dimension(dimension, required=True),
+            checks.number("scale", scale, positive=True),
+        )
         return made
 
     @classmethod
@@ -143,7 +158,9 @@ class Ensemble(Description):
             names = ("weights", "second_layer", "projections", "norms", "dimension")
             return cls(**{name: fields[name] for name in names})
         law = fields["second_layer"], fields["weights"]
-        return cls._law(fields["kind"], "infinity" if fields["dimension"] is None else fields["dimension"], fields["scale"], law)
+        return cls._law(
+            fields["kind"], "infinity" if fields["dimension"] is None else fields["dimension"], fields["scale"], law
+        )
 
     @property
     def size(self) -> int:
@@ -190,7 +207,9 @@ def _one_or_all(name: str, value: Any, size: int) -> np.ndarray:
 def _check_masses(name: str, masses: np.ndarray) -> np.ndarray:
     if (masses <= 0).any():
         i = int(np.argmax(masses <= 0))
-        raise ValueError(f"Argument `{name}` must be positive, but is {masses[i]:g} at index [{i}]. Weights are shares of the units.")
+        raise ValueError(
+            f"Argument `{name}` must be positive, but is {masses[i]:g} at index [{i}]. Weights are shares of the units."
+        )
     if abs(masses.sum() - 1.0) > SLACK:
         raise ValueError(f"Argument `{name}` must sum to one, but sums to {masses.sum():.6g}. Divide by the sum.")
     return masses
@@ -200,7 +219,9 @@ def _check_second_layer(law: Any) -> tuple[np.ndarray, np.ndarray]:
     if checks.is_single(law):
         return np.array([checks.number("second_layer", law)]), np.ones(1)
     if not isinstance(law, list | tuple) or len(law) != 2:
-        raise TypeError(f"Argument `second_layer` must be a number, or a pair (values, probabilities), but is {checks.show(law)}.")
+        raise TypeError(
+            f"Argument `second_layer` must be a number, or a pair (values, probabilities), but is {checks.show(law)}."
+        )
     values = checks.array("second_layer[0]", law[0], ("n",))
     return values, _check_masses("second_layer[1]", checks.array("second_layer[1]", law[1], (values.size,)))
 
@@ -209,4 +230,6 @@ def _check_room(dimension: int, m: int, s: np.ndarray) -> None:
     if dimension < m:
         raise ValueError(f"Argument `dimension` must be at least the number of directions, {m}, but is {dimension}.")
     if dimension == m and s.any():
-        raise ValueError(f"Argument `norms` must be zero at dimension {dimension}: the {m} directions of the projections are all there are.")
+        raise ValueError(
+            f"Argument `norms` must be zero at dimension {dimension}: the {m} directions of the projections are all there are."
+        )

@@ -14,7 +14,21 @@ from numba import types
 
 from ..compiled.jit import A1, A2, ADDRESS, call_rhs, jit
 
-(PARTICLES, DIRECTIONS, TEACHERS, NODES, RATE, DECAY, TEMPERATURE, SPHERICAL, KIND, DEGREE, TEACHER_DEGREE, REST, CENTRED) = range(13)
+(
+    PARTICLES,
+    DIRECTIONS,
+    TEACHERS,
+    NODES,
+    RATE,
+    DECAY,
+    TEMPERATURE,
+    SPHERICAL,
+    KIND,
+    DEGREE,
+    TEACHER_DEGREE,
+    REST,
+    CENTRED,
+) = range(13)
 HEADER = 13
 
 #: Kinds of activations.

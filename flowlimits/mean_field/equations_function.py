@@ -12,7 +12,19 @@ from numba import types
 
 from ..compiled.jit import A1, A2, RHS_SIGNATURE, callback, jit
 from ..compiled.views import matrix
-from .equations import CENTRED, DEGREE, DIRECTIONS, ERF, HEADER, KIND, NODES, PARTICLES, RELU, finish, masses_and_variances
+from .equations import (
+    CENTRED,
+    DEGREE,
+    DIRECTIONS,
+    ERF,
+    HEADER,
+    KIND,
+    NODES,
+    PARTICLES,
+    RELU,
+    finish,
+    masses_and_variances,
+)
 from .equations_smoothed import erf_row, polynomial_row, relu_row
 
 

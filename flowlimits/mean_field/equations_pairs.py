@@ -117,8 +117,21 @@ def pull(values, y, dy, params, work):
     """Write the pulls into `dy`; the masses stand in ``work[:P]`` then, and the moments with the teacher, summed over it, in ``work[P:2P]``."""
     P, m, k, N = int(params[PARTICLES]), int(params[DIRECTIONS]), int(params[TEACHERS]), int(params[NODES])
     kind = int(params[KIND])
-    mass, star, q, alpha, x, tmp = work[:P], work[P : 2 * P], work[2 * P : 3 * P], work[3 * P : 4 * P], work[4 * P : 5 * P], work[5 * P : 6 * P]
-    B, Bh, A, K, back = work[6 * P : 7 * P], work[7 * P : 8 * P], work[8 * P : 9 * P], work[9 * P : 10 * P], work[10 * P : 11 * P]
+    mass, star, q, alpha, x, tmp = (
+        work[:P],
+        work[P : 2 * P],
+        work[2 * P : 3 * P],
+        work[3 * P : 4 * P],
+        work[4 * P : 5 * P],
+        work[5 * P : 6 * P],
+    )
+    B, Bh, A, K, back = (
+        work[6 * P : 7 * P],
+        work[7 * P : 8 * P],
+        work[8 * P : 9 * P],
+        work[9 * P : 10 * P],
+        work[10 * P : 11 * P],
+    )
     one, two, three = work[11 * P : 12 * P], work[12 * P : 13 * P], work[13 * P : 14 * P]
     at = HEADER + P
     nodes, weights = params[at : at + N], params[at + N : at + 2 * N]

@@ -27,7 +27,12 @@ def add_target(y, dy, params, work, scratch):
     """Subtract the moments of the units with the target from the pulls; they stand in ``work[P:2P]`` then."""
     P, d, kind, degree = int(params[PARTICLES]), int(params[DIRECTIONS]), int(params[KIND]), int(params[DEGREE])
     G, m, at = int(params[params.size - 3]), int(params[params.size - 2]), int(params[params.size - 1])
-    line, value, slope, change = vector(scratch, 0, G), vector(scratch, G, G), vector(scratch, 2 * G, G), vector(scratch, 3 * G, G)
+    line, value, slope, change = (
+        vector(scratch, 0, G),
+        vector(scratch, G, G),
+        vector(scratch, 2 * G, G),
+        vector(scratch, 3 * G, G),
+    )
     target = params[at + m * G : at + (m + 1) * G]
     after, count = at + (m + 1) * G, degree // 2 + 1
     powers, eta = params[after : after + degree + 1], params[after + degree + 1 : after + degree + 1 + count]

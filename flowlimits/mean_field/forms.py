@@ -107,7 +107,9 @@ def header(physics: MeanFieldPhysics, particles: Particles) -> np.ndarray:
     head[equations.RATE], head[equations.DECAY] = physics.second_layer_rate, physics.weight_decay
     head[equations.TEMPERATURE], head[equations.SPHERICAL] = physics.temperature, physics.spherical
     polynomial = activations.is_polynomial(physics.activation)
-    head[equations.KIND] = equations.POLYNOMIAL if polynomial else equations.ERF if physics.activation == "erf" else equations.RELU
+    head[equations.KIND] = (
+        equations.POLYNOMIAL if polynomial else equations.ERF if physics.activation == "erf" else equations.RELU
+    )
     head[equations.DEGREE] = activations.degree(physics.activation) if polynomial else 0
     head[equations.CENTRED] = physics.activation == "centred"
     return head
@@ -128,7 +130,9 @@ def pairs(physics: MeanFieldPhysics, particles: Particles, level: int, nodes: in
     return pairs_with(physics, particles, physics.teacher_rows, *rules.angles(outside(physics), count), refines)
 
 
-def pairs_with(physics: MeanFieldPhysics, particles: Particles, U: np.ndarray, h: np.ndarray, shares: np.ndarray, refines: bool) -> Form:
+def pairs_with(
+    physics: MeanFieldPhysics, particles: Particles, U: np.ndarray, h: np.ndarray, shares: np.ndarray, refines: bool
+) -> Form:
     """Return the pair form for given cosines and a teacher with rows U, in as many coordinates as the particles have."""
     from .equations_pairs import work_size
 
@@ -177,7 +181,9 @@ def function(physics: MeanFieldPhysics, particles: Particles, level: int) -> For
     return function_at(physics, particles, points, weights, physics.target_values(points))
 
 
-def function_at(physics: MeanFieldPhysics, particles: Particles, points: np.ndarray, weights: np.ndarray, target: np.ndarray) -> Form:
+def function_at(
+    physics: MeanFieldPhysics, particles: Particles, points: np.ndarray, weights: np.ndarray, target: np.ndarray
+) -> Form:
     """Return the function form at given points of the span."""
     from .equations_function import work_size
 
@@ -222,7 +228,9 @@ def low_rank(physics: MeanFieldPhysics, particles: Particles, level: int) -> For
     explained = 0.5 * sum(targets[beta] ** 2 / moments.factorial(beta) for beta in in_span)
     head[equations.REST] = _unlearnable(physics, degree, explained, points)
     params = np.concatenate([head, particles.masses, activations.table(physics.activation).ravel(), np.ravel(rows)])
-    return Form("low rank", P, m, params, work_size(P, len(listed), degree), float(P * len(listed)), physics.target is not None)
+    return Form(
+        "low rank", P, m, params, work_size(P, len(listed), degree), float(P * len(listed)), physics.target is not None
+    )
 
 
 def _unlearnable(physics: MeanFieldPhysics, degree: int, explained: float, points: int) -> float:

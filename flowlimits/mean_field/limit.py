@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import math
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import ode
-from ..core import checks, results
-from ..core.events import Event, check_events, locate
-from . import equations, forms, observables, rules
+from ..core import checks
+from ..core.solve import Options, Path
+from . import equations, forms, rules
+from . import observables as named
 from .forms import Form
+from .physics import MeanFieldPhysics
 from .rules import Particles, Rule
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from .physics import MeanFieldPhysics
 
 #: States beyond which the implicit method, whose cost grows with their cube, is not tried.
 LARGE = 600
@@ -31,27 +29,6 @@ MOST_LEVELS = 5
 #: An accuracy of the particles, relative to the risk, that calls for a warning.
 POOR = 1e-2
 EVENT_GRID = 200
-
-
-@dataclass(frozen=True)
-class Options:
-    """Arguments of `solve`, checked."""
-
-    particles: int | None
-    accuracy: float
-    form: str
-    rtol: float
-    atol: float
-    method: str
-    max_steps: int
-    progress: bool | None
-
-    def call(self) -> dict[str, Any]:
-        """Return the arguments that repeat the call."""
-        return {
-            "particles": "auto" if self.particles is None else self.particles, "accuracy": self.accuracy, "form": self.form,
-            "rtol": self.rtol, "atol": self.atol, "method": self.method, "max_steps": self.max_steps,
-        }  # fmt: skip
 
 
 @dataclass
@@ -66,54 +43,155 @@ class Solution:
     accuracy: float = 0.0
 
 
-@dataclass
-class Flow:
-    """Integrates forms of one problem and adds up what it costs."""
+def tolerances(problem: MeanFieldPhysics, method: str) -> None:
+    """Tolerances have to be numbers."""
 
-    physics: MeanFieldPhysics
-    options: Options
-    reports: list[ode.Report] = field(default_factory=list)
 
-    def run(self, form: Form, state: np.ndarray, at: float, times: np.ndarray) -> np.ndarray:
-        """Return the states at `times` from `state` at time `at`."""
+def observables(problem: MeanFieldPhysics, given: Any) -> tuple[str, ...]:
+    """Return the names of further variables."""
+    return named.check_names(given)
+
+
+def event_variables(problem: MeanFieldPhysics) -> list[str]:
+    """Return the variables that events may name."""
+    return ["risk"]
+
+
+def call(problem: MeanFieldPhysics, options: Options, times: np.ndarray) -> dict[str, Any]:
+    """Return the arguments that repeat the call."""
+    rest = {name: options.given[name] for name in ("particles", "accuracy", "form", "degree")}
+    if options.given["points"] is not None:
+        rest["points"] = np.asarray(options.given["points"]).tolist()
+    return rest | {
+        "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
+        "observables": list(options.observables) or None, "events": list(options.events), "max_steps": options.max_steps,
+    }  # fmt: skip
+
+
+def path(problem: MeanFieldPhysics, options: Options, last: float) -> MeanFieldPath:
+    """Return the path of the problem."""
+    return MeanFieldPath(problem, options)
+
+
+class MeanFieldPath(Path):
+    """The law as particles: its first run finds rule and form, later ones integrate them from any state and time."""
+
+    def __init__(self, physics: MeanFieldPhysics, options: Options):
+        given = options.given
+        particles, form = given["particles"], given["form"]
+        self.physics, self.options = physics, options
+        self.count: int | None = None
+        if not isinstance(particles, str):
+            self.count = checks.integer("particles", particles, minimum=1)
+        else:
+            checks.choice("particles", particles, ("auto",))
+        self.accuracy = checks.number("accuracy", given["accuracy"], positive=True)
+        self.form = checks.choice("form", form, ("auto", *forms.FORMS))
+        if form != "auto":
+            forms.check(physics, form)
+        self.asked = named.check(physics, options.observables, given["points"], given["degree"])
+        self.reports: list[ode.Report] = []
+        self.solution: Solution | None = None
+        _warn_if_nothing_moves(physics)
+
+    def run(self, times: np.ndarray) -> None:
+        if self.solution is not None:
+            self.times, self.states = times, self._integrate(self.solution.form, self.start, times)
+            return
+        try:
+            self.solution = self._refined(times)
+        except ode.IntegrationError as error:
+            assert self.solution is not None
+            self.times, self.states = error.times, self.solution.states
+            raise
+        self.start = self.solution.particles.state()
+        self.times, self.states = times, self.solution.states
+        _warn_if_poor(self.solution, chosen=self.count is not None)
+
+    def restart(self, i: int) -> MeanFieldPath:
+        later = copy.copy(self)
+        if i >= 0:
+            later.begin, later.start = float(self.times[i]), self.states[i]
+        return later
+
+    def watched(self, times: np.ndarray) -> MeanFieldPath:
+        """Look for events on a finer grid."""
+        last, seen = float(times[-1]), self.restart(-1)
+        grids = [np.zeros(1), times]
+        if last > 0:
+            first = max(float(times[times > 0][0]), 1e-6 * last)
+            grids += [np.linspace(0.0, last, EVENT_GRID), np.geomspace(first, last, EVENT_GRID)]
+        seen.run(np.unique(np.concatenate(grids)))
+        return seen
+
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        assert self.solution is not None
+        return {"risk": self.solution.form.risks(self.states)}
+
+    def contents(self) -> dict[str, Any]:
+        physics, solution = self.physics, self.solution
+        assert solution is not None
+        d = physics.dimension
+        variables = self.values(()) | named.describe(physics, solution.particles, self.states, self.asked)
+        return {
+            "variables": variables, "coords": self.asked.coords(physics), "extra": self.asked.extra(physics, solution.particles),
+            "attrs": {"dimension": "infinity" if d is None else d, "form": solution.form.name, "accuracy": solution.accuracy},
+        }  # fmt: skip
+
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        solution = self.solution
+        assert solution is not None
+        plain: dict[str, Any] = {
+            "form": solution.form.name, "particles": solution.form.particles, "rule": solution.rule.kind, "accuracy": solution.accuracy,
+            "rtol": self.options.rtol, "atol": self.options.atol,
+        }  # fmt: skip
+        plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
+        for name in ("steps", "rejected", "evaluations", "jacobians"):
+            plain[name] = sum(getattr(report, name) for report in self.reports)
+        return plain | {"wall_time": seconds}
+
+    def _integrate(self, form: Form, state: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return the states at `times` from `state` at the time of the beginning."""
         options = self.options
         method = "dop853" if state.size > LARGE and options.method == "auto" else options.method
         _, states, report = ode.integrate(
-            ode.right_hand_side(form.module.rhs), state, times, form.params, start=at, rtol=options.rtol, atol=options.atol,
+            ode.right_hand_side(form.module.rhs), state, times, form.params, start=self.begin, rtol=options.rtol, atol=options.atol,
             method=method, max_steps=options.max_steps, work_size=form.work_size, progress=options.progress,
-            advice={status: "The flow diverged." for status in (ode.Status.NOT_FINITE, ode.Status.STEP_TOO_SMALL)},
+            advice=dict.fromkeys((ode.Status.NOT_FINITE, ode.Status.STEP_TOO_SMALL), "The flow diverged."),
         )  # fmt: skip
         self.reports.append(report)
         return states
 
-    def solution(self, rule: Rule, level: int, times: np.ndarray) -> Solution:
+    def _solution(self, rule: Rule, level: int, times: np.ndarray) -> Solution:
         """Return the solution of one rule; `level` doubles the grid or the angles."""
         physics = self.physics
         particles = rules.particles(physics.start, physics.directions, rule)
-        name = self.options.form if self.options.form != "auto" else forms.choose(physics, particles.masses.size)
-        form = forms.build(physics, name, particles, level)
+        form = forms.build(physics, self._form(particles), particles, level)
         try:
-            states = self.run(form, particles.state(), 0.0, times)
+            states = self._integrate(form, particles.state(), times)
         except ode.IntegrationError as error:
-            error.solution = Solution(particles, form, rule, error.states, form.risks(error.states))  # type: ignore[attr-defined]
+            self.solution = Solution(particles, form, rule, error.states, form.risks(error.states))
             raise
         return Solution(particles, form, rule, states, form.risks(states))
 
-    def agree(self, coarse: Solution, fine: Solution) -> bool:
+    def _form(self, particles: Particles) -> str:
+        return self.form if self.form != "auto" else forms.choose(self.physics, particles.masses.size)
+
+    def _agree(self, coarse: Solution, fine: Solution) -> bool:
         """Whether the risks of two rules agree to the accuracy asked for."""
-        allowed = self.options.accuracy * np.abs(fine.risk) + self.options.atol
+        allowed = self.accuracy * np.abs(fine.risk) + self.options.atol
         return bool((np.abs(fine.risk - coarse.risk) <= allowed).all())
 
-    def refined(self, times: np.ndarray) -> Solution:
+    def _refined(self, times: np.ndarray) -> Solution:
         """Return the solution of the first grid, and then of the first rule, that agrees with the one before."""
-        physics, m = self.physics, self.physics.directions
-        chosen = self.options.particles is not None
-        rule = rules.of_size(physics.start, m, self.options.particles) if self.options.particles else rules.first(physics.start, m)
+        start, m = self.physics.start, self.physics.directions
+        chosen = self.count is not None
+        rule = rules.first(start, m) if self.count is None else rules.of_size(start, m, self.count)
         fixed = chosen or rule.kind == "atoms"
-        solution, level = self.solution(rule, 0, times), 0
+        solution, level = self._solution(rule, 0, times), 0
         while solution.form.refines and level < MOST_LEVELS and 2 * solution.form.cost <= LIMITS[solution.form.name]:
-            finer = self.solution(rule, level + 1, times)
-            settled, change = self.agree(solution, finer), _change(solution, finer)
+            finer = self._solution(rule, level + 1, times)
+            settled, change = self._agree(solution, finer), _change(solution, finer)
             # Angles that have settled are enough for the finer rules too; grids must follow particles that reach further.
             keep = settled and not fixed and solution.form.name == "pairs"
             solution, level = (solution, level) if keep else (finer, level + 1)
@@ -126,105 +204,24 @@ class Flow:
         return solution if fixed else self._doubled(solution, level, times)
 
     def _doubled(self, solution: Solution, level: int, times: np.ndarray) -> Solution:
-        m, grid = self.physics.directions, solution.accuracy
+        start, m, grid = self.physics.start, self.physics.directions, solution.accuracy
         while True:
             failed = solution.rule.kind == "gauss" and 2 * solution.rule.points > MOST_NODES[m]
             rule = rules.finer(solution.rule, m, failed)
-            made = rules.particles(self.physics.start, m, rule)
-            name = self.options.form if self.options.form != "auto" else forms.choose(self.physics, made.masses.size)
+            made = rules.particles(start, m, rule)
+            name = self._form(made)
             if forms.build(self.physics, name, made, level).cost > LIMITS[name]:
                 return solution
-            finer = self.solution(rule, level, times)
+            finer = self._solution(rule, level, times)
             finer.accuracy = grid + _change(solution, finer)
             # A rule of another kind agrees with the last of the old kind by chance only.
-            if rule.kind == solution.rule.kind and self.agree(solution, finer):
+            if rule.kind == solution.rule.kind and self._agree(solution, finer):
                 return finer
             solution = finer
-
-    def provenance(self, solution: Solution, began: float) -> dict[str, Any]:
-        """Return how it was computed."""
-        form = solution.form
-        plain: dict[str, Any] = {
-            "form": form.name, "particles": form.particles, "rule": solution.rule.kind, "accuracy": solution.accuracy,
-            "rtol": self.options.rtol, "atol": self.options.atol,
-        }  # fmt: skip
-        plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
-        for name in ("steps", "rejected", "evaluations", "jacobians"):
-            plain[name] = sum(getattr(report, name) for report in self.reports)
-        return plain | {"wall_time": time.perf_counter() - began}
 
 
 def _change(coarse: Solution, fine: Solution) -> float:
     return float(np.abs(fine.risk - coarse.risk).max())
-
-
-def solve(
-    physics: MeanFieldPhysics, times: Any, *, particles: Any, accuracy: Any, form: Any, observables_: Any, points: Any, degree: Any,
-    events: Any, rtol: Any, atol: Any, method: str, max_steps: Any, progress: Any,
-) -> xr.Dataset:  # fmt: skip
-    """Return the limit; see `MeanField.solve`."""
-    wanted = checks.times(times)
-    relative, absolute = checks.tolerances(rtol, atol)
-    options = Options(
-        None if isinstance(particles, str) and checks.choice("particles", particles, ("auto",)) else checks.integer("particles", particles, minimum=1),
-        checks.number("accuracy", accuracy, positive=True),
-        checks.choice("form", form, ("auto", *forms.FORMS)),
-        relative, absolute, method, checks.integer("max_steps", max_steps, minimum=1), checks.progress(progress),
-    )  # fmt: skip
-    if options.form != "auto":
-        forms.check(physics, options.form)
-    asked = observables.check(physics, observables_, points, degree)
-    listed = check_events(events, ["risk"])
-    _warn_if_nothing_moves(physics)
-    began = time.perf_counter()
-    flow = Flow(physics, options)
-    call = {"verb": "solve", **options.call(), "observables": list(asked.names) or None, "events": list(listed), "degree": asked.degree}
-    if points is not None:
-        call["points"] = asked.points.tolist()
-
-    def result(at: np.ndarray, found: Solution, extra: Any = None) -> xr.Dataset:
-        variables = {"risk": found.risk} | observables.describe(physics, found.particles, found.states, asked)
-        d = physics.dimension
-        attrs = {"dimension": "infinity" if d is None else d, "form": found.form.name, "accuracy": found.accuracy}
-        return results.build(
-            physics, kind="limit", times=at, variables=variables, call=call, provenance=flow.provenance(found, began),
-            coords=asked.coords(physics), extra=asked.extra(physics, found.particles) | (extra or {}), attrs=attrs,
-        )  # fmt: skip
-
-    try:
-        solution = flow.refined(wanted)
-    except ode.IntegrationError as error:
-        error.partial = result(error.times, error.solution)  # type: ignore[attr-defined]
-        raise
-    _warn_if_poor(solution, chosen=options.particles is not None)
-    if not listed:
-        return result(wanted, solution)
-    found = _locate(flow, solution, listed, wanted)
-    label = "; ".join(f"{event.variable} = {event.value:g}" for event in listed)
-    extra = {"event_time": (("event",), found, {"long_name": "time of the event", "events": label})}
-    stops = [t for event, t in zip(listed, found, strict=True) if event.stop and np.isfinite(t)]
-    if stops:
-        kept = wanted <= min(stops)
-        wanted, solution.states, solution.risk = wanted[kept], solution.states[kept], solution.risk[kept]
-    return result(wanted, solution, extra)
-
-
-def _locate(flow: Flow, solution: Solution, events: tuple[Event, ...], wanted: np.ndarray) -> np.ndarray:
-    """Return the event times, looked for on a grid finer than the requested times."""
-    last, form = float(wanted[-1]), solution.form
-    start = solution.particles.state()
-    first = float(wanted[wanted > 0][0]) if last > 0 else 0.0
-    grids = [np.zeros(1), wanted]
-    if last > 0:
-        grids += [np.linspace(0.0, last, EVENT_GRID), np.geomspace(max(min(first, last), 1e-6 * last), last, EVENT_GRID)]
-    grid = np.unique(np.concatenate(grids))
-    states = flow.run(form, start, 0.0, grid)
-
-    def evaluate(i: int, t: float) -> dict[str, float]:
-        row = states[i : i + 1] if t == grid[i] else flow.run(form, states[i], float(grid[i]), np.array([t]))
-        return {"risk": float(form.risks(row)[0])}
-
-    return locate(events, grid, {"risk": form.risks(states)}, evaluate)
 
 
 def _warn_if_nothing_moves(physics: MeanFieldPhysics) -> None:

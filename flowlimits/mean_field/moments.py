@@ -43,7 +43,12 @@ def coefficients(activation: activations.Activation, degree: int, q: np.ndarray)
         # Derivatives at zero of erf(y/sqrt(2 (1 + q))).
         v = 1.0 + q
         for n in range(1, degree + 1, 2):
-            c[n] = (-1.0) ** ((n - 1) // 2) * math.prod(range(n - 2, 0, -2)) * np.sqrt(2.0 / (math.pi * v)) * v ** (-(n - 1) / 2)
+            c[n] = (
+                (-1.0) ** ((n - 1) // 2)
+                * math.prod(range(n - 2, 0, -2))
+                * np.sqrt(2.0 / (math.pi * v))
+                * v ** (-(n - 1) / 2)
+            )
     else:
         # Derivatives at zero of y Phi(y/sigma) + sigma phi(y/sigma).
         sigma = np.sqrt(q)
@@ -51,7 +56,12 @@ def coefficients(activation: activations.Activation, degree: int, q: np.ndarray)
         if degree:
             c[1] = 0.5
         for n in range(2, degree + 1, 2):
-            c[n] = (-1.0) ** ((n - 2) // 2) * math.prod(range(n - 3, 0, -2)) / math.sqrt(2.0 * math.pi) * sigma ** (1.0 - n)
+            c[n] = (
+                (-1.0) ** ((n - 2) // 2)
+                * math.prod(range(n - 3, 0, -2))
+                / math.sqrt(2.0 * math.pi)
+                * sigma ** (1.0 - n)
+            )
     return c
 
 
@@ -78,7 +88,14 @@ def hermite(points: np.ndarray, beta: Index) -> np.ndarray:
     return value
 
 
-def student_components(activation: activations.Activation, mass: np.ndarray, u: np.ndarray, s: np.ndarray, listed: list[Index]) -> np.ndarray:
+def student_components(
+    activation: activations.Activation, mass: np.ndarray, u: np.ndarray, s: np.ndarray, listed: list[Index]
+) -> np.ndarray:
     r"""Return the components of the student, :math:`\sum_j m_j c_{|\beta|}(q_j) u_j^\beta/\sqrt{\beta!}`, for masses m (P,); (F9)."""
     c = coefficients(activation, max(map(sum, listed)), (u**2).sum(1) + s**2)
-    return np.array([(mass * c[sum(beta)] * np.prod(u ** np.array(beta), axis=1)).sum() / math.sqrt(factorial(beta)) for beta in listed])
+    return np.array(
+        [
+            (mass * c[sum(beta)] * np.prod(u ** np.array(beta), axis=1)).sum() / math.sqrt(factorial(beta))
+            for beta in listed
+        ]
+    )

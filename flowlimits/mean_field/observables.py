@@ -22,7 +22,9 @@ NAMES = (*PARTICLE, *FUNCTION)
 VARIABLES = {
     "risk": Variable("population risk", r"$\mathcal{R}$"),
     "second_layer": Variable("second layer of the particles", "$a$", ("particle",)),
-    "projections": Variable("coordinates of the particles in the span of the teacher", "$u$", ("particle", "direction")),
+    "projections": Variable(
+        "coordinates of the particles in the span of the teacher", "$u$", ("particle", "direction")
+    ),
     "norms": Variable("lengths of the particles outside the span", "$s$", ("particle",)),
     "function": Variable("learnt function on the span", "$f$", ("point",)),
     "components": Variable("orthonormal Hermite components of the learnt function", "$f_n$", ("component",)),
@@ -41,9 +43,17 @@ class Asked:
         """Return what does not change in time: masses, points, the target there and its components."""
         made: dict[str, Any] = {}
         if particles is not None and set(self.names) & set(PARTICLE):
-            made["masses"] = (("particle",), particles.masses, {"long_name": "shares of the particles", "symbol": "$\\omega$"})
+            made["masses"] = (
+                ("particle",),
+                particles.masses,
+                {"long_name": "shares of the particles", "symbol": "$\\omega$"},
+            )
         if "function" in self.names:
-            made["points"] = (("point", "direction"), self.points, {"long_name": "points of the span", "symbol": "$\\xi$"})
+            made["points"] = (
+                ("point", "direction"),
+                self.points,
+                {"long_name": "points of the span", "symbol": "$\\xi$"},
+            )
             target = {"long_name": "target on the span", "symbol": "$f_\\star$"}
             made["target_function"] = (("point",), physics.target_values(self.points), target)
         if "components" in self.names:
@@ -62,11 +72,16 @@ class Asked:
         return {"component": [",".join(map(str, beta)) for beta in listed]}
 
 
-def check(physics: MeanFieldPhysics, observables: Any, points: Any, degree: Any, allowed: tuple[str, ...] = NAMES) -> Asked:
-    """Return what is asked for."""
+def check_names(observables: Any, allowed: tuple[str, ...] = NAMES) -> tuple[str, ...]:
+    """Return the names of known observables, each once."""
     names = () if observables is None else checks.items("observables", observables, str)
     for name in names:
         checks.choice("observables", name, allowed)
+    return tuple(dict.fromkeys(names))
+
+
+def check(physics: MeanFieldPhysics, names: tuple[str, ...], points: Any, degree: Any) -> Asked:
+    """Return what is asked for."""
     m = physics.directions
     if points is None:
         where = np.linspace(-3.0, 3.0, 61)
@@ -74,10 +89,12 @@ def check(physics: MeanFieldPhysics, observables: Any, points: Any, degree: Any,
         chosen[:, 0] = where
     else:
         chosen = checks.array("points", points, ("n", m))
-    return Asked(tuple(dict.fromkeys(names)), chosen, checks.integer("degree", degree, minimum=0))
+    return Asked(names, chosen, checks.integer("degree", degree, minimum=0))
 
 
-def describe(physics: MeanFieldPhysics, particles: Particles, states: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:
+def describe(
+    physics: MeanFieldPhysics, particles: Particles, states: np.ndarray, asked: Asked
+) -> dict[str, np.ndarray]:
     """Return the observables at states (n, (m + 2) P)."""
     P, m = particles.projections.shape
     n = len(states)
@@ -91,6 +108,9 @@ def describe(physics: MeanFieldPhysics, particles: Particles, states: np.ndarray
         form.module.errors(np.ascontiguousarray(states), form.params, np.zeros(form.work_size), made["function"])
     if "components" in asked.names:
         listed = moments.indices(m, asked.degree)
-        rows = [moments.student_components(physics.activation, particles.masses * a[i], u[i], s[i], listed) for i in range(n)]
+        rows = [
+            moments.student_components(physics.activation, particles.masses * a[i], u[i], s[i], listed)
+            for i in range(n)
+        ]
         made["components"] = np.array(rows).reshape(n, len(listed))
     return {name: made[name] for name in asked.names}

@@ -39,7 +39,9 @@ class LostTarget:
     __qualname__: str
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        raise ValueError(f"The target `{self.__qualname__}` is a function of your own and cannot be rebuilt from a file.")
+        raise ValueError(
+            f"The target `{self.__qualname__}` is a function of your own and cannot be rebuilt from a file."
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -89,7 +91,11 @@ class MeanFieldPhysics(Problem):
         if target is None:
             self._freeze("teacher", _check_teacher(teacher))
             k = len(self.teacher_rows)
-            b = np.ones(k) if teacher_second_layer is None else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+            b = (
+                np.ones(k)
+                if teacher_second_layer is None
+                else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+            )
             self._freeze("teacher_second_layer", b)
         else:
             self._check_target(teacher, teacher_activation, teacher_second_layer)
@@ -104,12 +110,20 @@ class MeanFieldPhysics(Problem):
             )
         for name, value in (("teacher_activation", teacher_activation), ("teacher_second_layer", b)):
             if value is not None:
-                raise ValueError(f"Arguments `target` and `{name}` exclude each other: the target is the whole function.")
+                raise ValueError(
+                    f"Arguments `target` and `{name}` exclude each other: the target is the whole function."
+                )
         if directions is not None and not isinstance(directions, int | np.integer):
-            raise ValueError("Arguments `teacher` and `target` exclude each other: with a target, `teacher` is None or the number of directions.")
+            raise ValueError(
+                "Arguments `teacher` and `target` exclude each other: with a target, `teacher` is None or the number of directions."
+            )
         if directions is None and self.start.projections is None:
-            raise ValueError("Argument `teacher` must be the number of directions that the target depends on, since the start does not tell it, but is None.")
-        object.__setattr__(self, "teacher", None if directions is None else checks.integer("teacher", directions, minimum=1))
+            raise ValueError(
+                "Argument `teacher` must be the number of directions that the target depends on, since the start does not tell it, but is None."
+            )
+        object.__setattr__(
+            self, "teacher", None if directions is None else checks.integer("teacher", directions, minimum=1)
+        )
         object.__setattr__(self, "teacher_second_layer", None)
         object.__setattr__(self, "teacher_activation", self.activation)
         if self.start.dimension is not None:
@@ -124,7 +138,7 @@ class MeanFieldPhysics(Problem):
     def _too_many(self) -> str:
         return (
             f"A grid over the span holds at most {max(GRID)} directions, but there are {self.directions}: use a teacher of the student's own "
-            'activation, or a polynomial activation, which need none, or Committee at finite width.'
+            "activation, or a polynomial activation, which need none, or Committee at finite width."
         )
 
     def _check_start(self) -> None:
@@ -134,7 +148,9 @@ class MeanFieldPhysics(Problem):
                 f"Argument `start` must have projections on the {m} directions of the teacher, shape (P, {m}), but their shape is {start.projections.shape}."
             )
         if start.dimension is not None and start.dimension < m:
-            raise ValueError(f"Argument `start` must have a dimension of at least {m}, the directions of the teacher, but has {start.dimension}.")
+            raise ValueError(
+                f"Argument `start` must have a dimension of at least {m}, the directions of the teacher, but has {start.dimension}."
+            )
         if self.temperature > 0 and start.dimension is not None:
             raise ValueError(
                 f"Argument `temperature` needs infinite dimension, where the noise only lengthens the remainders, but `start` has the dimension {start.dimension}: "
@@ -143,11 +159,15 @@ class MeanFieldPhysics(Problem):
         if start.norms is None or start.projections is None:
             return
         if self.temperature > 0 and (start.norms == 0).any():
-            raise ValueError(f"Argument `start` must have positive norms at a positive temperature, but norms[{int(start.norms.argmin())}] is 0.")
+            raise ValueError(
+                f"Argument `start` must have positive norms at a positive temperature, but norms[{int(start.norms.argmin())}] is 0."
+            )
         size = start.norms**2 + (start.projections**2).sum(1)
         if (size == 0).any() and (self.spherical or self.activation == "relu"):
             reason = "a unit of length zero has no direction" if self.spherical else "ReLU has no derivative at 0"
-            raise ValueError(f"Argument `start` must hold no unit of length zero, but atom {int(size.argmin())} is one: {reason}.")
+            raise ValueError(
+                f"Argument `start` must hold no unit of length zero, but atom {int(size.argmin())} is one: {reason}."
+            )
 
     def _check_activations(self) -> None:
         """Refuse pairs of activations whose moments are not here."""
@@ -256,14 +276,18 @@ def _check_teacher(value: Any) -> np.ndarray:
                 f"Argument `teacher` is symmetric, hence taken for overlaps T = W* W*^T/d, and must be positive semidefinite, but has the eigenvalue {lowest:.3g}."
             )
     if not (np.abs(teacher).sum(1) > 0).all():
-        raise ValueError(f"Argument `teacher` must not hold a unit of norm zero, but unit {int(np.abs(teacher).sum(1).argmin())} is one: leave it out.")
+        raise ValueError(
+            f"Argument `teacher` must not hold a unit of norm zero, but unit {int(np.abs(teacher).sum(1).argmin())} is one: leave it out."
+        )
     return teacher
 
 
 def _target_values(target: Callable[[np.ndarray], Any], points: np.ndarray) -> np.ndarray:
     values = checks.array("target(points)", target(points))
     if values.shape != (len(points),):
-        raise ValueError(f"Argument `target` must return one number for each point, shape ({len(points)},), but returns the shape {values.shape}.")
+        raise ValueError(
+            f"Argument `target` must return one number for each point, shape ({len(points)},), but returns the shape {values.shape}."
+        )
     return values
 
 

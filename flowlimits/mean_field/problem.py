@@ -21,7 +21,7 @@ class MeanField(MeanFieldPhysics):
     from standard normal inputs, on the risk :math:`\frac12\mathbb E(f - f_\star)^2`, by the flow of `Committee` on its clock.
     *Asymptotic* in the width: single runs deviate by :math:`O(p^{-1/2})`, their mean by :math:`O(1/p)`.  The dimension is that of the
     start: exact at a finite one, where units of one law meet at random angles outside the span of the teacher; at "infinity" they are
-    orthogonal there, an error of O(1/d) more (docs/mean_field.md, F1-F6).
+    orthogonal there, an error of O(1/d) more (docs/mean_field.md).
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class MeanField(MeanFieldPhysics):
     clock: ClassVar[str] = "t, dW/dt = -p d grad risk"
     kind: ClassVar[str] = "limit"
     size_name: ClassVar[str] = "student_width"
-    papers: ClassVar[tuple[str, ...]] = ("mei2018", "chizat2018", "abbe2022", "berthier2024")
+    papers: ClassVar[tuple[str, ...]] = ("mei2018", "chizat2018", "abbe2022", "berthier2024", "arnaboldi2023")
     variables: ClassVar[dict[str, Any]] = named.VARIABLES
 
     @checks.named_arguments()
@@ -125,10 +125,11 @@ class MeanField(MeanFieldPhysics):
         flowlimits.ode.IntegrationError
             If the flow diverges; `partial` holds the finished part.
         """
-        from .limit import solve
+        from ..core.solve import solve
+        from . import limit
 
         return solve(
-            self, times, particles=particles, accuracy=accuracy, form=form, observables_=observables, points=points, degree=degree,
+            self, limit, times, particles=particles, accuracy=accuracy, form=form, observables=observables, points=points, degree=degree,
             events=events, rtol=rtol, atol=atol, method=method, max_steps=max_steps, progress=progress,
         )  # fmt: skip
 

@@ -90,7 +90,10 @@ def particles(start: Ensemble, m: int, rule: Rule) -> Particles:
     values, shares = start.second_layer, start.weights
     size = len(values)
     return Particles(
-        np.repeat(masses, size) * np.tile(shares, len(masses)), np.tile(values, len(masses)), np.repeat(u, size, axis=0), np.repeat(s, size)
+        np.repeat(masses, size) * np.tile(shares, len(masses)),
+        np.tile(values, len(masses)),
+        np.repeat(u, size, axis=0),
+        np.repeat(s, size),
     )
 
 
@@ -194,7 +197,9 @@ def jacobi(n: int, alpha: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
     squares = np.empty(n - 1)
     squares[:1] = 4.0 * (1.0 + alpha) * (1.0 + beta) / ((2.0 + both) ** 2 * (3.0 + both))
     k = k[1:]
-    squares[1:] = 4.0 * k * (k + alpha) * (k + beta) * (k + both) / ((2.0 * k + both) ** 2 * ((2.0 * k + both) ** 2 - 1.0))
+    squares[1:] = (
+        4.0 * k * (k + alpha) * (k + beta) * (k + both) / ((2.0 * k + both) ** 2 * ((2.0 * k + both) ** 2 - 1.0))
+    )
     return _gauss(diagonal, squares)
 
 

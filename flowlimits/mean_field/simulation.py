@@ -51,13 +51,21 @@ def simulate(
     p = checks.integer("student_width", student_width, minimum=1)
     count = checks.integer("runs", runs, minimum=1)
     d = _check_dimension(physics, dimension)
-    asked = observables.check(physics, observables_, points, degree, observables.FUNCTION)
+    asked = observables.check(physics, observables.check_names(observables_, observables.FUNCTION), points, degree)
     own = None if weights is None else _check_weights(weights, count, p, d)
     a = None if second_layer is None else checks.array("second_layer", second_layer, (p,))
     if step is not None and physics.temperature == 0:
-        raise ValueError("Argument `step` belongs to a positive temperature: without noise the flow of the weights is exact.")
+        raise ValueError(
+            "Argument `step` belongs to a positive temperature: without noise the flow of the weights is exact."
+        )
     setting = Setting(
-        physics, p, d, wanted, *checks.tolerances(rtol, atol), checks.number("step", 0.01 if step is None else step, positive=True), asked
+        physics,
+        p,
+        d,
+        wanted,
+        *checks.tolerances(rtol, atol),
+        checks.number("step", 0.01 if step is None else step, positive=True),
+        asked,
     )
     root = streams.root(rng)
     generators = streams.generators(root, count)
@@ -85,14 +93,22 @@ def simulate(
 
     def assemble(outcomes: list[dict[str, np.ndarray]]) -> xr.Dataset:
         variables = {name: np.stack([one[name] for one in outcomes]) for name in outcomes[0]}
-        details = {"method": "exact flow" if physics.temperature == 0 else "Euler steps", "wall_time": time.perf_counter() - began}
+        details = {
+            "method": "exact flow" if physics.temperature == 0 else "Euler steps",
+            "wall_time": time.perf_counter() - began,
+        }
         return results.build(
             physics, kind="simulation", times=wanted, variables=variables, call=call | {"runs": len(outcomes)}, provenance=details, run=True,
             coords=asked.coords(physics), extra=extra, root=root, attrs={"student_width": p, "input_dimension": d},
         )  # fmt: skip
 
     # Compiled here, once, and not by several threads.
-    _run(replace(setting, times=np.zeros(1)), *equations_of, *_draw(physics, p, d, np.random.default_rng(0)), np.random.default_rng(0))
+    _run(
+        replace(setting, times=np.zeros(1)),
+        *equations_of,
+        *_draw(physics, p, d, np.random.default_rng(0)),
+        np.random.default_rng(0),
+    )
     return run_threads(run, count, threads=threads, progress=progress, description="runs", assemble=assemble)
 
 
@@ -100,7 +116,9 @@ def _check_dimension(physics: MeanFieldPhysics, dimension: Any) -> int:
     m, given = physics.directions, physics.dimension
     if dimension is None:
         if given is None:
-            raise ValueError("Argument `dimension` is missing: the start has infinite dimension, and runs need a finite one.")
+            raise ValueError(
+                "Argument `dimension` is missing: the start has infinite dimension, and runs need a finite one."
+            )
         return given
     d = checks.integer("dimension", dimension, minimum=1)
     if given is not None and d != given:
@@ -109,14 +127,18 @@ def _check_dimension(physics: MeanFieldPhysics, dimension: Any) -> int:
         raise ValueError(f"Argument `dimension` must be at least {m}, the directions of the teacher, but is {d}.")
     norms = physics.start.norms
     if d == m and (norms is None or norms.any()) and given is None:
-        raise ValueError(f"Argument `dimension` must exceed the {m} directions of the teacher, since the units have lengths outside them, but is {d}.")
+        raise ValueError(
+            f"Argument `dimension` must exceed the {m} directions of the teacher, since the units have lengths outside them, but is {d}."
+        )
     return d
 
 
 def _check_weights(weights: Any, runs: int, p: int, d: int) -> np.ndarray:
     checked = checks.array("weights", weights)
     if checked.shape not in ((p, d), (runs, p, d)):
-        raise ValueError(f"Argument `weights` must have shape ({p}, {d}) or ({runs}, {p}, {d}), but has shape {checked.shape}.")
+        raise ValueError(
+            f"Argument `weights` must have shape ({p}, {d}) or ({runs}, {p}, {d}), but has shape {checked.shape}."
+        )
     return checked
 
 
@@ -157,8 +179,15 @@ def _form(setting: Setting) -> tuple[Any, Form]:
     points, weights = forms.grid_of(physics, level)
     values = physics.target_values(points)
     form.params[equations.REST] = 0.5 * float(weights @ values**2)
-    tail = [points.T.ravel(), weights * values, forms.smoothing(physics), [len(points), physics.directions, form.params.size]]
-    return equations_units, replace(form, params=np.concatenate([form.params, *tail]), work_size=form.work_size + 4 * len(points))
+    tail = [
+        points.T.ravel(),
+        weights * values,
+        forms.smoothing(physics),
+        [len(points), physics.directions, form.params.size],
+    ]
+    return equations_units, replace(
+        form, params=np.concatenate([form.params, *tail]), work_size=form.work_size + 4 * len(points)
+    )
 
 
 def _run(
@@ -172,7 +201,14 @@ def _run(
     else:
         method = "dop853" if state.size > LARGE else "auto"
         _, states, _ = ode.integrate(
-            ode.right_hand_side(module.rhs), state, times, form.params, rtol=setting.rtol, atol=setting.atol, method=method, work_size=form.work_size
+            ode.right_hand_side(module.rhs),
+            state,
+            times,
+            form.params,
+            rtol=setting.rtol,
+            atol=setting.atol,
+            method=method,
+            work_size=form.work_size,
         )
     risk = np.zeros(len(times))
     module.risks(np.ascontiguousarray(states), form.params, np.zeros(form.work_size + state.size), risk)
@@ -187,7 +223,9 @@ def _run(
     return made | observables.describe(physics, blank, shells, setting.asked)
 
 
-def _diffuse(setting: Setting, module: Any, form: Form, state: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _diffuse(
+    setting: Setting, module: Any, form: Form, state: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
     """Return the states of noisy Euler steps at the requested times, each reached by whole steps of at most the length asked for."""
     from .equations_units import diffuse
 
@@ -205,7 +243,9 @@ def _diffuse(setting: Setting, module: Any, form: Form, state: np.ndarray, gener
             size = math.sqrt(2.0 * physics.temperature * step / d)
             done = diffuse(module.rhs.address, generator, y, params, work, count, step, size, physics.spherical, d)
             if done < count:
-                raise FloatingPointError(f"The simulation left the finite range at t={now + done * step:.3g}. Lower the step, {setting.step:g}.")
+                raise FloatingPointError(
+                    f"The simulation left the finite range at t={now + done * step:.3g}. Lower the step, {setting.step:g}."
+                )
         now = float(end)
         rows.append(y.copy())
     return np.array(rows)

@@ -131,7 +131,18 @@ def problems(draw):
     decay = draw(st.just(0.0) | st.floats(1e-3, 1))
     kind = draw(
         st.sampled_from(
-            ["flow", "extensive", "mean field", "committee", "sample", "alignment", "mixture", "margin", "networks"]
+            [
+                "flow",
+                "extensive",
+                "mean field",
+                "committee",
+                "sample",
+                "alignment",
+                "mixture",
+                "margin",
+                "networks",
+                "law",
+            ]
         )
     )
     if kind == "flow":
@@ -144,6 +155,19 @@ def problems(draw):
     if kind == "mean field":
         return fl.MeanFieldQuadratic(
             np.abs(y), draw(st.floats(0.1, 2)) if draw(st.booleans()) else np.diag(np.abs(generator.standard_normal(4)))
+        )
+    if kind == "law":
+        start = draw(
+            st.sampled_from(
+                [
+                    fl.Ensemble.gaussian(5),
+                    fl.Ensemble.uniform_sphere("infinity"),
+                    fl.Ensemble(None, y, X[:, :2], np.abs(y)),
+                ]
+            )
+        )
+        return fl.MeanField(
+            np.eye(2), start, activation=draw(st.sampled_from(["erf", (0.0, 1.0, 0.5)])), weight_decay=decay
         )
     if kind == "committee":
         rate = draw(st.sampled_from([0.0, 1e-4]) | st.just(fl.Schedule([0.0, 1.0], [2e-4, 1e-4])))

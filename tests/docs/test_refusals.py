@@ -25,6 +25,7 @@ ROOMS = (
     "EarlyAlignment",
     "MarginFlow",
     "GuessAndCheck",
+    "MeanField",
     "ode.integrate",
     "study",
     "convergence",

@@ -25,7 +25,12 @@ def velocity(made, name, level=2):
     out = np.zeros((1, state.size))
     equations.velocities(form.module.rhs.address, state[None], form.params, np.zeros(form.work_size), out)
     P, m = form.particles, form.directions
-    return out[0, : m * P].reshape(m, P).T, out[0, m * P : (m + 1) * P], out[0, (m + 1) * P :], form.risks(state[None])[0]
+    return (
+        out[0, : m * P].reshape(m, P).T,
+        out[0, m * P : (m + 1) * P],
+        out[0, (m + 1) * P :],
+        form.risks(state[None])[0],
+    )
 
 
 def naive(student, teacher=None, own=None, **options):
@@ -44,8 +49,16 @@ CASES = [
 
 
 @pytest.mark.parametrize(("activation", "teacher", "name", "student_moments", "teacher_moments", "own", "error"), CASES)
-def test_every_form_is_the_plain_one_at_infinite_dimension(activation, teacher, name, student_moments, teacher_moments, own, error):
-    made = problem(activation=activation, teacher_activation=teacher, teacher_second_layer=[1.0, -0.7], second_layer_rate=0.7, weight_decay=0.01)
+def test_every_form_is_the_plain_one_at_infinite_dimension(
+    activation, teacher, name, student_moments, teacher_moments, own, error
+):
+    made = problem(
+        activation=activation,
+        teacher_activation=teacher,
+        teacher_second_layer=[1.0, -0.7],
+        second_layer_rate=0.7,
+        weight_decay=0.01,
+    )
     expected = naive(student_moments, teacher_moments, own, b=[1.0, -0.7], rate=0.7, decay=0.01)
     for ours, theirs in zip(velocity(made, name), expected, strict=True):
         assert np.allclose(ours, theirs, rtol=error, atol=10 * error)
@@ -82,7 +95,9 @@ def test_the_velocity_is_the_gradient_of_the_risk(activation, name, dimension):
     assert np.allclose(-gradient[15:] / omega, da, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("activation", "dimension"), [("erf", None), ("erf", 6), ("relu", None), ("relu", 30), ("square", 6)])
+@pytest.mark.parametrize(
+    ("activation", "dimension"), [("erf", None), ("erf", 6), ("relu", None), ("relu", 30), ("square", 6)]
+)
 def test_an_atom_split_in_two_is_the_same_law(activation, dimension):
     """Two units of one shell are different units: the diagonal must not know that they are alike."""
     split = {name: np.repeat(np.array(values), 2, axis=0) for name, values in FIVE.items()}
@@ -125,7 +140,9 @@ def test_rules_have_the_moments_of_their_laws():
     assert [weights @ nodes**n for n in (0, 1, 2, 3)] == pytest.approx([1, 14, 14 * 15, 14 * 15 * 16])
     for outside in (1, 2, 3, 4, 17):
         h, weights = rules.angles(outside, 6)
-        assert [weights @ h**n for n in range(6)] == pytest.approx([rules.angle_moment(outside, n) for n in range(6)], abs=1e-14)
+        assert [weights @ h**n for n in range(6)] == pytest.approx(
+            [rules.angle_moment(outside, n) for n in range(6)], abs=1e-14
+        )
         assert rules.angle_moment(outside, 2) == pytest.approx(1 / outside)
     assert rules.angle_moment(3, 4) == pytest.approx(1 / 5)
     assert rules.angle_moment(None, 2) == 0.0
@@ -139,7 +156,9 @@ def test_particles_have_the_second_moments_of_the_law(m, kind):
     rough = 1e-12 if m < 3 else 5e-3
     assert made.masses.sum() == pytest.approx(1)
     assert made.masses @ made.second_layer == pytest.approx(-1.25)
-    assert (made.masses[:, None] * made.projections**2).sum(0) == pytest.approx(np.full(m, 2.25 / 9), rel=rough, abs=1e-2 * (m > 2))
+    assert (made.masses[:, None] * made.projections**2).sum(0) == pytest.approx(
+        np.full(m, 2.25 / 9), rel=rough, abs=1e-2 * (m > 2)
+    )
     assert made.masses @ made.norms**2 == pytest.approx(2.25 * (9 - m) / 9, rel=rough)
 
 
@@ -147,11 +166,15 @@ def test_quantiles_have_equal_masses_and_the_right_law():
     for law in (fl.Ensemble.gaussian(9), fl.Ensemble.uniform_sphere(9)):
         made = rules.particles(law, 1, rules.Rule("quantile", 2000))
         assert made.masses @ made.projections[:, 0] ** 2 == pytest.approx(1 / 9, rel=3e-3)
-        assert made.masses @ made.projections[:, 0] ** 4 == pytest.approx(3 / 81 if law.kind == "gaussian" else 3 / 99, rel=1e-2)
+        assert made.masses @ made.projections[:, 0] ** 4 == pytest.approx(
+            3 / 81 if law.kind == "gaussian" else 3 / 99, rel=1e-2
+        )
 
 
 @pytest.mark.parametrize(("form", "points"), [("function", 36), ("pairs", 1), ("low rank", 4)])
 def test_the_cost_of_a_form_is_counted_in_points_and_not_in_pairs(form, points):
-    made = fl.MeanField([[1.0]], fl.Ensemble(None, 1.0, np.zeros((50, 1)), 1.0), activation="erf" if form != "low rank" else "hermite3")
+    made = fl.MeanField(
+        [[1.0]], fl.Ensemble(None, 1.0, np.zeros((50, 1)), 1.0), activation="erf" if form != "low rank" else "hermite3"
+    )
     built = form_of(made, form, 0)
     assert built.params[equations.NODES] == points

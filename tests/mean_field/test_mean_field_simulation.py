@@ -45,7 +45,8 @@ def test_units_learn_a_target_as_they_learn_the_teacher_that_it_spells_out(activ
     given = fl.MeanField(None, blank, target=target, **physics)
     spelt = fl.MeanField(TWO, blank, teacher_activation=cubic, **physics)
     found = [
-        one.simulate([0.0, 0.5], student_width=5, dimension=7, weights=W, second_layer=SECOND, **TIGHT)["risk"].values for one in (given, spelt)
+        one.simulate([0.0, 0.5], student_width=5, dimension=7, weights=W, second_layer=SECOND, **TIGHT)["risk"].values
+        for one in (given, spelt)
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-9)
 
@@ -63,7 +64,9 @@ def test_a_shell_of_many_units_is_its_particle():
     ("erf", 1.0), pytest.param("relu", ([1.0, -1.0], [0.6, 0.4]), marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_runs_converge_to_the_limit_in_the_width(activation, law):
-    problem = fl.MeanField([[1.0]], fl.Ensemble.gaussian(10, second_layer=law), activation=activation, second_layer_rate=1.0)
+    problem = fl.MeanField(
+        [[1.0]], fl.Ensemble.gaussian(10, second_layer=law), activation=activation, second_layer_rate=1.0
+    )
     verdict = fl.convergence(problem, [0.0, 1.0, 4.0], sizes=[8, 16, 32], runs=40, rng=1, threads=2)
     assert verdict.passed, str(verdict)
 
@@ -79,7 +82,9 @@ def test_a_wrong_limit_is_found_out_by_runs():
 def test_fluctuations_fall_as_the_root_of_the_width():
     problem = fl.MeanField([[1.0]], fl.Ensemble.gaussian(8), second_layer_rate=1.0)
     spread = [
-        problem.simulate([2.0], student_width=p, runs=150, rng=p, threads=2, rtol=1e-5)["risk"].values[:, 0].std(ddof=1) * np.sqrt(p) for p in (16, 64)
+        problem.simulate([2.0], student_width=p, runs=150, rng=p, threads=2, rtol=1e-5)["risk"].values[:, 0].std(ddof=1)
+        * np.sqrt(p)
+        for p in (16, 64)
     ]
     assert spread[1] == pytest.approx(spread[0], rel=0.35)
 
@@ -95,7 +100,9 @@ def test_noisy_runs_lengthen_as_the_limit_says():
 
 
 def test_the_second_run_does_not_depend_on_the_first_nor_on_threads():
-    problem = fl.MeanField([[1.0]], fl.Ensemble.uniform_sphere(6, second_layer=([1.0, -1.0], [0.5, 0.5])), second_layer_rate=1.0)
+    problem = fl.MeanField(
+        [[1.0]], fl.Ensemble.uniform_sphere(6, second_layer=([1.0, -1.0], [0.5, 0.5])), second_layer_rate=1.0
+    )
     one = problem.simulate([0.5], student_width=5, runs=3, rng=4, threads=1)["risk"].values
     two = problem.simulate([0.5], student_width=5, runs=3, rng=4, threads=2)["risk"].values
     assert (one == two).all()
@@ -106,5 +113,7 @@ def test_simulations_are_repeated_bit_for_bit():
     from flowlimits.data import rerun
 
     problem = fl.MeanField(TWO, fl.Ensemble(**FIVE), second_layer_rate=1.0, temperature=0.1)
-    found = problem.simulate([0.1, 0.5], student_width=4, dimension=5, runs=2, rng=3, observables=["function"], step=0.02)
+    found = problem.simulate(
+        [0.1, 0.5], student_width=4, dimension=5, runs=2, rng=3, observables=["function"], step=0.02
+    )
     assert rerun.differing(found, rerun.repeat(found)) == []

@@ -32,7 +32,9 @@ def test_five_atoms_have_their_known_risk(physics, expected):
 
 
 def test_five_atoms_end_in_their_known_state():
-    found = five(activation="erf", weight_decay=0.01).solve([16.0], observables=["second_layer", "projections", "norms"], **TIGHT)
+    found = five(activation="erf", weight_decay=0.01).solve(
+        [16.0], observables=["second_layer", "projections", "norms"], **TIGHT
+    )
     a = [1.2476819820901164, -1.0838075170043446, 0.7369471150789273, 2.0658249443659735, -0.5429729964999439]
     s = [0.6924429632406465, 0.6273875776256767, 0.4440766264044648, 0.9331058326065034, 0.752843861347714]
     assert found["second_layer"].values[0] == pytest.approx(a, rel=1e-10)
@@ -46,7 +48,9 @@ def test_five_atoms_end_in_their_known_state():
 ])  # fmt: skip
 def test_gaussian_weights_at_dimension_30_have_their_known_risk(activation, expected, error):
     start = fl.Ensemble.gaussian(30, second_layer=SIGNS)
-    found = fl.MeanField([[1.0]], start, activation=activation, second_layer_rate=1.0).solve([2.0, 8.0, 32.0], particles=200)
+    found = fl.MeanField([[1.0]], start, activation=activation, second_layer_rate=1.0).solve(
+        [2.0, 8.0, 32.0], particles=200
+    )
     assert np.abs(found["risk"].values - expected).max() < error
     assert found.attrs["form"] == "pairs"
     assert found.attrs["dimension"] == 30
@@ -55,7 +59,9 @@ def test_gaussian_weights_at_dimension_30_have_their_known_risk(activation, expe
 @pytest.mark.slow
 def test_gaussian_relu_weights_have_all_known_digits():
     start = fl.Ensemble.gaussian(30, second_layer=SIGNS)
-    found = fl.MeanField([[1.0]], start, activation="relu", second_layer_rate=1.0).solve([2.0, 8.0, 32.0], particles=504)
+    found = fl.MeanField([[1.0]], start, activation="relu", second_layer_rate=1.0).solve(
+        [2.0, 8.0, 32.0], particles=504
+    )
     assert np.abs(found["risk"].values - [0.0664110920, 0.0066542850, 1.009439e-3]).max() < 2e-9
 
 
@@ -64,7 +70,11 @@ def test_orthogonal_remainders_are_another_limit_than_those_at_random_angles():
     apart = fl.Ensemble(law.masses, law.second_layer, law.projections, law.norms)
     found = fl.MeanField([[1.0]], apart, second_layer_rate=1.0).solve([2.0, 8.0])["risk"].values
     assert np.abs(found - [0.04341101906, 0.00105993086]).max() < 2e-9
-    averaged = fl.MeanField([[1.0]], fl.Ensemble.gaussian(20), second_layer_rate=1.0).solve([2.0, 8.0], particles=60)["risk"].values
+    averaged = (
+        fl.MeanField([[1.0]], fl.Ensemble.gaussian(20), second_layer_rate=1.0)
+        .solve([2.0, 8.0], particles=60)["risk"]
+        .values
+    )
     assert np.abs(averaged - [0.043642, 0.001335]).max() < 1e-6
 
 
@@ -85,7 +95,9 @@ def test_four_particles_are_the_quadratic_mean_field(activation):
 def test_three_forms_are_one_flow():
     times = [0.5, 3.0]
     erf = five(activation="erf")
-    assert erf.solve(times, form="pairs", **TIGHT)["risk"].values == pytest.approx(erf.solve(times, form="function", **TIGHT)["risk"].values, abs=1e-11)
+    assert erf.solve(times, form="pairs", **TIGHT)["risk"].values == pytest.approx(
+        erf.solve(times, form="function", **TIGHT)["risk"].values, abs=1e-11
+    )
     cubic = five(activation=[0.0, 1.0, 0.2, 0.1])
     found = [cubic.solve(times, form=form, **TIGHT)["risk"].values for form in ("pairs", "function", "low rank")]
     assert found[0] == pytest.approx(found[1], abs=1e-11)
@@ -111,13 +123,22 @@ def test_a_target_is_the_teacher_that_it_spells_out():
 def test_an_odd_activation_does_not_see_the_sign_of_the_second_layer():
     laws = (1.0, ([1.0, -1.0], [0.3, 0.7]))
     found = [
-        fl.MeanField([[1.0]], fl.Ensemble.gaussian(15, second_layer=law), second_layer_rate=1.0).solve([1.0, 6.0], particles=12 * (1 + i), **TIGHT)["risk"]
+        fl.MeanField([[1.0]], fl.Ensemble.gaussian(15, second_layer=law), second_layer_rate=1.0).solve(
+            [1.0, 6.0], particles=12 * (1 + i), **TIGHT
+        )["risk"]
         for i, law in enumerate(laws)
     ]
     assert found[0].values == pytest.approx(found[1].values, abs=1e-11)
 
 
-@pytest.mark.parametrize(("eps", "passed"), [(1e-2, (0.217474, 0.266056, 0.266134)), (1e-4, (0.0351182, 0.0703671, 0.0812726)), (1e-8, (5.84726e-4, 0.00800998, 0.0112772))])
+@pytest.mark.parametrize(
+    ("eps", "passed"),
+    [
+        (1e-2, (0.217474, 0.266056, 0.266134)),
+        (1e-4, (0.0351182, 0.0703671, 0.0812726)),
+        (1e-8, (5.84726e-4, 0.00800998, 0.0112772)),
+    ],
+)
 def test_hermite_components_are_learnt_one_after_the_other(eps, passed):
     phi, sigma = (0.0, 1.0, 0.8, 0.6), (0.5, 1.0, 1.0, 1.0)
     problem = fl.MeanField(
@@ -205,7 +226,9 @@ def test_temperature_lengthens_the_remainders():
 def test_a_perfect_student_does_not_move():
     perfect = fl.Ensemble([0.5, 0.5], 1.0, TWO, 0.0)
     for activation in ("erf", "relu", "square", [0.1, 1.0, 0.3]):
-        found = fl.MeanField(TWO, perfect, activation=activation, second_layer_rate=1.0).solve([0.0, 10.0], observables=["projections"])
+        found = fl.MeanField(TWO, perfect, activation=activation, second_layer_rate=1.0).solve(
+            [0.0, 10.0], observables=["projections"]
+        )
         assert np.abs(found["risk"].values).max() < 1e-15
         assert np.abs(found["projections"].values - TWO).max() < 1e-12
 
@@ -213,7 +236,9 @@ def test_a_perfect_student_does_not_move():
 def test_the_function_and_its_components_are_those_of_the_student():
     perfect = fl.Ensemble([0.5, 0.5], 1.0, TWO, 0.0)
     for activation in ("erf", "relu", [0.1, 1.0, 0.3]):
-        found = fl.MeanField(TWO, perfect, activation=activation).solve([1.0], observables=["function", "components"], points=[[0.5, -1.0], [2.0, 1.0]], degree=3)
+        found = fl.MeanField(TWO, perfect, activation=activation).solve(
+            [1.0], observables=["function", "components"], points=[[0.5, -1.0], [2.0, 1.0]], degree=3
+        )
         assert found["function"].values[0] == pytest.approx(found["target_function"].values)
         assert found["components"].values[0] == pytest.approx(found["target_components"].values, abs=1e-12)
         assert found["component"].values.tolist()[:4] == ["0,0", "1,0", "0,1", "2,0"]
@@ -235,7 +260,11 @@ def test_results_are_saved_loaded_and_repeated_bit_for_bit(tmp_path):
     from flowlimits.data import rerun
 
     start = fl.Ensemble.gaussian("infinity", second_layer=SIGNS)
-    for problem in (five(dimension=10), fl.MeanField([[1.0]], start, second_layer_rate=1.0), five(activation=[0.0, 1.0, 0.5])):
+    for problem in (
+        five(dimension=10),
+        fl.MeanField([[1.0]], start, second_layer_rate=1.0),
+        five(activation=[0.0, 1.0, 0.5]),
+    ):
         fl.save(problem.solve([0.0, 1.0], observables=["components"]), tmp_path / "one.nc")
         found = fl.load(tmp_path / "one.nc")
         assert load_problem(found) == problem

@@ -111,6 +111,40 @@ def committee_calls() -> dict[str, Call]:
     }  # fmt: skip
 
 
+def mean_field_calls() -> dict[str, Call]:
+    start = {"weights": [0.5, 0.5], "second_layer": [1.0, -1.0], "projections": [[0.1], [0.2]], "norms": [1.0, 1.0]}
+    law, atoms = fl.Ensemble.gaussian(8), fl.Ensemble(**start)
+    problem = fl.MeanField([[1.0]], law)
+    rates = {
+        "second_layer_rate": "nonnegative",
+        "weight_decay": "nonnegative",
+        "temperature": "nonnegative",
+        "spherical": "boolean",
+    }
+    solve = {name: kind for name, kind in SOLVE.items() if name != "keep_state"}
+    return {
+        "Ensemble": (fl.Ensemble, start, {"weights": "optional array", "second_layer": "vector", "projections": "matrix", "norms": "vector"}),
+        "Ensemble.gaussian": (fl.Ensemble.gaussian, {"dimension": 8}, {"dimension": "count", "scale": "positive"}),
+        "Ensemble.uniform_sphere": (fl.Ensemble.uniform_sphere, {"dimension": 8}, {"dimension": "count", "scale": "positive"}),
+        "Ensemble.from_weights": (fl.Ensemble.from_weights, {"W": np.eye(3), "W_star": np.eye(3)[:1]}, {"W": "matrix", "W_star": "matrix"}),
+        "MeanField": (
+            fl.MeanField, {"teacher": [[1.0]], "start": atoms},
+            {"teacher": "matrix", "start": "choice", "activation": "activation", "teacher_activation": "optional activation",
+             "teacher_second_layer": "optional array"} | rates,
+        ),
+        "MeanField.solve": (
+            problem.solve, {"times": TIMES, "particles": 4},
+            solve | {"particles": "count", "accuracy": "positive", "form": "choice", "degree": "size", "points": "optional array"},
+        ),
+        "MeanField.simulate": (
+            problem.simulate, {"times": TIMES, "student_width": 30, "runs": MANY},
+            RUN | {"student_width": "count", "dimension": "optional count", "observables": "observables", "weights": "optional array",
+                   "second_layer": "optional array", "step": "optional positive", "rtol": "tolerance", "atol": "nonnegative", "degree": "size",
+                   "points": "optional array"},
+        ),
+    }  # fmt: skip
+
+
 def sample_calls() -> dict[str, Call]:
     X = np.random.default_rng(0).normal(size=(5, 3))
     y = np.array([1.0, -1.0, 1.0, 1.0, -1.0])
@@ -286,6 +320,7 @@ def calls() -> dict[str, Call]:
     rooms = (
         quadratic_calls,
         committee_calls,
+        mean_field_calls,
         sample_calls,
         mixture_calls,
         margin_calls,

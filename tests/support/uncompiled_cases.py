@@ -603,5 +603,50 @@ def guess_and_check():
     return found
 
 
+# Mean field
+
+
+@case
+def mean_field_limits():
+    atoms = {"weights": [0.6, 0.4], "second_layer": [1.0, -0.5], "projections": [[0.1], [0.4]], "norms": [0.9, 0.5]}
+    options = {"observables": ["function", "components"], "points": [[0.5]], "rtol": 1e-4, "atol": 1e-6}
+    found = []
+    for activation in ("erf", "relu", "centred", "hermite3"):
+        for dimension in (None, 4):
+            start = fl.Ensemble(**atoms, dimension=dimension)
+            problem = fl.MeanField(
+                [[1.0]], start, activation=activation, second_layer_rate=1.0, spherical=dimension is None
+            )
+            forms = ["pairs"] if activation in ("erf", "relu") else ["pairs", "low rank"]
+            found += [problem.solve([0.1], form=form, **options) for form in forms]
+    warm = fl.MeanField([[1.0]], fl.Ensemble(**atoms), temperature=0.1, weight_decay=0.1)
+    return [*found, warm.solve([0.1], **options)]
+
+
+@case
+def mean_field_functions():
+    start = fl.Ensemble([0.6, 0.4], [1.0, -0.5], [[0.1], [0.4]], [0.9, 0.5])
+    problems = [
+        fl.MeanField([[1.0]], start, activation=one, teacher_activation="square") for one in ("erf", "relu", "hermite3")
+    ]
+    return [problem.solve([0.05], form="function", accuracy=1.0, rtol=1e-3, atol=1e-4) for problem in problems]
+
+
+@case
+def mean_field_runs():
+    start = fl.Ensemble.gaussian(3)
+    found = [
+        fl.MeanField([[1.0]], start, activation=one).simulate([0.1], student_width=3, rng=0, rtol=1e-4)
+        for one in ("erf", "relu", "hermite3")
+    ]
+    blank = fl.Ensemble([1.0], 1.0, [[0.0]], 1.0)
+    for activation in ("erf", "relu", "centred"):
+        problem = fl.MeanField(
+            [[1.0]], blank, activation=activation, teacher_activation="linear", temperature=0.1, spherical=True
+        )
+        found.append(problem.simulate([0.02], student_width=2, dimension=3, rng=0, step=0.01))
+    return found
+
+
 if __name__ == "__main__":
     np.savez(sys.argv[1], **compute(sys.argv[2:] or list(CASES)))
