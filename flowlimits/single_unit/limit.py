@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import ode
-from ..core import checks, results
-from ..core.events import check_events, locate
+from ..core import checks
+from ..core.solve import Options, Path
+from ..core.unfinished import Unfinished
 from ..ode.structure import arrow
 from . import equations, links, losses
 from .physics import SingleUnitPhysics
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SCALARS = ("risk", "Q", "R", "overlap")
 BY_GROUP = ("Q_groups", "R_groups")
@@ -27,141 +26,141 @@ EVENT_GRID = 400
 STIFF_SPAN = 1000.0
 
 
-class Flow:
-    """The equations of a problem, ready to be integrated from any state and time."""
+def tolerances(problem: SingleUnitPhysics, method: str) -> None:
+    """Tolerances have to be numbers."""
 
-    def __init__(
-        self, problem: SingleUnitPhysics, rtol: float, atol: float, method: str, max_steps: int, progress: bool | None
-    ):
-        self.problem, self.method, self.rtol, self.atol = problem, method, rtol, atol
-        self.nodes = FEWEST
-        # The start, and a student that is the teacher.
-        likely = np.stack([start(problem), np.repeat(problem.T, 2)])
-        while not self._accurate(parameters(problem, self.nodes), likely) and self.nodes < MOST:
-            self.nodes *= 2
+
+def observables(problem: SingleUnitPhysics, given: Any) -> tuple[str, ...]:
+    """Return the names of further variables."""
+    return check_observables(given)
+
+
+def event_variables(problem: SingleUnitPhysics) -> list[str]:
+    """Return the variables that events may name."""
+    return list(SCALARS)
+
+
+def call(problem: SingleUnitPhysics, options: Options, times: np.ndarray) -> dict[str, Any]:
+    """Return the arguments that repeat the call."""
+    return {
+        "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
+        "observables": list(options.observables) or None, "events": list(options.events), "max_steps": options.max_steps,
+    }  # fmt: skip
+
+
+def path(problem: SingleUnitPhysics, options: Options, last: float) -> UnitPath:
+    """Return the path of the problem."""
+    return UnitPath(problem, options)
+
+
+class UnitPath(Path):
+    """The equations of the overlaps, integrated from any state and time."""
+
+    cuts = False
+
+    def __init__(self, problem: SingleUnitPhysics, options: Options):
+        self.problem, self.asked = problem, options
+        self.start = start(problem)
+        self.nodes = nodes_of(problem, options.rtol)
         self.rhs = ode.right_hand_side(equations.rhs)
         self.structure = arrow(equations.jacobian, problem.covariance.count, 2)
-        self.options: dict[str, Any] = {"rtol": rtol, "max_steps": max_steps, "progress": progress}
         self.reports: list[ode.Report] = []
-        self.wall_time = 0.0
+        self.times, self.states = np.empty(0), np.empty((0, self.start.size))
 
-    def run(self, state: np.ndarray, at: float, times: np.ndarray) -> np.ndarray:
-        """Return the states at `times` from `state` at time `at`, with as many nodes as their averages need."""
-        while True:
+    def run(self, times: np.ndarray) -> None:
+        """Solve at `times`, with as many nodes as the averages along the solution need."""
+        self.times, self.states = times, np.empty((0, self.start.size))
+        while times.size:
             params = parameters(self.problem, self.nodes)
-            _, states, report = ode.integrate(
-                self.rhs, state, times, params, start=at, method=self._method(params, state, times[-1] - at),
-                atol=self.atol * self._scales(state), structure=self.structure, work_size=equations.WORK, **self.options,
-            )  # fmt: skip
+            try:
+                _, self.states, report = ode.integrate(
+                    self.rhs, self.start, times, params, start=self.begin, method=self._method(params, times[-1] - self.begin),
+                    rtol=self.asked.rtol, atol=self.asked.atol * self._scales(), max_steps=self.asked.max_steps,
+                    progress=self.asked.progress, structure=self.structure, work_size=equations.WORK,
+                )  # fmt: skip
+            except Unfinished as error:
+                self.times, self.states = error.times, error.states
+                raise
             self.reports.append(report)
-            if self._accurate(params, states) or self.nodes >= MOST:
-                return states
+            rows = self.states[np.unique(np.linspace(0, len(self.states) - 1, 5).astype(int))]
+            if self.nodes >= MOST or accurate(self.problem, self.nodes, self.asked.rtol, rows):
+                return
             self.nodes *= 2
 
-    def _method(self, params: np.ndarray, state: np.ndarray, span: float) -> str:
-        if self.method != "auto":
-            return self.method
-        H0 = abs(evaluate(params, *_fields(self.problem, state[None, :]))[0, equations.CURVATURE])
-        fastest = 2 * H0 * self.problem.covariance.eigenvalues.max()
-        return "radau" if fastest * span > STIFF_SPAN else "auto"
+    def restart(self, i: int) -> UnitPath:
+        later = copy.copy(self)
+        if i >= 0:
+            later.begin, later.start = float(self.times[i]), self.states[i]
+        return later
 
-    def _scales(self, state: np.ndarray) -> np.ndarray:
-        """Return the share of each component in the absolute tolerance: small groups are as accurate as large ones."""
-        sizes = self.problem.T + state[1::2]
-        shares = np.maximum(sizes / sizes.sum(), self.problem.covariance.weights)
-        return np.repeat(np.maximum(shares, 1e-14), 2)
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return describe(self.problem, self.states, (), self.nodes)
 
-    def _accurate(self, params: np.ndarray, states: np.ndarray) -> bool:
-        """Whether averages at some of the states, first and last among them, agree with those over twice as many nodes."""
-        if self.problem.loss in ("squared", "intensity"):
-            return self._same_moments(params)
-        rows = states[np.unique(np.linspace(0, len(states) - 1, 5).astype(int))]
-        R, Q = _fields(self.problem, rows)
-        coarse, fine = evaluate(params, R, Q), evaluate(parameters(self.problem, 2 * self.nodes), R, Q)
-        sizes = np.abs(fine).max(0)
-        return bool((np.abs(coarse - fine) <= 0.1 * self.rtol * np.maximum(np.abs(fine), 1e-3 * sizes) + 1e-14).all())
+    def contents(self) -> dict[str, Any]:
+        return {
+            "variables": describe(self.problem, self.states, self.asked.observables, self.nodes),
+            "coords": coordinates(self.problem, self.asked.observables),
+            "attrs": {"effective_dimension_per_dimension": self.problem.covariance.effective_dimension(1.0)},
+        }
 
-    def _same_moments(self, params: np.ndarray) -> bool:
-        places = slice(equations.Y, equations.HEAD)
-        fine = parameters(self.problem, 2 * self.nodes)[places]
-        return bool((np.abs(params[places] - fine) <= 1e-11 * (1e-3 + np.abs(fine))).all())
-
-    def provenance(self) -> dict[str, Any]:
-        """Return what it cost."""
-        plain: dict[str, Any] = {"nodes": self.nodes, "rtol": self.rtol, "atol": self.atol}
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        plain: dict[str, Any] = {"nodes": self.nodes, "rtol": self.asked.rtol, "atol": self.asked.atol}
         plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
         for name in ("steps", "rejected", "evaluations", "jacobians"):
             plain[name] = sum(getattr(report, name) for report in self.reports)
-        return plain | {"wall_time": self.wall_time}
+        return plain | {"wall_time": seconds}
+
+    def watched(self, times: np.ndarray) -> UnitPath:
+        """Look for events on a finer grid, on which a flow may diverge after the event at which it was to stop."""
+        last = times[-1]
+        first = max(times[times > 0][0], 1e-6 * last) if last > 0 else 0.0
+        fine = [np.linspace(0.0, last, EVENT_GRID), np.geomspace(first, last, EVENT_GRID)] if last > 0 else []
+        seen = self.restart(-1)
+        try:
+            seen.run(np.unique(np.concatenate([[0.0], times, *fine])))
+        except ode.IntegrationError as error:
+            seen.failure = error
+        return seen
+
+    def failed(self, error: Unfinished) -> Unfinished:
+        if not isinstance(error, ode.IntegrationError) or self.problem.learning_rate == 0:
+            return error
+        known = f"Lower the learning rate, {self.problem.learning_rate:g}."
+        return ode.IntegrationError(f"{error} {known}", error.times, error.states, error.report)
+
+    def _method(self, params: np.ndarray, span: float) -> str:
+        if self.asked.method != "auto":
+            return self.asked.method
+        H0 = abs(evaluate(params, *_fields(self.problem, self.start[None, :]))[0, equations.CURVATURE])
+        fastest = 2 * H0 * self.problem.covariance.eigenvalues.max()
+        return "radau" if fastest * span > STIFF_SPAN else "auto"
+
+    def _scales(self) -> np.ndarray:
+        """Return the share of each component in the absolute tolerance: small groups are as accurate as large ones."""
+        sizes = self.problem.T + self.start[1::2]
+        shares = np.maximum(sizes / sizes.sum(), self.problem.covariance.weights)
+        return np.repeat(np.maximum(shares, 1e-14), 2)
 
 
-def solve(
-    problem: SingleUnitPhysics,
-    times: Any,
-    *,
-    rtol: float,
-    atol: float,
-    method: str,
-    observables: Any,
-    events: Any,
-    max_steps: int,
-    keep_state: bool,
-    progress: bool | None,
-) -> xr.Dataset:
-    """Return the solution; see `SingleUnit.solve`."""
-    wanted = checks.times(times)
-    rtol, atol = checks.tolerances(rtol, atol)
-    checks.boolean("keep_state", keep_state)
-    names = check_observables(observables)
-    listed = check_events(events, list(SCALARS))
-    flow = Flow(problem, rtol, atol, method, max_steps, checks.progress(progress))
-    call = {
-        "verb": "solve", "rtol": rtol, "atol": atol, "method": method, "observables": list(names) or None,
-        "events": list(listed), "max_steps": max_steps, "keep_state": keep_state,
-    }  # fmt: skip
-
-    def result(at: np.ndarray, states: np.ndarray, extra: Any = None) -> xr.Dataset:
-        return results.build(
-            problem, kind=problem.kind, times=at, variables=describe(problem, states, names, flow.nodes), call=call,
-            provenance=flow.provenance(), extra=extra, coords=coordinates(problem, names),
-            attrs={"effective_dimension_per_dimension": problem.covariance.effective_dimension(1.0)},
-        )  # fmt: skip
-
-    began = time.perf_counter()
-    begin = start(problem)
-    try:
-        extra = None
-        if listed:
-            found = _locate(problem, flow, listed, wanted)
-            label = "; ".join(f"{event.variable} = {event.value:g}" for event in listed)
-            extra = {"event_time": (("event",), found, {"long_name": "time of the event", "events": label})}
-            stops = [t for event, t in zip(listed, found) if event.stop and np.isfinite(t)]
-            wanted = wanted[wanted <= min(stops)] if stops else wanted
-        states = flow.run(begin, 0.0, wanted) if wanted.size else np.empty((0, begin.size))
-    except ode.IntegrationError as error:
-        flow.wall_time = time.perf_counter() - began
-        advice = " Lower the learning rate, or the start." if problem.learning_rate > 0 else ""
-        failed = ode.IntegrationError(f"{error}{advice}", error.times, error.states, error.report)
-        failed.partial = result(error.times, error.states)  # type: ignore[attr-defined]
-        raise failed from None
-    flow.wall_time = time.perf_counter() - began
-    return result(wanted, states, extra)
+def nodes_of(problem: SingleUnitPhysics, rtol: float) -> int:
+    """Return nodes with which averages at the start and at a perfect student are accurate."""
+    likely = np.stack([start(problem), np.repeat(problem.T, 2)])
+    nodes = FEWEST
+    while not accurate(problem, nodes, rtol, likely) and nodes < MOST:
+        nodes *= 2
+    return nodes
 
 
-def _locate(problem: SingleUnitPhysics, flow: Flow, events: Any, wanted: np.ndarray) -> np.ndarray:
-    """Return the event times, looked for on a grid finer than the requested times."""
-    last = wanted[-1]
-    first = max(wanted[wanted > 0][0], 1e-6 * last) if last > 0 else 0.0
-    grid = np.unique(
-        np.concatenate([[0.0], wanted, np.linspace(0.0, last, EVENT_GRID), np.geomspace(first, last, EVENT_GRID)])
-    ) if last > 0 else wanted  # fmt: skip
-    states = flow.run(start(problem), 0.0, grid)
-
-    def evaluate_at(i: int, t: float) -> dict[str, float]:
-        row = states[i : i + 1] if t == grid[i] else flow.run(states[i], grid[i], np.array([t]))
-        return {name: float(value[0]) for name, value in describe(problem, row, (), flow.nodes).items()}
-
-    return locate(events, grid, describe(problem, states, (), flow.nodes), evaluate_at)
+def accurate(problem: SingleUnitPhysics, nodes: int, rtol: float, states: np.ndarray) -> bool:
+    """Whether averages at some states agree with those over twice as many nodes to a tenth of the tolerance."""
+    params, finer = parameters(problem, nodes), parameters(problem, 2 * nodes)
+    if problem.loss in ("squared", "intensity"):
+        places = slice(equations.Y, equations.HEAD)
+        return bool((np.abs(params[places] - finer[places]) <= 1e-11 * (1e-3 + np.abs(finer[places]))).all())
+    R, Q = _fields(problem, states)
+    coarse, fine = evaluate(params, R, Q), evaluate(finer, R, Q)
+    sizes = np.maximum(np.abs(fine), 1e-3 * np.abs(fine).max(0))
+    return bool((np.abs(coarse - fine) <= 0.1 * rtol * sizes + 1e-14).all())
 
 
 def check_observables(observables: Any) -> tuple[str, ...]:
@@ -170,17 +169,10 @@ def check_observables(observables: Any) -> tuple[str, ...]:
     return tuple(checks.choice("observables", name, BY_GROUP) for name in listed)
 
 
-def coordinates(problem: SingleUnitPhysics, names: tuple[str, ...]) -> dict[str, Any] | None:
+def coordinates(problem: SingleUnitPhysics, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the eigenvalues as a coordinate of the groups, if there are variables by group."""
-    if not names:
-        return None
-    return {
-        "eigenvalue": (
-            "group",
-            problem.covariance.eigenvalues,
-            {"long_name": "eigenvalue of the covariance", "symbol": "$c_l$"},
-        )
-    }
+    described = {"long_name": "eigenvalue of the covariance", "symbol": "$c_l$"}
+    return {"eigenvalue": ("group", problem.covariance.eigenvalues, described)} if names else {}
 
 
 def start(problem: SingleUnitPhysics) -> np.ndarray:

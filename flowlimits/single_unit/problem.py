@@ -96,7 +96,6 @@ class SingleUnit(SingleUnitPhysics):
         observables: Any = None,
         events: Any = (),
         max_steps: int = 1_000_000,
-        keep_state: bool = False,
         progress: bool | None = False,
     ) -> xr.Dataset:
         """Return the overlaps in time.
@@ -114,8 +113,6 @@ class SingleUnit(SingleUnitPhysics):
             Further variables: "Q_groups", "R_groups".
         events : sequence of fl.Event, optional
             On "risk", "Q", "R" or "overlap"; `event_time` holds the first time of each.
-        keep_state : bool
-            Accepted for symmetry with `simulate`.
 
         Returns
         -------
@@ -127,11 +124,12 @@ class SingleUnit(SingleUnitPhysics):
         flowlimits.ode.IntegrationError
             If the flow diverges; `partial` holds the finished part.
         """
-        from .limit import solve
+        from ..core.solve import solve
+        from . import limit
 
         return solve(
-            self, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events, max_steps=max_steps,
-            keep_state=keep_state, progress=progress,
+            self, limit, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events,
+            max_steps=max_steps, progress=progress,
         )  # fmt: skip
 
     @checks.named_arguments()

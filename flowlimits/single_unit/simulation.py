@@ -60,7 +60,7 @@ def simulate(
         "verb": "simulate", "dimension": dimension, "method": method, "step": step if method == "gd" else None,
         "observables": list(names) or None, "times": wanted.tolist(),
     }  # fmt: skip
-    nodes = limit.Flow(problem, 1e-8, 1e-10, "auto", 1, False).nodes
+    nodes = limit.nodes_of(problem, 1e-8)
 
     def one(index: int) -> np.ndarray:
         if method == "gd":
