@@ -20,7 +20,11 @@ LEVEL = 0.01
 
 
 def compare(
-    theory: xr.Dataset, *runs: xr.Dataset, level: float = LEVEL, variables: Sequence[str] | str | None = None
+    theory: xr.Dataset,
+    *runs: xr.Dataset,
+    level: float = LEVEL,
+    variables: Sequence[str] | str | None = None,
+    resolution: float = verdicts.RESOLUTION,
 ) -> Comparison:
     """Judge simulations, of one size or several, against a theory; or a second theory against the first.
 
@@ -37,6 +41,9 @@ def compare(
         What to judge; all variables that theory and runs share by default, entries of matrices one by one.  Ordered
         eigenvalues of runs are judged on request only: where they coincide in the limit they deviate by the inverse
         square root of the size, not by its inverse.
+    resolution : float, optional
+        The largest deviation, in units of the largest value of its variable, that may go unseen where the verdict is "agrees";
+        if more could go unseen it is "undecided: not resolved".
 
     Returns
     -------
@@ -57,11 +64,13 @@ def compare(
     every size, so that a right theory is taken at the realised ratios and a wrong one stays as wrong as it is.
 
     Of one size, the mean deviation is tested at all points together; a significant deviation that may be an effect
-    of order 1/d leaves the verdict open.  Of several sizes, the deviation extrapolated to infinite size is tested.
+    of order 1/d leaves the verdict open.  Of several sizes, the deviation extrapolated to infinite size is tested, and
+    the largest size by itself.  A theory is acquitted only of deviations that would have been seen.
     Two theories are compared in units of the sum of their tolerances.  The rules and their numbers stand in
     `flowlimits.verdict.judge`, the statistics in `flowlimits.verdict.statistics`.
     """
     level = checks.number("level", level, positive=True, below=1.0)
+    resolution = checks.number("resolution", resolution, positive=True)
     if points.kind_of(theory, "The theory (first argument)") not in points.THEORIES:
         raise ValueError(
             f'The first argument must be a theory, of kind "limit" or "exact", but is a {theory.attrs["kind"]}: '
@@ -78,7 +87,7 @@ def compare(
     chosen = points.choose(theory, runs, variables, times)
     if theories:
         return _compare_theories(theory, runs[0], chosen, level)
-    return _compare_runs(theory, runs, chosen, level)
+    return _compare_runs(theory, runs, chosen, level, resolution)
 
 
 def _compare_theories(first: xr.Dataset, second: xr.Dataset, chosen: Points, level: float) -> Comparison:
@@ -108,7 +117,9 @@ def _compare_theories(first: xr.Dataset, second: xr.Dataset, chosen: Points, lev
     )
 
 
-def _compare_runs(theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points, level: float) -> Comparison:
+def _compare_runs(
+    theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points, level: float, resolution: float
+) -> Comparison:
     name = points.size_name(runs)
     samples = points.samples(runs, chosen, name)
     first_of = {one.size: next(run for run in runs if int(run.attrs[name]) == one.size) for one in samples}
@@ -118,16 +129,23 @@ def _compare_runs(theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points
     early = np.any([points.early(first_of[one.size], one.size, chosen) for one in samples], axis=0)
     floor = verdicts.TOLERANCES * _tolerance(chosen, [theory, *runs], *limits)
     several, clock = len(samples) > 1, _clock(theory)
+    exact = theory.attrs["kind"] == "exact"
+    cause = points.missing_noise(theory, runs)
+    widths = [points.smallest_width(first_of[one.size], one.size) for one in samples]
     if several:
-        widths = [points.smallest_width(first_of[one.size], one.size) for one in samples]
         rounded = [0.0 if shift is None else 0.5 / width for shift, width in zip(shifts, widths)]
-        judgement = verdicts.several_sizes(chosen, limits, samples, floor, level, early, np.array(rounded))
-        told = sentences.several_sizes(judgement, chosen, samples, name, level, limits, clock)
+        judgement = verdicts.several_sizes(
+            chosen, limits, samples, floor, level, early, np.array(rounded), widths=np.array(widths), resolution=resolution,
+            exact=exact,
+        )  # fmt: skip
+        told = sentences.several_sizes(judgement, chosen, samples, name, level, clock, resolution, cause)
     else:
-        width = points.smallest_width(runs[0], samples[0].size)
-        judgement = verdicts.one_size(chosen, limits[0], samples[0], floor, level, width, early)
-        exact = theory.attrs["kind"] == "exact"
-        told = sentences.one_size(judgement, chosen, samples[0], name, level, width, exact, clock)
+        judgement = verdicts.one_size(
+            chosen, limits[0], samples[0], floor, level, widths[0], early, resolution=resolution, exact=exact
+        )
+        told = sentences.one_size(
+            judgement, chosen, samples[0], name, level, widths[0], exact, clock, resolution, cause
+        )
     means, errors = np.array([one.mean for one in samples]), np.array([one.error for one in samples])
     arrays = {"theory": limits, "mean": means, "deviation": means - limits, "standard_error": errors}
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -168,6 +186,7 @@ def _comparison(
     extrapolated: xr.Dataset | None = None,
 ) -> Comparison:
     dataset.attrs |= {"kind": "comparison", "clock": theory.attrs.get("clock", ""), "verdict": judgement.verdict}
+    dataset.attrs["unseen"] = judgement.unseen
     dataset.attrs |= {"exponent": judgement.exponent, "exponent_error": judgement.exponent_error}
     return Comparison(
         judgement.verdict,
@@ -184,6 +203,7 @@ def _comparison(
         judgement.exponent_error,
         extrapolated,
         tuple(told),
+        judgement.unseen,
     )
 
 
@@ -223,6 +243,7 @@ def convergence(
     rng: Any = None,
     variables: Sequence[str] | str | None = None,
     level: float = LEVEL,
+    resolution: float = verdicts.RESOLUTION,
     threads: int | None = None,
     progress: bool | None = None,
     **simulate: Any,
@@ -243,7 +264,7 @@ def convergence(
     rng : None, int, SeedSequence or Generator, optional
         Root of the random streams.  Every size has its own child, named by the size, so that adding a size leaves
         the runs of the others as they are.
-    variables, level
+    variables, level, resolution
         As in `compare`.
     threads, progress
         As in ``problem.simulate``.
@@ -280,4 +301,4 @@ def convergence(
         child = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, size))
         options = {problem.size_name: size, "runs": runs, "rng": child, "threads": threads, "progress": progress}
         simulated.append(problem.simulate(times, **options, **simulate))
-    return compare(theory, *simulated, level=level, variables=variables)
+    return compare(theory, *simulated, level=level, variables=variables, resolution=resolution)

@@ -23,8 +23,9 @@ class Comparison:
     Attributes
     ----------
     verdict : str
-        "agrees", "differs" or "undecided: ..." ("undecided: one size" where the deviation may be a finite-size
-        effect that only further sizes can tell from an error of the theory).
+        "agrees", "differs" or "undecided: ...": "one size" where the deviation may be a finite-size effect that only further
+        sizes can tell from an error of the theory, "not resolved" where more than the resolution could go unseen, "sizes too
+        small for 1/d" where the sizes show no expansion in their inverse, "one run", "few runs", "skewed runs".
     passed : bool or None
         True, False, and None where the verdict is open.
     largest : float
@@ -51,6 +52,8 @@ class Comparison:
         Several sizes: the runs extrapolated to infinite size, every variable with its ``_error``.
     sentences : tuple of str
         What is printed.
+    unseen : float
+        The largest deviation that could go unseen, in units of the largest value of its variable; nan where nothing is judged.
     """
 
     verdict: str
@@ -67,6 +70,7 @@ class Comparison:
     exponent_error: float = float("nan")
     extrapolated: xr.Dataset | None = None
     sentences: tuple[str, ...] = ()
+    unseen: float = float("nan")
 
     def __str__(self) -> str:
         return "\n".join(self.sentences)

@@ -6,7 +6,9 @@ The mean deviation of the runs from the limit is expanded in the inverse size :m
 
 and :math:`\delta = 0` is what a right theory claims.  Terms beyond the fitted ones are not dropped but
 bounded: coefficients are taken to grow like those of a geometric series, :math:`|c_{n+1}| = L |c_n|`, with a
-length :math:`L` that is fitted as well, and what that leaves open enters the error of :math:`\delta`.
+length :math:`L` that is fitted as well, and what that leaves open enters the error of :math:`\delta`.  The fitted
+ones are not wholly free either: :math:`|c_1| h` is of the order of the largest effect :math:`B(h)` that one size
+would put down to finite size, so that small sizes added to a large one never weaken what that one says.
 """
 
 from __future__ import annotations
@@ -90,6 +92,8 @@ def extrapolate(
     labels: np.ndarray,
     times: np.ndarray,
     rounding: np.ndarray | None = None,
+    plausible: np.ndarray | None = None,
+    known_length: np.ndarray | None = None,
 ) -> Extrapolation:
     """Extrapolate the deviations to h = 0.
 
@@ -108,6 +112,11 @@ def extrapolate(
     rounding : ndarray, shape (sizes,), optional
         Relative change of the widths by rounding.  It changes c1 from size to size, by about `ROUNDING` times as
         much, and what it changes enters the error.
+    plausible : ndarray, shape (points,), optional
+        The coefficient of h in the largest plausible effect of finite size, the prior width of c1; that of c2 is L times as
+        wide, with L at least half the smallest size.  Without it both are free.
+    known_length : ndarray, shape (points,), optional
+        The length L, where more sizes than these determine it.
     """
     degree = min(inverse.size - 1, 2)
     errors = np.sqrt(variances)
@@ -123,10 +132,20 @@ def extrapolate(
         for _ in range(2):
             neglected = _neglected(inverse, leading, length, degree)
             length = _length(inverse, deviations, errors, labels, times, neglected)
-    else:
+    elif known_length is None:
         length *= 0.5  # two sizes say nothing about c2
+    if known_length is not None:
+        length = known_length
     neglected = _neglected(inverse, leading, length, degree)
-    weights = fit_weights(_powers(inverse, degree), errors, neglected)[0][:, 0]
+    if plausible is None:
+        weights = fit_weights(_powers(inverse, degree), errors, neglected)[0][:, 0]
+    else:
+        unit = inverse.min()
+        wide = np.maximum(length, 0.5 / inverse.max()) * unit
+        orders = range(1, degree + 1)
+        bounded = [np.outer((inverse / unit) ** n, plausible * unit * wide ** (n - 1)) for n in orders]
+        neglected = np.concatenate([np.stack(bounded), neglected])
+        weights = fit_weights(_powers(inverse, 0), errors, neglected)[0][:, 0]
     statistical = np.sqrt(np.einsum("ps,sp->p", weights**2, variances))
     remainder = (np.einsum("ps,nsp->np", weights, neglected) ** 2).sum(axis=0)
     error = np.sqrt(np.einsum("ps,sp->p", weights**2, errors**2) + remainder)

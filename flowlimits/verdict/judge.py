@@ -13,8 +13,14 @@ The rules, with their numbers:
   with n the smallest width, if widths grow with d, and else d itself; the variable's scale S, the largest absolute value over the times in theory or mean, and the largest
   standard deviation s of one run over the times: the second term is the shift that fluctuations cause in a
   nonlinear quantity, of order 1/d as well, and matters during the escape from a plateau.
-* Several sizes: the deviation extrapolated to infinite size is tested; the neglected term of the expansion is in
-  its error.
+* Several sizes: the deviation extrapolated to infinite size is tested.  The coefficient of 1/d is a nuisance whose prior
+  width is the effect that one size would call plausible, and neglected terms are in the error.  The rule of one size is
+  applied to the largest size too, at half the level: what it calls different never agrees.  "differs" must be
+  stable against leaving out the smallest of three or more sizes, and the exponent of the deviation must not exclude
+  everything between the expected one and zero; otherwise the sizes are too small for an expansion in 1/d.
+* What could go *unseen* is the largest over the judged points of (allowed x error) / S, with the plausible effect
+  of finite size added where one size alone is judged against a limit.  "agrees" is said only if that is within the
+  resolution; otherwise nothing was resolved, and the verdict is open.
 * Standard errors have a floor of 100 solver tolerances, because tolerances bound the error of a step and not of
   the whole solution; two theories agree within 100 tolerances.
 """
@@ -38,6 +44,9 @@ POWERLESS = (
     15.0  # a test that allows more standard errors than this everywhere, as with two to four runs, cannot acquit
 )
 FEW_RUNS = "undecided: few runs"
+NOT_RESOLVED = "undecided: not resolved"
+TOO_SMALL = "undecided: sizes too small for 1/d"
+RESOLUTION = 0.05  # largest deviation, in units of the scale, that may go unseen where a theory is acquitted
 UNRESOLVED = 1e-13  # round-off, in units of the scale, where no tolerance is stated
 
 
@@ -58,6 +67,23 @@ class Judgement:
     extrapolation: Extrapolation | None = None
     exponent: float = np.nan
     exponent_error: float = np.nan
+    unseen: float = np.nan
+    unseen_index: int = 0
+    unseen_noise: float = np.nan
+
+
+def plausible_effect(points: Points, scale: np.ndarray, sample: Sample, width: float) -> np.ndarray:
+    """Return the largest deviation at every point that counts as an effect of finite size."""
+    spread = np.zeros(len(points.variables))
+    np.maximum.at(spread, points.labels, np.nan_to_num(sample.spread))
+    return FINITE_SIZE * scale / width + FLUCTUATION * spread[points.labels] ** 2 / scale
+
+
+def _unseen(margin: np.ndarray, scale: np.ndarray, judged: np.ndarray) -> tuple[float, int]:
+    """Return the largest margin of the judged points in units of the scale, and where it is."""
+    relative = np.where(judged, margin / scale, -np.inf)
+    index = int(relative.argmax())
+    return float(relative[index]), index
 
 
 def scales(points: Points, *curves: np.ndarray) -> np.ndarray:
@@ -98,8 +124,14 @@ def one_size(
     level: float,
     width: float,
     early: np.ndarray | None = None,
+    *,
+    resolution: float = RESOLUTION,
+    exact: bool = False,
 ) -> Judgement:
-    """Judge the runs of one size, whose effects are of order one over `width`; `early` points are left out."""
+    """Judge the runs of one size, whose effects are of order one over `width`; `early` points are left out.
+
+    A theory that is `exact` at every size has no effects of finite size that could hide its error.
+    """
     deviation = sample.mean - theory
     scale = scales(points, theory, sample.mean)
     if sample.runs == 1:
@@ -124,9 +156,7 @@ def one_size(
     allowed = _family(sample.residuals, sample.freedom, np.full(deviation.size, sample.freedom), judged, level)
     score = _scores(deviation, error)
     ratio = np.abs(score) / allowed
-    spread = np.zeros(len(points.variables))
-    np.maximum.at(spread, points.labels, np.nan_to_num(sample.spread))
-    plausible = FINITE_SIZE * scale / width + FLUCTUATION * spread[points.labels] ** 2 / scale
+    plausible = plausible_effect(points, scale, sample, width)
     beyond = (ratio > 1) & (np.abs(deviation) - allowed * error > plausible)
     index = int(np.where(beyond, ratio, 0.0).argmax() if beyond.any() else ratio.argmax())
     surplus = max(0.0, float(np.abs(deviation[index]) - allowed[index] * error[index])) if judged[index] else 0.0
@@ -139,8 +169,53 @@ def one_size(
         verdict, passed = FEW_RUNS, None
     else:
         verdict, passed = "agrees", True
+    unseen, where, noise = np.nan, 0, np.nan
+    if judged.any():
+        margin = np.where(judged, allowed, 0.0) * error
+        unseen, where = _unseen(margin if exact else margin + plausible, scale, judged)
+        noise = float(margin[where] / scale[where])
+        if verdict == "agrees" and unseen > resolution:
+            verdict, passed = NOT_RESOLVED, None
     largest, limit = float(abs(score[index])), float(allowed[index])
-    return Judgement(verdict, passed, largest, index, limit, score, judged, early, sample.size, relative)
+    return Judgement(
+        verdict, passed, largest, index, limit, score, judged, early, sample.size, relative, unseen=unseen,
+        unseen_index=where, unseen_noise=noise,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """The extrapolated deviation, tested at all points together."""
+
+    limit: Extrapolation
+    score: np.ndarray
+    allowed: np.ndarray
+    judged: np.ndarray
+
+    @property
+    def ratio(self) -> np.ndarray:
+        return np.abs(self.score) / self.allowed
+
+
+def _test(
+    points: Points,
+    deviations: np.ndarray,
+    samples: list[Sample],
+    variances: np.ndarray,
+    level: float,
+    early: np.ndarray | None,
+    rounding: np.ndarray | None,
+    plausible: np.ndarray,
+    length: np.ndarray | None = None,
+) -> _Tested:
+    inverse = np.array([1 / one.size for one in samples])
+    freedom = np.array([one.freedom for one in samples])
+    limit = extrapolate(inverse, deviations, variances, points.labels, points.point_times, rounding, plausible, length)
+    judged = _judged(samples, early)
+    pointwise = statistics.welch_freedom(limit.weights.T**2 * variances, freedom)
+    residuals = np.vstack([limit.weights[:, i] * one.residuals for i, one in enumerate(samples)])
+    allowed = _family(residuals, float(freedom.sum()), pointwise, judged, level)
+    return _Tested(limit, _scores(limit.deviation, limit.error), allowed, judged)
 
 
 def several_sizes(
@@ -151,6 +226,10 @@ def several_sizes(
     level: float,
     early: np.ndarray | None = None,
     rounding: np.ndarray | None = None,
+    *,
+    widths: np.ndarray,
+    resolution: float = RESOLUTION,
+    exact: bool = False,
 ) -> Judgement:
     """Judge the runs of several sizes by the deviation extrapolated to infinite size.
 
@@ -162,6 +241,12 @@ def several_sizes(
         Points to leave out.
     rounding : ndarray, shape (sizes,), optional
         Relative change of the widths by rounding.
+    widths : ndarray, shape (sizes,)
+        The smallest width that grows, at every size; effects are of order one over it.
+    resolution : float
+        The largest deviation that may go unseen in an acquittal.
+    exact : bool
+        Whether the theory is exact at every size.
     """
     deviations = np.array([one.mean for one in samples]) - theories
     if any(one.runs == 1 for one in samples):
@@ -175,26 +260,43 @@ def several_sizes(
             "undecided: one run", None, np.nan, index, np.nan, unknown, judged, early, size, float(relative[index])
         )
     variances = np.array([one.error**2 for one in samples]) + floor**2
-    inverse = np.array([1 / one.size for one in samples])
-    freedom = np.array([one.freedom for one in samples])
-    limit = extrapolate(inverse, deviations, variances, points.labels, points.point_times, rounding)
-    judged = _judged(samples, early)
-    pointwise = statistics.welch_freedom(limit.weights.T**2 * variances, freedom)
-    residuals = np.vstack([limit.weights[:, i] * one.residuals for i, one in enumerate(samples)])
-    allowed = _family(residuals, float(freedom.sum()), pointwise, judged, level)
-    score = _scores(limit.deviation, limit.error)
-    ratio = np.abs(score) / allowed
+    scale = scales(points, *theories, *[one.mean for one in samples])
+    effects = [plausible_effect(points, scale, one, width) * one.size for one, width in zip(samples, widths)]
+    plausible = np.max(effects, axis=0)
+    whole = _test(points, deviations, samples, variances, level, early, rounding, plausible)
+    score, allowed, judged, ratio = whole.score, whole.allowed, whole.judged, whole.ratio
     index = int(ratio.argmax())
     exponent, exponent_error = statistics.fit_exponent(
-        samples, deviations, variances, limit.length, points.labels, judged
+        samples, deviations, variances, whole.limit.length, points.labels, judged
     )
+    last = one_size(points, theories[-1], samples[-1], floor, level / 2, float(widths[-1]), early, exact=exact)
+    margin = np.where(judged, allowed, 0.0) * whole.limit.error
+    unseen, where = _unseen(margin, scale, judged)
+    # What depends on the smallest size alone is an effect of finite size that the expansion does not hold.
+    stable = True
+    if len(samples) > 2 and ratio[index] > 1:
+        less = None if rounding is None else rounding[1:]
+        length = whole.limit.length
+        again = _test(points, deviations[1:], samples[1:], variances[1:], level, early, less, plausible, length)
+        stable = bool(again.ratio.max() > 1)
+    expanding = np.isnan(exponent) or (exponent - 2 * exponent_error <= 0 and exponent + 2 * exponent_error >= -1)
+    passed: bool | None = None
     if not judged.any():
-        verdict, passed = "undecided: skewed runs", None
-    elif ratio[index] <= 1 and allowed[judged].min() > POWERLESS:
-        verdict, passed = FEW_RUNS, None
+        verdict = "undecided: skewed runs"
+    elif last.passed is False or (ratio[index] > 1 and stable and expanding):
+        verdict, passed = "differs", False
+    elif ratio[index] > 1:
+        verdict = TOO_SMALL
+    elif allowed[judged].min() > POWERLESS:
+        verdict = FEW_RUNS
+    elif unseen > resolution:
+        verdict = NOT_RESOLVED
     else:
-        passed = bool(ratio[index] <= 1)
-        verdict = "agrees" if passed else "differs"
+        verdict, passed = "agrees", True
+    if last.passed is False and ratio[index] <= 1:
+        # The largest size alone decided: its numbers are what is told.
+        index, score, allowed = last.index, last.score, np.full(judged.size, last.allowed)
+    statistical = whole.limit.statistical[where] * allowed[where] / scale[where] if judged.any() else np.nan
     return Judgement(
         verdict,
         passed,
@@ -204,9 +306,13 @@ def several_sizes(
         score,
         judged,
         early,
-        extrapolation=limit,
+        samples[-1].size,
+        extrapolation=whole.limit,
         exponent=exponent,
         exponent_error=exponent_error,
+        unseen=unseen,
+        unseen_index=where,
+        unseen_noise=float(statistical),
     )
 
 

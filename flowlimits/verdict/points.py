@@ -236,6 +236,17 @@ def early(run: xr.Dataset, size: int, points: Points) -> np.ndarray:
     return points.point_times < bound
 
 
+def missing_noise(theory: xr.Dataset, runs: Sequence[xr.Dataset]) -> str:
+    """Return a sentence if the theory is a gradient flow and the runs are SGD, whose noise it lacks; empty if not."""
+    ours, theirs = problem_of(theory), [problem_of(run) for run in runs]
+    rates = [getattr(one, "learning_rate", 0.0) for one in (ours, *theirs)]
+    if ours is None or rates[0] != 0.0 or not any(rate != 0.0 for rate in rates[1:]):
+        return ""
+    return (
+        " The theory is a gradient flow and the runs are SGD: it lacks the terms of second order in the learning rate."
+    )
+
+
 def _solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
     """Solve with the tolerances that another solution states."""
     stated = dict(results.provenance(like).get("call") or {}) if like.attrs.get("provenance") else {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from .judge import FEW_RUNS, FINITE_SIZE, TOLERANCES, Judgement, scales
+from .judge import FEW_RUNS, FINITE_SIZE, NOT_RESOLVED, TOLERANCES, TOO_SMALL, Judgement
 from .points import SIZES, Points
 from .statistics import Sample
 
@@ -63,6 +65,36 @@ def _not_judged(judgement: Judgement, points: Points) -> list[str]:
     return told
 
 
+def _unseen(judgement: Judgement, points: Points, clock: str) -> str:
+    variable, time = points.where(judgement.unseen_index)
+    return (
+        f"a deviation of up to {percent(judgement.unseen)} of a variable's scale could go unseen "
+        f"({variable} at {clock} = {time:.3g})"
+    )
+
+
+def _more(judgement: Judgement, letter: str, sizes: list[int], runs: int, resolution: float) -> str:
+    """Return which runs or sizes would resolve what is not resolved."""
+    excess = judgement.unseen / resolution
+    if runs and judgement.unseen_noise > 0.7 * judgement.unseen:
+        return f"runs={_round_up(runs * excess**2)} would do"
+    factor = math.ceil(excess if len(sizes) == 1 else math.sqrt(excess)) if excess > 1 else 2
+    listed = [size * max(2, factor) for size in sizes]
+    if len(sizes) == 1:
+        listed = [sizes[0], 2 * sizes[0], 4 * sizes[0]]
+    return f"sizes {letter} = {', '.join(map(str, listed))} would do"
+
+
+def _round_up(value: float) -> int:
+    """Return a whole number of two digits that is not smaller."""
+    unit = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
 def _one_run(judgement: Judgement, points: Points, letter: str, clock: str) -> list[str]:
     return [
         f"{judgement.verdict}. A single run at {letter} = {judgement.size} has no standard error; its largest deviation is "
@@ -79,8 +111,10 @@ def one_size(
     width: float,
     exact: bool,
     clock: str = CLOCK,
+    resolution: float = 0.05,
+    cause: str = "",
 ) -> list[str]:
-    """Return the sentences on runs of one size."""
+    """Return the sentences on runs of one size; `cause` names what else may explain a deviation."""
     letter = SIZES[name]
     if sample.runs == 1:
         return _one_run(judgement, points, letter, clock)
@@ -96,24 +130,31 @@ def one_size(
     if judgement.verdict == "agrees":
         told = [
             f"agrees: {largest}.",
-            f"One size, {here}: what is smaller than the standard errors is not seen.",
+            f"One size, {here}: {_unseen(judgement, points, clock)}.",
+        ]
+    elif judgement.verdict == NOT_RESOLVED:
+        more = _more(judgement, letter, [sample.size], sample.runs, resolution)
+        told = [
+            f"{NOT_RESOLVED}. {_upper(largest)}.",
+            f"Nothing contradicts the theory, but at {here} {_unseen(judgement, points, clock)}, and "
+            f"resolution={resolution:g} allows {percent(resolution)}: {more}.",
         ]
     elif judgement.verdict == FEW_RUNS:
-        told = [f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}.", _FEW]
+        told = [f"{FEW_RUNS}. {_upper(largest)}.", _FEW]
     elif judgement.verdict == "differs":
         told = [
             f"differs: {largest}.",
-            f"Too large for an effect of finite size at {here}: {effect}.",
+            f"Too large for an effect of finite size at {here}: {effect}.{cause}",
         ]
     elif exact:
         told = [
-            f"undecided: one size. {largest[0].upper()}{largest[1:]}.",
+            f"undecided: one size. {_upper(largest)}.",
             f"At {here} it may be an error of the simulation, since the theory is exact at "
-            f"every size: {effect}. Simulate with a smaller step.",
+            f"every size: {effect}.{cause or ' Simulate with a smaller step.'}",
         ]
     else:
         told = [
-            f"undecided: one size. {largest[0].upper()}{largest[1:]}.",
+            f"undecided: one size. {_upper(largest)}.",
             f"At {here} it may be an effect of finite size: {effect}. "
             f"Bring several sizes: fl.convergence(problem, times, sizes=[{judgement.size}, {2 * judgement.size}, "
             f"{4 * judgement.size}], runs={max(sample.runs, 2)}).",
@@ -127,8 +168,9 @@ def several_sizes(
     samples: list[Sample],
     name: str,
     level: float,
-    theories: np.ndarray,
     clock: str = CLOCK,
+    resolution: float = 0.05,
+    cause: str = "",
 ) -> list[str]:
     """Return the sentences on runs of several sizes."""
     letter = SIZES[name]
@@ -146,19 +188,25 @@ def several_sizes(
         if len(counts) == 1
         else f" ({counts[0]} to {counts[-1]} runs each)"
     )
-    scale = scales(points, *theories)[judgement.judged]
-    known = float(np.max(found.error[judgement.judged] / scale))
     largest = _largest(judgement, points, level, clock)
-    first = (
-        f"{judgement.verdict}: {largest}."
-        if judgement.verdict != FEW_RUNS
-        else f"{FEW_RUNS}. {largest[0].upper()}{largest[1:]}. {_FEW}"
-    )
     told = [
-        first,
-        f"Extrapolated to infinite {name.replace('_', ' ')} from {letter} = {sizes}{runs}: "
-        f"the error is at most {percent(known)} of a variable's scale.",
+        f"{judgement.verdict}: {largest}.{cause if judgement.verdict == 'differs' else ''}"
+        if judgement.verdict in ("agrees", "differs")
+        else f"{judgement.verdict}. {_upper(largest)}.{' ' + _FEW if judgement.verdict == FEW_RUNS else ''}",
+        f"Extrapolated to infinite {name.replace('_', ' ')} from {letter} = {sizes}{runs}: {_unseen(judgement, points, clock)}.",
     ]
+    listed = [one.size for one in samples]
+    if judgement.verdict == NOT_RESOLVED:
+        more = _more(judgement, letter, listed, counts[-1] if counts else 0, resolution)
+        told.append(
+            f"Nothing contradicts the theory, but resolution={resolution:g} allows {percent(resolution)}: {more}."
+        )
+    if judgement.verdict == TOO_SMALL:
+        told.append(
+            f"What these sizes show is no expansion in 1/{letter} yet: without {letter} = {listed[0]} the deviation is within "
+            f"its error, or its power of {letter} is neither that of a correction nor of a wrong theory. Bring larger sizes, such as "
+            f"{', '.join(str(4 * size) for size in listed)}."
+        )
     if np.isnan(judgement.exponent):
         told.append("The deviation is too small beside its error at some size for an exponent.")
     else:

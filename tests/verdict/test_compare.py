@@ -27,8 +27,8 @@ def test_the_right_theory_agrees_and_says_so():
         f"agrees: largest deviation {found.largest:.2f} standard errors ({found.at.variable} at tau = {found.at.time:.3g}; "
         f"family-wise level 0.01 over 12 times x 3 variables allows {found.allowed:.2f}).",
         "Extrapolated to infinite dimension from d = 50, 100, 200 (100 runs each): "
-        "the error is at most 0.48 % of a variable's scale.",
-        "Deviation falls as d^-1.04 +- 0.10 (expected -1).",
+        f"a deviation of up to {100 * found.unseen:.2g} % of a variable's scale could go unseen (risk at tau = 0.1).",
+        f"Deviation falls as d^-1.04 +- {found.exponent_error:.2f} (expected -1).",
     )
 
 
@@ -92,7 +92,9 @@ def test_one_size_fails_what_is_too_large_for_a_finite_size_effect():
 def test_one_size_agrees_where_the_effect_is_below_the_noise():
     found = fl.compare(theory(), runs(400, rng=3))
     assert (found.verdict, found.passed) == ("agrees", True)
-    assert found.sentences[1] == "One size, d = 400 (16 runs): what is smaller than the standard errors is not seen."
+    assert found.sentences[1] == (
+        "One size, d = 400 (16 runs): a deviation of up to 1.6 % of a variable's scale could go unseen (risk at tau = 0.1)."
+    )
 
 
 def test_one_size_is_right_at_a_million_dimensions():
@@ -180,7 +182,9 @@ def test_noise_without_a_deviation_has_no_exponent():
     noisy = [fl.wrap(TIMES, overlap=1 + rng.standard_normal((24, 12)), dimension=d) for d in (60, 120, 240)]
     found = fl.compare(limit, *noisy)
     assert np.isnan(found.exponent)
-    assert found.sentences[2] == "The deviation is too small beside its error at some size for an exponent."
+    assert found.verdict == "undecided: not resolved"
+    assert found.sentences[2].startswith("Nothing contradicts the theory, but resolution=0.05 allows 5 %: runs=")
+    assert found.sentences[3] == "The deviation is too small beside its error at some size for an exponent."
 
 
 def test_runs_of_one_size_are_joined():
