@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from typing import Literal
 
 import pytest
 import toy
@@ -10,8 +9,9 @@ from hypothesis import settings
 
 from flowlimits.command_line import main as cli
 from flowlimits.command_line import problems
+from flowlimits.core import fields, registry
 from flowlimits.core.registry import DESCRIPTIONS
-from flowlimits.toml import tables as schema
+from flowlimits.toml import file
 
 # A shell starts what runs in its background with interrupts ignored; here, and in the programs that tests start, they must arrive.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -51,25 +51,20 @@ def toy_classes(monkeypatch):
         monkeypatch.setitem(DESCRIPTIONS, name, module)
 
 
-class DecayTable(schema.ProblemTable):
-    rate: float
-    word: Literal["plain", "fancy"] = "plain"
-
-    def make(self, kind, fields):
-        return kind(fields.pop("rate"), toy.Law([0.0, 2.0], [0.5, 0.5]), **fields)
+DECAY = fields.Table(
+    (fields.number("rate", "Rate."), fields.choice("word", "A word.", ("plain", "fancy"), "plain")),
+    {},
+    size="dimension",
+    size_help="Dimension.",
+)
 
 
 @pytest.fixture
 def decay_command(tmp_path, monkeypatch, toy_classes):
     """Add a class of problems in the two places that a new room touches."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(schema.PROBLEMS, "Decay", DecayTable)
-    flags = problems.ProblemFlags(
-        "Decay",
-        "An exponential.",
-        (problems.option("--rate", type=float, required=True), problems.option("--word", default="plain")),
-        lambda given: {"rate": given["rate"], "word": given["word"]},
-        "--dimension",
-        "Dimension.",
-    )
-    monkeypatch.setitem(problems.FLAGS, "decay", flags)
+    for table in (registry.PROBLEMS, problems.PROBLEMS, file.PROBLEMS):
+        monkeypatch.setitem(table, "Decay", registry.Entry("decay", "toy", "An exponential."))
+    monkeypatch.setitem(problems.CLASSES, "decay", "Decay")
+    real = fields.table_of
+    monkeypatch.setattr(fields, "table_of", lambda name: DECAY if name == "Decay" else real(name))

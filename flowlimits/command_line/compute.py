@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from ..core import fields
 from . import text
-from .problems import FLAGS, Flags, ProblemGroup, Stated
-from .types import GRID, Output
+from .problems import Flags, ProblemGroup, Stated
+from .types import GRID, SIZES, Output
 
 NETCDF = (".nc", ".nc4", ".h5")
 
@@ -19,63 +21,53 @@ def output_option() -> click.Option:
     return click.Option(["-o", "--output"], type=Output(NETCDF), help="Save the result to this netCDF file.")
 
 
+TYPES: dict[str, Any] = {
+    "grid": GRID, "number": float, "integer": int, "text": str, "words": str, "integers": SIZES,
+}  # fmt: skip
+#: Arguments of a file whose class is not known yet.
+SOLVE = ("times", "rtol", "atol", "method", "observables", "spectrum")
+SIMULATE = ("times", "runs", "rng", "threads", "method", "step", "observables")
+#: The coordinate of a solution, by whatever name its class has for it.
+LEADING = ("times", "log_losses", "widths")
+
+
+#: What may follow.
+OPTIONS = tuple(name for name in fields.ARGUMENTS if name not in LEADING)
+
+
+def option_of(name: str, required: bool = False) -> click.Option:
+    """Return the flag of an argument of a verb."""
+    field = fields.ARGUMENTS[name]
+    flag = f"--{name.replace('_', '-')}"
+    return click.Option([flag, name], type=TYPES[field.kind], required=required, help=field.help)
+
+
 def times_option() -> click.Option:
-    return click.Option(
-        ["--times"], type=GRID, help="Times as START:STOP:COUNT[:linear|:log] or as a list such as 0.1,1,10."
-    )
-
-
-def observables_option() -> click.Option:
-    return click.Option(["--observables"], help="Further variables, such as eigenvalues; several with commas.")
+    return option_of("times")
 
 
 def runs_options() -> list[click.Option]:
-    return [
-        click.Option(["--runs"], type=int, help="Number of independent runs."),
-        click.Option(["--rng"], type=int, help="Random stream: equal numbers give equal runs.  [default: fresh]"),
-        click.Option(
-            ["--threads"], type=int, help="Number of threads; it changes no number.  [default: all processors]"
-        ),
-    ]
+    return [option_of(name) for name in ("runs", "rng", "threads")]
 
 
-def _solve_options(problem: str) -> list[click.Option]:
-    options = [
-        times_option(),
-        click.Option(["--rtol"], type=float, help="Relative tolerance."),
-        click.Option(["--atol"], type=float, help="Absolute tolerance."),
-        click.Option(["--method"], help="Method of integration."),
-        observables_option(),
-    ]
-    if problem not in FLAGS or FLAGS[problem].has_spectrum:
-        options.append(
-            click.Option(["--spectrum"], type=GRID, help="Energies of the spectral density, written like times.")
-        )
-    return [*options, output_option()]
+def _solve_options(table: fields.Table | None) -> list[click.Option]:
+    return [*map(option_of, SOLVE if table is None else table.solve), output_option()]
 
 
-def _simulate_options(problem: str) -> list[click.Option]:
-    if problem not in FLAGS:
-        size = [
-            click.Option(
-                ["--size", "--dimension", "--student-width", "size"], type=int, help="Dimension, or student width."
-            )
-        ]
-    elif FLAGS[problem].size_flag:
-        size = [click.Option([FLAGS[problem].size_flag, "size"], type=int, help=FLAGS[problem].size_help)]
+def _simulate_options(table: fields.Table | None) -> list[click.Option]:
+    if table is None:
+        flags, text = ["--size", "--dimension", "--student-width", "size"], "Dimension, or student width."
+    elif table.size:
+        flags, text = [f"--{table.size.replace('_', '-')}", "size"], table.size_help
     else:
-        size = []
-    return [
-        *size,
-        times_option(),
-        *(runs_options() if size else []),
-        click.Option(
-            ["--method"], help="Exact, or exact in law, by default; gd is gradient descent with a finite step."
-        ),
-        click.Option(["--step"], type=float, required=problem in FLAGS and not size, help="Step of gradient descent."),
-        observables_option(),
-        output_option(),
-    ]
+        flags, text = [], ""
+    size = [click.Option(flags, type=int, help=text)] if flags else []
+    names, required = (SIMULATE, ()) if table is None else (table.simulate, table.required)
+    options = [option_of(name, name in required and name not in LEADING) for name in names]
+    for option in options:
+        if option.name == "method":
+            option.help = "Exact, or exact in law, by default; gd is gradient descent with a finite step."
+    return [*size, *options, output_option()]
 
 
 def arguments(stated: Flags, flags: Flags, names: tuple[str, ...]) -> Flags:
@@ -87,17 +79,31 @@ def arguments(stated: Flags, flags: Flags, names: tuple[str, ...]) -> Flags:
     return chosen
 
 
-def take_times(stated: Flags, flags: Flags, *others: Flags) -> Any:
+def take_times(stated: Flags, flags: Flags, *others: Flags, name: str = "times") -> Any:
     """Return the times that the flags, the section or another section of the file state."""
     for source in (flags, stated, *others):
-        if source.get("times") is not None:
-            return source["times"]
-    raise click.UsageError("The times are missing: give --times, or `times` in the section [solve] of the file.")
+        if source.get(name) is not None:
+            return source[name]
+    flag = f"--{name.replace('_', '-')}"
+    raise click.UsageError(
+        f"The {name.replace('_', ' ')} are missing: give {flag}, or `{name}` in the section [solve] of the file."
+    )
+
+
+def leading(verb: Any, stated: Flags, flags: Flags, *others: Flags) -> list[Any]:
+    """Return the coordinate that a verb takes first, if it takes one: times, or what stands in their place."""
+    first = next(iter(inspect.signature(verb).parameters.values()), None)
+    if first is None or first.name not in LEADING:
+        return []
+    given = any(source.get(first.name) is not None for source in (flags, stated, *others))
+    if not given and first.default is not first.empty:
+        return []
+    return [take_times(stated, flags, *others, name=first.name)]
 
 
 def take_size(problem: Any, stated: Flags, flags: Flags) -> Flags:
     """Return the size of a simulation under the name that the problem gives it."""
-    name = problem.size_name
+    name = fields.table_of(type(problem).__name__).size
     wrong = {"dimension", "student_width"} & set(stated) - {name}
     if wrong:
         raise ValueError(f"The size of a simulation of {type(problem).__name__} is `{name}`, not `{wrong.pop()}`.")
@@ -114,20 +120,20 @@ def take_size(problem: Any, stated: Flags, flags: Flags) -> Flags:
 
 
 def _solve(stated: Stated, flags: Flags) -> int:
-    times = take_times(stated.solve, flags)
-    chosen = arguments(stated.solve, flags, ("rtol", "atol", "method", "spectrum", "observables"))
+    times = leading(stated.problem.solve, stated.solve, flags)
+    chosen = arguments(stated.solve, flags, OPTIONS)
     with announced(), kept(flags["output"]):
-        result = stated.problem.solve(times, **chosen)
+        result = stated.problem.solve(*times, **chosen)
     _finish(result, flags["output"])
     return 0
 
 
 def _simulate(stated: Stated, flags: Flags) -> int:
-    times = take_times(stated.simulate, flags, stated.solve)
-    chosen = arguments(stated.simulate, flags, ("runs", "rng", "threads", "method", "step", "weights", "observables"))
+    times = leading(stated.problem.simulate, stated.simulate, flags, stated.solve)
+    chosen = arguments(stated.simulate, flags, (*OPTIONS, "weights"))
     size = take_size(stated.problem, stated.simulate, flags)
     with announced(), kept(flags["output"]):
-        result = stated.problem.simulate(times, **size, **chosen)
+        result = stated.problem.simulate(*times, **size, **chosen)
     _finish(result, flags["output"])
     return 0
 

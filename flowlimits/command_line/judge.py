@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..core import fields
 from ..core.paths import check_writable
 from .compute import NETCDF, announced, arguments, runs_options, take_times, times_option
 from .problems import Flags, ProblemGroup, Stated
@@ -60,7 +61,7 @@ def compare(
     return STATUS[comparison.passed]
 
 
-def _converge_options(problem: str) -> list[click.Option]:
+def _converge_options(table: fields.Table | None) -> list[click.Option]:
     times = times_option()
     times.help = f"{times.help}  [default: {DEFAULT_TIMES}]"
     return [

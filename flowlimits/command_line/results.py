@@ -10,7 +10,7 @@ import click
 from ..core.paths import replacing
 from . import text
 from .compute import NETCDF
-from .problems import FLAGS, from_file, near
+from .problems import CLASSES, from_file, near
 from .types import Output
 
 FIGURES = (".pdf", ".png", ".svg", ".eps")
@@ -145,13 +145,13 @@ def cite(problem: str | None) -> int:
 
     if problem is None:
         click.echo(entries())
-    elif problem in FLAGS:
-        click.echo(entries(description_class(FLAGS[problem].class_name)))
+    elif problem in CLASSES:
+        click.echo(entries(description_class(CLASSES[problem])))
     elif problem in DESCRIPTIONS:
         click.echo(entries(description_class(problem)))
     elif problem.isidentifier() and not os.path.exists(problem):
         raise click.UsageError(
-            f"There is no problem, class or file '{problem}'{near(problem, [*FLAGS, *DESCRIPTIONS])}"
+            f"There is no problem, class or file '{problem}'{near(problem, [*CLASSES, *DESCRIPTIONS])}"
         )
     elif problem.endswith(".toml"):
         click.echo(entries(from_file(problem).problem))

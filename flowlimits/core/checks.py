@@ -17,12 +17,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from .words import did_you_mean
+from .words import SEED, did_you_mean
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-#: What every verb with an argument `rng` says to `seed`.
-SEED = {"seed": "give the seed as `rng`."}
 
 
 def show(value: Any, limit: int = 60) -> str:

@@ -5,28 +5,55 @@ The tables are static: nothing is imported by a name that stands in a file, and 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 #: Public modules.
 MODULES = ("committee", "conventions", "margin", "ode", "plot", "random_networks")
 
+
+class Entry(NamedTuple):
+    """A class of problems: its name on the command line, its module, and a line about it."""
+
+    command: str
+    module: str
+    help: str
+
+
+#: Classes of problems.  The module `fields` beside each holds the table of its fields.
+PROBLEMS = {
+    "ExtensiveQuadratic": Entry(
+        "extensive", "flowlimits.quadratic.extensive.problem", "Quadratic network of extensive width: widths proportional to the dimension, d -> infinity."
+    ),
+    "QuadraticFlow": Entry(
+        "quadratic", "flowlimits.quadratic.finite.problem", "Quadratic network of given weights: the exact flow at finite dimension."
+    ),
+    "MeanFieldQuadratic": Entry(
+        "mean-field", "flowlimits.quadratic.finite.mean_field", "Quadratic network of infinite width at finite dimension."
+    ),
+    "EmpiricalQuadratic": Entry(
+        "empirical", "flowlimits.empirical.problem", "Quadratic network of extensive width on finitely many samples, d -> infinity."
+    ),
+    "Committee": Entry(
+        "committee", "flowlimits.committee.problem", "Network of fixed width and any activation: gradient flow, or one-pass SGD as d -> infinity."
+    ),
+    "XorMixture": Entry("xor", "flowlimits.mixture.problem", "ReLU network on four Gaussian clusters with XOR labels."),
+    "SampleFlow": Entry("sample", "flowlimits.samples.problem", "Gradient flow of a two-layer network on a finite sample."),
+    "EarlyAlignment": Entry("alignment", "flowlimits.samples.alignment.problem", "Early alignment of ReLU units with a small start."),
+    "MarginFlow": Entry("margin", "flowlimits.margin.problem", "Margin flow of a homogeneous network on separable data."),
+    "SingleUnit": Entry("single-unit", "flowlimits.single_unit.problem", "One unit and its teacher, any link, loss and covariance."),
+    "MeanField": Entry("particles", "flowlimits.mean_field.problem", "Network of infinite width and any activation: the law of one unit."),
+    "GuessAndCheck": Entry(
+        "guess", "flowlimits.random_networks.problem", "Random networks that classify a training set, at infinite and finite width."
+    ),
+}  # fmt: skip
+
 #: Classes that results, studies and files may hold, and their modules.
-DESCRIPTIONS = {
-    "QuadraticFlow": "flowlimits.quadratic.finite.problem",
-    "ExtensiveQuadratic": "flowlimits.quadratic.extensive.problem",
-    "MeanFieldQuadratic": "flowlimits.quadratic.finite.mean_field",
-    "EmpiricalQuadratic": "flowlimits.empirical.problem",
-    "EarlyAlignment": "flowlimits.samples.alignment.problem",
-    "SampleFlow": "flowlimits.samples.problem",
-    "XorMixture": "flowlimits.mixture.problem",
-    "SingleUnit": "flowlimits.single_unit.problem",
-    "Committee": "flowlimits.committee.problem",
+DESCRIPTIONS = {name: entry.module for name, entry in PROBLEMS.items()} | {
     "Schedule": "flowlimits.committee.schedule",
     "Spectrum": "flowlimits.spectrum.spectrum",
     "CovarianceGroups": "flowlimits.spectrum.groups",
     "Event": "flowlimits.core.events",
-    "GuessAndCheck": "flowlimits.random_networks.problem",
-    "MeanField": "flowlimits.mean_field.problem",
     "Ensemble": "flowlimits.mean_field.ensemble",
-    "MarginFlow": "flowlimits.margin.problem",
     "LinearModel": "flowlimits.margin.models",
     "NormOnlyModel": "flowlimits.margin.models",
     "QuadraticModel": "flowlimits.margin.models",

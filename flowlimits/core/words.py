@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+#: The hint of everything with an argument `rng` to `seed`.
+SEED = {"seed": "give the seed as `rng`."}
+
 
 def nearest(word: Any, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest to `word`, or None if none is near."""

@@ -31,6 +31,7 @@ from pydantic import AfterValidator
 
 from ..core.rebuild import description_class
 from ..core.words import did_you_mean
+from ..toml.arrays import is_array_file, read_array
 from ..toml.file import SECTIONS, ConfigError, Grid, Table, check_grid, check_table, problem_from_table, read_toml
 from .grid import check_axes
 
@@ -170,16 +171,13 @@ def _check_quantity(problem: Any, study: StudyTable, options: Mapping[str, Any])
             )
 
 
-def _with_arrays(value: Any, folder: Path) -> Any:
+def _with_arrays(value: Any, folder: Path, name: str = "") -> Any:
     """Return a table with array files replaced by what they hold, so that the key of the study covers it."""
     if isinstance(value, Mapping):
-        return {name: _with_arrays(item, folder) for name, item in value.items()}
-    if isinstance(value, str) and value.endswith(".npy"):
-        try:
-            return np.load(folder / value, allow_pickle=False).tolist()
-        except (OSError, ValueError) as error:
-            raise ValueError(f"cannot read the array file {value} ({error})") from None
-    return value
+        return {key: _with_arrays(item, folder, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_arrays(item, folder, name) for item in value]
+    return read_array(value, folder, name).tolist() if is_array_file(value) else value
 
 
 def _build(table: Mapping[str, Any], paths: Mapping[str, str], values: Mapping[str, Any]) -> Any:

@@ -12,8 +12,11 @@ from pydantic import ValidationError
 
 from ..core.checks import show
 from ..core.problem import Problem
+from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
-from .tables import PROBLEMS, SPECTRA, WORD, Grid, ProblemTable, SimulateTable, SolveTable, Table, check_grid
+from .descriptions import SPECTRA, WORD
+from .tables import ProblemTable, SimulateTable, SolveTable, problem_table
+from .values import Grid, Table, check_grid
 
 __all__ = [
     "SECTIONS", "Config", "ConfigError", "Grid", "Table", "check_grid", "check_table", "problem_from_table", "read_config",
@@ -97,7 +100,7 @@ def _validate(raw: Mapping[str, Any], folder: Path) -> tuple[ProblemTable | None
     elif str(raw["problem"].get("class")) not in PROBLEMS:
         faults.append(_class_fault(raw["problem"]))
     else:
-        problem, more = check_table(PROBLEMS[raw["problem"]["class"]], raw["problem"], "", folder)
+        problem, more = check_table(problem_table(raw["problem"]["class"]), raw["problem"], "", folder)
         faults += more
     for name, model in SECTIONS.items():
         section, more = check_table(model, raw.get(name, {}), f"{name}.", folder)

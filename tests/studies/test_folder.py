@@ -158,7 +158,7 @@ def test_a_full_disk_is_told_and_what_was_written_is_kept(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "_write_plain", full)
+        patched.setattr(store.Path, "write_bytes", full)
         with pytest.raises(
             OSError, match=r"Cannot write .*\.npz: No space left on device\. What was written before is kept\."
         ):

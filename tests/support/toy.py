@@ -27,7 +27,7 @@ class Law(Description):
 @dataclass(frozen=True, eq=False, repr=False)
 class Decay(Problem):
     rate: float
-    law: Law
+    law: Law = Law([0.0, 2.0], [0.5, 0.5])
     laws: tuple[Law, ...] = ()
     word: str = "plain"
     delay: float = 0.0

@@ -92,7 +92,9 @@ def test_all_faults_are_told_at_once(faults):
         ("solve = 1\n" + MINIMAL, ["[solve]: must be a section, but is 1."]),
         (
             "[problem]",
-            ["class: missing key; it is one of ExtensiveQuadratic, QuadraticFlow, MeanFieldQuadratic, Committee."],
+            [
+                "class: missing key; it is one of ExtensiveQuadratic, QuadraticFlow, MeanFieldQuadratic, EmpiricalQuadratic, Committee, XorMixture, SampleFlow, EarlyAlignment, MarginFlow, SingleUnit, MeanField, GuessAndCheck."
+            ],
         ),
         (
             "[problem]\nclass = 'ExtensivQuadratic'",

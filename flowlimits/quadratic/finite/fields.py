@@ -1,0 +1,54 @@
+"""The tables list the fields of quadratic networks at finite dimension."""
+
+from ...core.fields import Draw, Field, Table, array, choice, integer, number
+
+ACTIVATIONS = ("square", "centred")
+_ISOTROPIC = "inputs are standard Gaussian here; another covariance changes the flow."
+ABSENT = {
+    "covariance": _ISOTROPIC,
+    "input_covariance": _ISOTROPIC,
+    "noise": "label noise does not change the flow on the population risk.",
+    "samples": "this is the flow on the population risk; a finite number of samples is not here.",
+    "learning_rate": 'a flow has no learning rate; simulate(method="gd", step=...) takes finite steps.',
+    "bias": "quadratic networks have no biases here.",
+    "second_layer": "the second layer is fixed to 1/p here.",
+}
+_ACTIVATION = choice("activation", "Square, or square minus its mean.", ACTIVATIONS, "square")
+_WEIGHT_DECAY = number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True)
+
+TABLES = {
+    "QuadraticFlow": Table(
+        (
+            array("W", "Weights of the student at the start.", ("p", "d")),
+            array("W_star", "Weights of the teacher.", ("k", "d")),
+            _ACTIVATION,
+            _WEIGHT_DECAY,
+        ),
+        ABSENT,
+        Draw(
+            (
+                choice("ensemble", "Law of the weights of student and teacher.", ("orthonormal", "gaussian"), "orthonormal"),
+                integer("dimension", "Dimension d of the inputs.", minimum=1),
+                integer("student_width", "Number of student neurons.", minimum=1),
+                integer("teacher_width", "Number of teacher neurons.", minimum=1),
+                integer("rng", "Random stream of the weights.", 0, flag="weights-rng"),
+            ),
+            ("W", "W_star"),
+            "ensemble",
+            "give the weights or an ensemble.",
+        ),
+        simulate=("times", "method", "step", "observables"),
+        required=("step",),
+    ),
+    "MeanFieldQuadratic": Table(
+        (
+            array("teacher_eigenvalues", "Eigenvalues of Z* = W*^T W* / (k d), such as 1,1,0,0.", ("d",)),
+            Field("start", "number_or_array", "E[w w^T]/d at the start, as a multiple of the identity."),
+            _ACTIVATION,
+            _WEIGHT_DECAY,
+        ),
+        ABSENT,
+        size="student_width",
+        size_help="Number of student neurons.",
+    ),
+}  # fmt: skip

@@ -1,0 +1,38 @@
+"""The tables list the fields of flows on a finite sample."""
+
+from ..core.fields import Field, Table, array, boolean, choice, integer, number
+from ..core.words import SEED
+
+ACTIVATIONS = ("relu", "square", "tanh", "softplus")
+LOSSES = ("squared", "logistic", "exponential")
+STARTS = ("balanced", "unbalanced", "dominated")
+_FLOW = "this is gradient flow; its time t is steps times step."
+
+TABLES = {
+    "SampleFlow": Table(
+        (
+            array("X", "Inputs, one per row.", ("n", "d")),
+            array("y", "Labels.", ("n",)),
+            integer("width", "Number of hidden units of a drawn start.", None, minimum=1),
+            Field("weights", "arrays", "Own start: the file of W and that of a, with a comma.", None),
+            number("scale", "Of the drawn start.", 1e-3, positive=True),
+            choice("start", "Law of the drawn start.", STARTS, "balanced"),
+            choice("activation", "Activation of the hidden units.", ACTIVATIONS, "relu"),
+            boolean("bias", "Append the coordinate 1 to every input."),
+            choice("loss", "Loss of one sample.", LOSSES, "squared"),
+            array("X_test", "Test inputs.", ("n", "d"), None),
+            array("y_test", "Test labels.", ("n",), None),
+            integer("rng", "Random stream of the drawn start.", None, flag="weights-rng"),
+        ),
+        SEED
+        | {
+            "learning_rate": _FLOW,
+            "lr": _FLOW,
+            "batch": "the whole sample is used at each time.",
+            "weight_decay": "weights do not decay here.",
+            "depth": "networks have one hidden layer here; fl.GuessAndCheck has deeper ones.",
+        },
+        solve=("times", "rtol", "atol", "method", "kink_step", "observables"),
+        simulate=("times", "step", "observables"),
+    ),
+}
