@@ -19,7 +19,7 @@ from .physics import SingleUnitPhysics
 
 SCALARS = ("risk", "Q", "R", "overlap")
 BY_GROUP = ("Q_groups", "R_groups")
-#: Nodes on each side of zero for the teacher's field, and for the rest of the student's; both are doubled until averages agree.
+#: Nodes on each side of zero for the teacher's field, and for the rest of the student's; both grow until averages agree.
 FEWEST, MOST = 24, 384
 EVENT_GRID = 400
 #: Relaxation times of the fastest group beyond which the implicit method begins at once.
@@ -85,7 +85,7 @@ class UnitPath(Path):
             rows = self.states[np.unique(np.linspace(0, len(self.states) - 1, 5).astype(int))]
             if self.nodes >= MOST or accurate(self.problem, self.nodes, self.asked.rtol, rows):
                 return
-            self.nodes *= 2
+            self.nodes = more(self.nodes)
 
     def restart(self, i: int) -> UnitPath:
         later = copy.copy(self)
@@ -147,13 +147,18 @@ def nodes_of(problem: SingleUnitPhysics, rtol: float) -> int:
     likely = np.stack([start(problem), np.repeat(problem.T, 2)])
     nodes = FEWEST
     while not accurate(problem, nodes, rtol, likely) and nodes < MOST:
-        nodes *= 2
+        nodes = more(nodes)
     return nodes
 
 
+def more(nodes: int) -> int:
+    """Return the next number of nodes to try: quadratures converge exponentially, so that a third more show the error."""
+    return nodes + (nodes + 2) // 3
+
+
 def accurate(problem: SingleUnitPhysics, nodes: int, rtol: float, states: np.ndarray) -> bool:
-    """Whether averages at some states agree with those over twice as many nodes to a tenth of the tolerance."""
-    params, finer = parameters(problem, nodes), parameters(problem, 2 * nodes)
+    """Whether averages at some states agree with those over more nodes to a tenth of the tolerance."""
+    params, finer = parameters(problem, nodes), parameters(problem, more(nodes))
     if problem.loss in ("squared", "intensity"):
         places = slice(equations.Y, equations.HEAD)
         return bool((np.abs(params[places] - finer[places]) <= 1e-11 * (1e-3 + np.abs(finer[places]))).all())
