@@ -21,6 +21,8 @@ from .words import SEED, did_you_mean
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+#: What compiled code counts up to.
+LARGEST_INTEGER = 2**63 - 1
 
 
 def show(value: Any, limit: int = 60) -> str:
@@ -61,6 +63,8 @@ def integer(name: str, value: Any, *, minimum: int | None = None) -> int:
     result = int(scalar)
     if minimum is not None and result < minimum:
         raise ValueError(f"Argument `{name}` must be at least {minimum}, but is {result}.")
+    if abs(result) > LARGEST_INTEGER:
+        raise ValueError(f"Argument `{name}` must be at most {LARGEST_INTEGER}, but is {show(result)}.")
     return result
 
 

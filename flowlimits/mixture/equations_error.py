@@ -68,14 +68,16 @@ def line_error(offsets, slopes, a, label):
     return total
 
 
-@jit(FLOAT(A2, A2, A1, FLOAT, FLOAT, A2))
-def clean_error(Q, R, a, separation, s, points):
+@jit(FLOAT(A2, A2, A1, FLOAT, FLOAT, A2, A1))
+def clean_error(Q, R, a, separation, s, points, blocks):
     """Return the probability of the wrong sign against the clean label.
 
     Parameters
     ----------
     points : ndarray, shape (n, K + 2)
         Standard normal points; the first two coordinates lie along the centres.
+    blocks : ndarray, shape (b,)
+        Receives the means over as many blocks of consecutive points; without noise all are equal.
     """
     K = a.size
     B = np.empty((K, K + 2))
@@ -84,6 +86,7 @@ def clean_error(Q, R, a, separation, s, points):
     slopes = np.empty(K)
     total = 0.0
     count = points.shape[0] if s > 0.0 else 1
+    blocks[:] = 0.0
     for c in range(2):
         label = 1.0 if c == 0 else -1.0
         for i in range(count):
@@ -95,5 +98,12 @@ def clean_error(Q, R, a, separation, s, points):
                             rest += B[k, m] * points[i, m]
                     offsets[k] = sign * (R[k, c] + s * rest)
                     slopes[k] = s * B[k, c]
-                total += line_error(offsets, slopes, a, label)
+                wrong = line_error(offsets, slopes, a, label)
+                total += wrong
+                blocks[i * blocks.size // count] += wrong
+    if count == 1:
+        blocks[:] = blocks[0] / 4.0
+    else:
+        for b in range(blocks.size):
+            blocks[b] *= blocks.size / (4.0 * count)
     return total / (4.0 * count)

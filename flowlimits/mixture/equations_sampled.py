@@ -123,13 +123,14 @@ def sampled_flow(t, y, dy, params, work):
         da[k] *= params[4]
 
 
-@jit(FLOAT(A2, A2, A1, FLOAT, FLOAT, FLOAT, ADDRESS, A2))
-def sampled_risk(Q, R, a, separation, s, label_noise, loss, points):
-    """Return the mean loss over fixed points."""
+@jit(FLOAT(A2, A2, A1, FLOAT, FLOAT, FLOAT, ADDRESS, A2, A1))
+def sampled_risk(Q, R, a, separation, s, label_noise, loss, points, blocks):
+    """Return the mean loss over fixed points, and write those over blocks of consecutive points."""
     K = a.size
     B = np.empty((K, K + 2))
     factor(Q, R, separation, B)
     total = 0.0
+    blocks[:] = 0.0
     for i in range(points.shape[0]):
         for c in range(2):
             for sign in (1.0, -1.0):
@@ -140,5 +141,9 @@ def sampled_risk(Q, R, a, separation, s, label_noise, loss, points):
                         u += s * B[k, m] * points[i, m]
                     if sign * u > 0.0:
                         output += a[k] * sign * u
-                total += mean_loss(loss, output, 1.0 if c == 0 else -1.0, label_noise)
+                value = mean_loss(loss, output, 1.0 if c == 0 else -1.0, label_noise)
+                total += value
+                blocks[i * blocks.size // points.shape[0]] += value
+    for b in range(blocks.size):
+        blocks[b] *= blocks.size / (4.0 * points.shape[0])
     return total / (4.0 * points.shape[0])

@@ -1,50 +1,25 @@
-"""Solve the flow of the XOR mixture: on atoms, in closed form, or on fixed points."""
+"""Limit of the XOR mixture: the flow of the overlaps on atoms, in closed form, or on fixed points."""
 
 from __future__ import annotations
 
-import time
-from functools import cache
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import ode
-from ..core import checks, results
-from ..core.events import check_events, locate
-from . import equations, equations_atoms, equations_error, equations_sampled, sliding
+from ..core import checks
+from ..core.solve import Options, Path
+from ..core.unfinished import Unfinished
+from . import equations, equations_sampled, sliding
 from .equations_losses import LOSSES
+from .observables import check_points, normal_points, observe
 from .physics import XorMixturePhysics
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 METHODS = ("auto", "atoms", "closed", "points")
 CLOSED = ode.right_hand_side(equations.squared_flow)
 POINTS = ode.right_hand_side(equations_sampled.sampled_flow)
-
-
-def power_of_two(name: str, value: Any) -> int:
-    """Return a number of points, which quasi-Monte Carlo wants to be a power of two."""
-    count = checks.integer(name, value, minimum=2)
-    if count & (count - 1):
-        raise ValueError(f"Argument `{name}` must be a power of two, but is {count}.")
-    return count
-
-
-@cache
-def normal_points(count: int, dimensions: int, seed: int = 0) -> np.ndarray:
-    """Return fixed standard normal points with mean zero and exactly unit covariance when used with both signs.
-
-    Scrambled Sobol points of a fixed seed: deterministic, and better spread than unscrambled ones, whose first point lies at
-    the corner of the cube.
-    """
-    from scipy.special import ndtri
-    from scipy.stats import qmc
-
-    raw = ndtri(qmc.Sobol(dimensions, rng=seed).random(count))
-    # Used with both signs the points have mean zero; whitening makes second moments exact as well.
-    root = np.linalg.cholesky(raw.T @ raw / count)
-    return np.ascontiguousarray(np.linalg.solve(root, raw.T).T)
 
 
 def pack(Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
@@ -86,145 +61,105 @@ def parameters(physics: XorMixturePhysics, method: str, points: int) -> np.ndarr
     return np.concatenate([head, [loss, physics.learning_rate, points], grid.ravel()])
 
 
-def solve(
-    physics: XorMixturePhysics,
-    times: Any,
-    *,
-    rtol: float | None,
-    atol: float | None,
-    method: str,
-    points: int,
-    error_points: int,
-    observables: Any,
-    events: Any,
-    max_steps: int,
-    keep_state: bool,
-    progress: bool,
-) -> xr.Dataset:
-    """Return the solution; see `XorMixture.solve`."""
-    asked = wanted = checks.times(times)
-    chosen = method_of(physics, method)
-    points, error_points = power_of_two("points", points), power_of_two("error_points", error_points)
-    keep_state, progress = checks.boolean("keep_state", keep_state), bool(checks.progress(progress))
-    loose = chosen == "points"
-    rtol, atol = checks.tolerances(
-        rtol if rtol is not None else (1e-4 if loose else 1e-8),
-        atol if atol is not None else (1e-6 if loose else 1e-10),
-    )
-    listed = check_events(events, ["risk", "error", "clean_error", "relevant_share"])
-    asked_for = physics.variables if observables is None else checks.items("observables", observables, str)
-    shown = [checks.choice("observables", name, list(physics.variables)) for name in asked_for]
-    began = time.perf_counter()
-    start = pack(physics.Q, physics.R, physics.second_layer)
-    params = parameters(physics, chosen, points)
-    options: dict[str, Any] = {"rtol": rtol, "atol": atol, "max_steps": max_steps}
+def tolerances(physics: XorMixturePhysics, method: str) -> tuple[float, float]:
+    """Return the tolerances that None stands for: looser at points, where the velocity jumps."""
+    return (1e-4, 1e-6) if method_of(physics, method) == "points" else (1e-8, 1e-10)
 
-    def advance(state: np.ndarray, at: float, grid: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-        if chosen == "atoms":
-            return sliding.follow(physics, state, at, grid, params, options)
+
+def observables(physics: XorMixturePhysics, given: Any) -> tuple[str, ...]:
+    """Return the checked names of the variables to return."""
+    asked = physics.variables if given is None else checks.items("observables", given, str)
+    return tuple(checks.choice("observables", name, list(physics.variables)) for name in asked)
+
+
+def event_variables(physics: XorMixturePhysics) -> list[str]:
+    """Return the variables that events may name."""
+    return ["risk", "error", "clean_error", "relevant_share"]
+
+
+def call(physics: XorMixturePhysics, options: Options, times: np.ndarray) -> dict[str, Any]:
+    """Return the arguments that repeat the call."""
+    given = options.given
+    return {
+        "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method, "points": given["points"],
+        "error_points": given["error_points"], "observables": list(options.observables), "max_steps": options.max_steps,
+        "keep_state": options.keep_state, "events": list(options.events),
+    }  # fmt: skip
+
+
+def path(physics: XorMixturePhysics, options: Options, last: float) -> XorPath:
+    """Return the path of the problem."""
+    return XorPath(physics, options)
+
+
+class XorPath(Path):
+    """The equations of the overlaps, integrated from any state and time."""
+
+    def __init__(self, physics: XorMixturePhysics, options: Options) -> None:
+        self.physics, self.asked = physics, options
+        self.method = method_of(physics, options.method)
+        self.points = check_points("points", options.given["points"], physics.width)
+        self.error_points = check_points("error_points", options.given["error_points"], physics.width)
+        self.start = pack(physics.Q, physics.R, physics.second_layer)
+        self.params = parameters(physics, self.method, self.points)
+        self.options: dict[str, Any] = {
+            "rtol": options.rtol, "atol": options.atol, "max_steps": options.max_steps,
+        }  # fmt: skip
+        self.reports: list[ode.Report] = []
+        self.errors: dict[str, float] = {}
+        self.times, self.states = np.empty(0), np.empty((0, self.start.size))
+
+    def run(self, times: np.ndarray) -> None:
+        try:
+            states, reports = self._integrate(times) if times.size else (np.empty((0, self.start.size)), [])
+        except Unfinished as error:
+            self.times, self.states = error.times, error.states
+            raise
+        self.times, self.states = times, states
+        self.reports += reports
+
+    def _integrate(self, times: np.ndarray) -> tuple[np.ndarray, list[ode.Report]]:
+        if self.method == "atoms":
+            return sliding.follow(self.physics, self.start, self.begin, times, self.params, self.options)
+        flow = CLOSED if self.method == "closed" else POINTS
         _, states, report = ode.integrate(
-            CLOSED if chosen == "closed" else POINTS, state, grid, params, start=at, progress=progress, **options
+            flow, self.start, times, self.params, start=self.begin, progress=bool(self.asked.progress), **self.options
         )
         return states, [report]
 
-    states, reports = advance(start, 0.0, wanted)
-    found = np.zeros(0)
-    if listed:
-        found = _events(physics, listed, start, wanted, states, advance, error_points)
-        stops = [t for event, t in zip(listed, found) if event.stop and np.isfinite(t)]
-        if stops:
-            kept = wanted <= min(stops)
-            wanted, states = wanted[kept], states[kept]
-    variables = observe(physics, states, error_points, set(shown) | {"risk"})
-    provenance = {
-        "method": chosen,
-        "rtol": rtol,
-        "atol": atol,
-        "steps": sum(report.steps for report in reports),
-        "rejected": sum(report.rejected for report in reports),
-        "evaluations": sum(report.evaluations for report in reports),
-        "wall_time": time.perf_counter() - began,
-    }
-    if chosen == "points":
-        provenance |= {"points": points, "velocity_error": _velocity_error(physics, start, points)}
-    extra: dict[str, Any] = {}
-    if listed:
-        names = np.array([f"{event.variable} = {event.value:g}" for event in listed], dtype=object)
-        extra["event_time"] = (("event",), found, {"long_name": "time of the event", "events": "; ".join(names)})
-    if keep_state and wanted.size:
-        extra["state"] = (("state_component",), states[-1], {"long_name": "state of the integrator at the last time"})
-    call = {
-        "verb": "solve",
-        "rtol": rtol,
-        "atol": atol,
-        "method": method,
-        "points": points,
-        "error_points": error_points,
-        "observables": shown,
-        "max_steps": max_steps,
-        "keep_state": keep_state,
-    }
-    call["events"] = list(listed)
-    if wanted.size < asked.size:
-        # A result that stopped at an event does not show the times that led to it.
-        call["times"] = asked.tolist()
-    return results.build(
-        physics, kind="exact" if physics.learning_rate == 0 else "limit", times=wanted, variables=variables, call=call, provenance=provenance, extra=extra,
-    )  # fmt: skip
+    def restart(self, i: int) -> XorPath:
+        later = copy.copy(self)
+        later.reports = []
+        if i >= 0:
+            later.begin, later.start = float(self.times[i]), self.states[i]
+        return later
 
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return observe(self.physics, self.states, self.error_points, set(names))
 
-def observe(
-    physics: XorMixturePhysics, states: np.ndarray, error_points: int, names: set[str]
-) -> dict[str, np.ndarray]:
-    """Return the variables of the result at every state, shape (n, state)."""
-    K = physics.width
-    Q = np.ascontiguousarray(states[:, : K * K]).reshape(-1, K, K)
-    R = np.ascontiguousarray(states[:, K * K : K * K + 2 * K]).reshape(-1, K, 2)
-    a = np.ascontiguousarray(states[:, K * K + 2 * K :])
-    full: dict[str, np.ndarray] = {"Q": Q, "R": R, "second_layer": a}
-    count = states.shape[0]
-    if "risk" in names:
-        full["risk"] = np.array([risk(physics, Q[i], R[i], a[i], error_points) for i in range(count)])
-    if names & {"error", "clean_error"}:
-        grid = normal_points(error_points, K + 2)
-        clean = np.array(
-            [
-                equations_error.clean_error(Q[i], R[i], a[i], physics.separation, physics.noise_scale, grid)
-                for i in range(count)
-            ]
-        )
-        full["clean_error"] = clean
-        full["error"] = physics.label_noise + (1 - 2 * physics.label_noise) * clean
-    size = np.abs(R)
-    right = np.where(a > 0, size[..., 0] > size[..., 1], size[..., 1] > size[..., 0])
-    full["relevant_share"] = right.mean(axis=-1)
-    return {name: full[name] for name in physics.variables if name in names}
+    def contents(self) -> dict[str, Any]:
+        names = set(self.asked.observables) | {"risk"}
+        parts: dict[str, Any] = {
+            "variables": observe(self.physics, self.states, self.error_points, names, self.errors),
+            "kind": "exact" if self.physics.learning_rate == 0 else "limit",
+        }
+        if self.asked.keep_state and len(self.states):
+            described = {"long_name": "state of the integrator at the last time"}
+            parts["extra"] = {"state": (("state_component",), self.states[-1], described)}
+        return parts
 
-
-def risk(physics: XorMixturePhysics, Q: np.ndarray, R: np.ndarray, a: np.ndarray, points: int) -> float:
-    """Return the population risk of given overlaps: closed form, or an average over fixed points."""
-    if physics.loss == "squared":
-        return equations.squared_risk(Q, R, a, physics.noise_scale, physics.label_noise)
-    loss = LOSSES.index(physics.loss)
-    if physics.noise_scale == 0:
-        return equations_atoms.atom_risk(R, a, loss, physics.label_noise)
-    grid = normal_points(points, physics.width + 2)
-    return equations_sampled.sampled_risk(
-        Q, R, a, physics.separation, physics.noise_scale, physics.label_noise, loss, grid
-    )
-
-
-def _events(physics, listed, start, wanted, states, advance, error_points) -> np.ndarray:
-    names = {event.variable for event in listed}
-    grid = wanted if wanted[0] == 0 else np.append(0.0, wanted)
-    rows = states if wanted[0] == 0 else np.vstack([start, states])
-    values = observe(physics, rows, error_points, names)
-
-    def evaluate(i: int, t: float) -> dict[str, float]:
-        state = advance(rows[i], grid[i], np.array([t]))[0] if t > grid[i] else rows[i : i + 1]
-        return {name: float(v[0]) for name, v in observe(physics, state, error_points, names).items() if v.ndim == 1}
-
-    return locate(listed, grid, values, evaluate)
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        plain: dict[str, Any] = {"method": self.method, "rtol": self.asked.rtol, "atol": self.asked.atol}
+        for name in ("steps", "rejected", "evaluations"):
+            plain[name] = sum(getattr(report, name) for report in self.reports)
+        plain["wall_time"] = seconds
+        if self.method == "points":
+            ends = [self.start, *self.states[-1:]]
+            plain |= {
+                "points": self.points,
+                "velocity_error": max(_velocity_error(self.physics, state, self.points) for state in ends),
+            }
+        return plain | self.errors
 
 
 def _velocity_error(physics: XorMixturePhysics, state: np.ndarray, points: int) -> float:
@@ -238,10 +173,6 @@ def _velocity_error(physics: XorMixturePhysics, state: np.ndarray, points: int) 
             ]
         )
         dy = np.empty_like(state)
-        _evaluate(equations_sampled.sampled_flow.address, state, dy, params)
+        equations.evaluate(equations_sampled.sampled_flow.address, 0.0, state, dy, params, np.zeros(0))
         velocities.append(dy)
     return float(np.abs(velocities[0] - velocities[1]).max() / max(np.abs(velocities[0]).max(), 1e-300))
-
-
-def _evaluate(address: int, state: np.ndarray, dy: np.ndarray, params: np.ndarray) -> None:
-    equations.evaluate(address, 0.0, state, dy, params, np.zeros(0))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks, streams
+from ..core.counts import check_elements
 from ..core.problem import Problem
 from ..core.results import Variable
 from .equations_losses import LOSSES
@@ -18,8 +19,12 @@ _ABSENT = checks.SEED | {
     "covariance": "the noise within a cluster is isotropic here.",
     "bias": "hidden units without biases only.",
     "activation": "ReLU units only.",
+    "weight_decay": "these equations have no decay of the weights; fl.Committee, fl.QuadraticFlow and fl.ExtensiveQuadratic have.",
+    "centres": "the centres are two orthogonal pairs at the distance `separation`, for which alone the overlaps Q and R close here.",
     "samples": "the flow is that of the population; a finite sample is simulated by `simulate(..., samples=n)`.",
 }
+#: Smallest length whose square has all its digits.
+SMALLEST = 1e-150
 _NAMES = (
     "Q", "R", "second_layer", "separation", "noise_scale", "label_noise", "loss", "learning_rate", "second_layer_rate",
     "scale", "dimension", "rng",
@@ -76,10 +81,16 @@ class XorMixturePhysics(Problem):
         checks.unknown_arguments("XorMixture", other, _NAMES, _ABSENT)
         put = object.__setattr__
         put(self, "separation", checks.number("separation", separation, positive=True))
-        put(self, "noise_scale", checks.number("noise_scale", noise_scale, nonnegative=True))
-        if 0 < self.noise_scale < 1e-150:
+        if not SMALLEST <= self.separation <= 1 / SMALLEST:
             raise ValueError(
-                f"Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is {self.noise_scale:g}."
+                f"Argument `separation` must lie between {SMALLEST:g} and {1 / SMALLEST:g}, where its square has digits, but is "
+                f"{self.separation:g}."
+            )
+        put(self, "noise_scale", checks.number("noise_scale", noise_scale, nonnegative=True))
+        if 0 < self.noise_scale < SMALLEST or self.noise_scale > 1 / SMALLEST:
+            bound = f"at least {SMALLEST:g}" if self.noise_scale < 1 else f"at most {1 / SMALLEST:g}"
+            raise ValueError(
+                f"Argument `noise_scale` must be 0 or {bound}, where its square has digits, but is {self.noise_scale:g}."
             )
         noise = checks.number("label_noise", label_noise)
         if not 0 <= noise < 0.5:
@@ -105,6 +116,18 @@ class XorMixturePhysics(Problem):
         if second_layer is None:
             second_layer = np.where(np.arange(K) % 2 == 0, 1.0, -1.0) / math.sqrt(K)
         self._freeze("second_layer", checks.array("second_layer", second_layer, (K,)))
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        """Refuse a start whose outputs, squared, leave the range of floats."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            fields = self.noise_scale * np.sqrt(np.maximum(np.diag(self.Q), 0.0)) + np.abs(self.R).max(axis=1)
+            largest = np.square((np.abs(self.second_layer) * fields).sum())
+        if not np.isfinite(largest):
+            raise ValueError(
+                f"Arguments `Q`, `R` and `second_layer` must leave squared outputs finite, but fields reach {fields.max():.3g}, and output "
+                f"weights {np.abs(self.second_layer).max():.3g}."
+            )
 
     def _draw(self, width: Any, scale: Any, dimension: Any, rng: Any) -> tuple[np.ndarray, np.ndarray]:
         width = checks.integer("width", width, minimum=1)
@@ -113,6 +136,8 @@ class XorMixturePhysics(Problem):
                 "Argument `dimension` must be given together with `width`: the overlaps of random weights depend on it."
             )
         dimension = checks.integer("dimension", dimension, minimum=2)
+        check_elements("width", width, float(width) * (width + 2))
+        check_elements("dimension", dimension, float(width) * dimension)
         scale = checks.number("scale", scale, positive=True)
         generator = np.random.default_rng(streams.root(rng))
         along = scale * generator.standard_normal((width, 2))
@@ -138,6 +163,7 @@ class XorMixturePhysics(Problem):
             raise ValueError(
                 f"Argument `dimension` must be at least width + 2 = {K + 2} to realise these overlaps, but is {dimension}."
             )
+        check_elements("dimension", dimension, float(K) * dimension)
         W = np.zeros((K, dimension))
         B = np.empty((K, K + 2))
         factor(np.array(self.Q), np.array(self.R), self.separation, B)
@@ -154,12 +180,20 @@ def _refuse_draw(given: dict[str, Any]) -> None:
 
 
 def _check_feasible(Q: np.ndarray, R: np.ndarray, separation: float) -> None:
-    scale = float(np.trace(Q)) + 1e-300
+    with np.errstate(over="ignore", invalid="ignore"):
+        along = R / separation
+        rest = Q - along @ along.T
+        scale = float(np.trace(Q)) + 1e-300
+    if not (np.isfinite(rest).all() and math.isfinite(scale)):
+        raise ValueError(
+            f"Arguments `Q` and `R` must leave Q - R R^T / separation^2 finite, but reach {np.abs(Q).max():.3g} and {np.abs(R).max():.3g} at "
+            f"separation {separation:g}."
+        )
     if np.abs(Q - Q.T).max() > 1e-12 * scale:
         raise ValueError(
             f"Argument `Q` must be symmetric, but differs from its transpose by {np.abs(Q - Q.T).max():.3g}."
         )
-    smallest = float(np.linalg.eigvalsh(Q - R @ R.T / separation**2)[0])
+    smallest = float(np.linalg.eigvalsh(rest)[0])
     if smallest < -1e-9 * scale:
         raise ValueError(
             f"Overlaps are not feasible: Q - R R^T / separation^2 has the eigenvalue {smallest:.3g}. "

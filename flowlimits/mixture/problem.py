@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..core import checks
+from ..core.solve import solve
 from .physics import XorMixturePhysics
 
 if TYPE_CHECKING:
@@ -96,18 +97,19 @@ class XorMixture(XorMixturePhysics):
         Returns
         -------
         xarray.Dataset
-            With `risk`, `error`, `clean_error`, `Q`, `R`, `second_layer`, `relevant_share`.  The estimated error of the velocity at the
-            start, for "points", stands in the provenance as `velocity_error`.
+            With `risk`, `error`, `clean_error`, `Q`, `R`, `second_layer`, `relevant_share`.  The provenance states estimated errors, the
+            largest over times: `velocity_error` for "points", relative, at the start and at the last time; `clean_error_error`,
+            two standard errors of the average over `error_points`; `risk_error`, the same of the risk where it is no closed form.
 
         Raises
         ------
         flowlimits.ode.IntegrationError
             If the integration cannot go on.
         """
-        from .limit import solve
+        from . import limit
 
         return solve(
-            self, times, rtol=rtol, atol=atol, method=method, points=points, error_points=error_points, observables=observables,
+            self, limit, times, rtol=rtol, atol=atol, method=method, points=points, error_points=error_points, observables=observables,
             events=events, max_steps=max_steps, keep_state=keep_state, progress=progress,
         )  # fmt: skip
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results, streams
+from ..core.counts import check_elements, steps_at
 from ..core.results import Variable
 from ..core.threads import run_threads
 from . import equations_steps
 from .equations_losses import LOSSES
-from .limit import observe, pack
+from .limit import pack
+from .observables import observe
 from .physics import XorMixturePhysics
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def simulate(
     wanted = checks.times(times)
     runs = checks.integer("runs", runs, minimum=1)
     dimension = checks.integer("dimension", dimension, minimum=2)
-    method = _method(physics, method, step, samples)
+    method = _method(physics, method, step, samples, dimension)
     if weights is None:
         W = physics.weights(dimension)
     else:
@@ -57,11 +59,11 @@ def simulate(
     began = time.perf_counter()
     if method in ("overlaps", "samples"):
         gain = physics.learning_rate / dimension
-        counts = np.round(wanted / gain).astype(np.int64)
+        counts = steps_at(wanted, gain)
         realised = counts * gain
     else:
         step = checks.number("step", 0.1 if step is None else step, positive=True)
-        counts = np.round(wanted / step).astype(np.int64)
+        counts = steps_at(wanted, step)
         realised = counts * step
     if wanted.size > 1 and (np.diff(counts) == 0).any():
         raise ValueError(
@@ -77,7 +79,9 @@ def simulate(
 
     def assemble(outcomes: list[tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
         states = np.stack([state for state, _ in outcomes])
-        flat = observe(physics, states.reshape(-1, states.shape[-1]), ERROR_POINTS, set(physics.variables))
+        errors: dict[str, float] = {}
+        points = max(ERROR_POINTS, 1 << (2 * physics.width + 3).bit_length())
+        flat = observe(physics, states.reshape(-1, states.shape[-1]), points, set(physics.variables), errors)
         variables = {
             name: values.reshape(len(outcomes), wanted.size, *values.shape[1:]) for name, values in flat.items()
         }
@@ -94,13 +98,13 @@ def simulate(
             extra["start_weights"] = (("student", "dimension"), W, {"long_name": "starting weights"})
         return results.build(
             physics, kind="simulation", times=realised, variables=variables, call=call, run=True, dimension=dimension, root=root,
-            extra=extra, provenance={"method": method, "wall_time": time.perf_counter() - began, "steps": int(counts[-1])},
+            extra=extra, provenance={"method": method, "wall_time": time.perf_counter() - began, "steps": int(counts[-1])} | errors,
         )  # fmt: skip
 
     return run_threads(one, runs, threads=threads, progress=progress, description="runs", assemble=assemble)
 
 
-def _method(physics: XorMixturePhysics, method: str | None, step: Any, samples: Any) -> str:
+def _method(physics: XorMixturePhysics, method: str | None, step: Any, samples: Any, dimension: int) -> str:
     one_pass = physics.learning_rate > 0
     if method is None:
         method = "overlaps" if one_pass else "descent"
@@ -123,7 +127,7 @@ def _method(physics: XorMixturePhysics, method: str | None, step: Any, samples: 
             raise ValueError(
                 f'Argument `samples`, the number of inputs per step, must be given for the method "{method}".'
             )
-        checks.integer("samples", samples, minimum=1)
+        check_elements("samples", samples, float(checks.integer("samples", samples, minimum=1)) * dimension)
     return method
 
 

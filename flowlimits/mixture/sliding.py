@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ode
+from ..core.unfinished import Unfinished
 from . import equations, equations_atoms
 from .equations_atoms import HEAD
 from .physics import XorMixturePhysics
@@ -33,17 +34,28 @@ def follow(
         Q, R and a at the time `at`.
     """
     K = physics.width
+    times = grid
     Q, first = state[: K * K].reshape(K, K), state[K * K : K * K + 2 * K].reshape(K, 2)
     flow = _Flow(K, np.array(state[K * K :]), np.array(params))
+
+    def joined(rows: list[np.ndarray]) -> np.ndarray:
+        R = np.array(rows).reshape(-1, 3 * K)[:, : 2 * K].reshape(-1, K, 2)
+        change = (R @ R.transpose(0, 2, 1) - first @ first.T) / physics.separation**2
+        return np.hstack([(Q + change).reshape(len(R), -1), np.array(rows).reshape(-1, 3 * K)])
+
     rows: list[np.ndarray] = []
     reports: list[Any] = []
     flow.settle()
     while grid.size:
         # Half the time to the next zero: the automatic first step would overshoot it and be rejected many times.
-        first_step = 0.5 * flow.time_to_zero(grid[-1] - at)
-        reached, states, report = ode.integrate(
-            ATOMS, flow.y, grid, flow.params, start=at, events=[ZERO, RELEASE], first_step=first_step, **options
-        )
+        first_step = 0.5 * flow.time_to_zero(grid[-1] - at) or None
+        try:
+            reached, states, report = ode.integrate(
+                ATOMS, flow.y, grid, flow.params, start=at, events=[ZERO, RELEASE], first_step=first_step, **options
+            )
+        except Unfinished as error:
+            states = joined([*rows, *error.states])
+            raise type(error)(str(error), times[: len(states)], states, error.report) from None
         reports.append(report)
         stopped = report.status is ode.Status.EVENT
         done = int(np.searchsorted(grid, reached[-1], side="right")) if stopped else grid.size
@@ -58,9 +70,7 @@ def follow(
             raise RuntimeError(
                 f"The flow on atoms met {LARGEST_COUNT} events by t = {at:g}: its fields come to no rest."
             )
-    R = np.array(rows)[:, : 2 * K].reshape(-1, K, 2)
-    change = (R @ R.transpose(0, 2, 1) - first @ first.T) / physics.separation**2
-    return np.hstack([(Q + change).reshape(len(R), -1), np.array(rows)]), reports
+    return joined(rows), reports
 
 
 class _Flow:
@@ -95,12 +105,13 @@ class _Flow:
             for i in np.flatnonzero(margin <= margin.min() + TOGETHER * scale):
                 self._release(int(i))
             return
-        moving = self.sides != 0
-        distances = np.where(
-            moving & (self.sides * self._velocity(self.y)[: self.sides.size] < 0), self.sides * self.fields, np.inf
-        )
+        distances = np.where(self.sides != 0, self.sides * self.fields, np.inf)
+        approaching = self.sides * self._velocity(self.y)[: self.sides.size] < 0
         tie = max(distances.min(), 0.0) + TOGETHER * np.abs(self.fields).max()
-        arrived = np.flatnonzero(distances <= tie)
+        arrived = np.flatnonzero((distances <= 0) | (distances <= tie) & approaching)
+        if not arrived.size:
+            # The root of an event is exact to rounding: the nearest field is the one that arrived.
+            arrived = np.array([int(np.argmin(distances))])
         came_from = self.sides[arrived].copy()
         self.fields[arrived], self.sides[arrived] = 0.0, 0.0
         for i, side in zip(arrived, came_from):
@@ -109,7 +120,9 @@ class _Flow:
     def time_to_zero(self, longest: float) -> float:
         """Return the time after which the first field would reach zero at its present velocity, at most `longest`."""
         approach = -self.sides * self._velocity(self.y)[: self.sides.size]
-        gaps = (self.sides * self.fields)[approach > 0] / approach[approach > 0]
+        distances = self.sides * self.fields
+        near = (approach > 0) & (distances > 0)
+        gaps = distances[near] / approach[near]
         return min(longest, float(gaps.min())) if gaps.size else longest
 
     def _decide(self, i: int, came_from: float = 0.0) -> None:

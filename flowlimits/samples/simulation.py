@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results
+from ..core.counts import steps_at
 from . import equations
 from .limit import end_state_of, observe, parameters, shown_of
 from .physics import SampleFlowPhysics
@@ -20,7 +21,7 @@ def simulate(physics: SampleFlowPhysics, times: Any, *, step: float, observables
     wanted = checks.times(times)
     step = checks.number("step", step, positive=True)
     shown = shown_of(physics, observables)
-    counts = np.round(wanted / step).astype(np.int64)
+    counts = steps_at(wanted, step)
     if (np.diff(counts) == 0).any():
         raise ValueError("Argument `times` asks for two times within one step of the descent: take them further apart.")
     m = len(physics.second_layer)

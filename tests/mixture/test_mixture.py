@@ -10,7 +10,7 @@ from scipy.special import ndtr
 import flowlimits as fl
 from flowlimits.data.rerun import differing, repeat
 from flowlimits.mixture import equations, equations_error, equations_losses, equations_moments
-from flowlimits.mixture.limit import normal_points
+from flowlimits.mixture.observables import normal_points
 
 S, SEPARATION = 0.5, 1.3
 
@@ -143,7 +143,7 @@ def test_error_counts_ties_one_half_and_agrees_with_sampling():
     drawn = (clean * output < 0) + 0.5 * (output == 0)
     assert (output == 0).mean() > 0.1
     seen = equations_error.clean_error(
-        W @ W.T, np.ascontiguousarray(W @ mu.T), a, SEPARATION, S, normal_points(4096, 6)
+        W @ W.T, np.ascontiguousarray(W @ mu.T), a, SEPARATION, S, normal_points(4096, 6), np.zeros(16)
     )
     assert seen == pytest.approx(drawn.mean(), abs=4e-3)
 
