@@ -30,5 +30,8 @@ CASES = (
     "cross_gaussian",
     "cross_descent",
     "cross_chain",
+    "mean_field_limit",
+    "berthier2024",
+    "abbe2022",
     "calibration",
 )
