@@ -10,6 +10,10 @@ from ..core import checks
 
 #: Overlaps may miss symmetry and positivity by this share of their largest entry.
 SLACK = 1e-9
+#: Units nearer than this, as a share of their norm, differ in overlaps by nothing but round-off.
+COPIES = 1e-7
+#: Down to this the overlaps hold differences of units to the precision of a solution.
+NEAR = 1e-4
 
 
 def check(Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,6 +39,47 @@ def check(Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             "Overlaps of weight matrices are positive semidefinite."
         ) from None
     return Q, R, T
+
+
+def nearly_singular(Q: np.ndarray) -> bool:
+    """Whether overlaps hold some combination of the units to less than eight digits, as those of nearly equal units."""
+    norms = np.sqrt(np.diag(Q))
+    if not (norms > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh(Q / np.outer(norms, norms))[0] < NEAR**2)
+
+
+def coordinates_of(W: np.ndarray, W_star: np.ndarray) -> np.ndarray:
+    """Return rows of at most p + k coordinates with the products of the rows of [W; W_star], shapes (p, d), (k, d), over d."""
+    rows = np.vstack([W, W_star]) / np.sqrt(W.shape[1])
+    return rows if rows.shape[1] <= len(rows) else np.ascontiguousarray(np.linalg.qr(rows.T)[1].T)
+
+
+def check_coordinates(value: Any, Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Return coordinates of the units, students before teachers, whose products are the overlaps."""
+    rows = checks.array("coordinates", value, (sum(R.shape), "m"))
+    C = np.block([[Q, R], [R.T, T]])
+    gap = float(np.abs(rows @ rows.T - C).max())
+    if gap > SLACK * float(np.abs(C).max()):
+        raise ValueError(
+            f"Argument `coordinates` must be rows whose products are the overlaps [[Q, R], [R.T, T]], but they differ by {gap:.3g}."
+        )
+    return rows
+
+
+def warn_of_copies(Q: np.ndarray, R: np.ndarray) -> None:
+    """Warn of units whose difference the overlaps hold to no digit; exact copies differ by nothing."""
+    norms = np.diag(Q)
+    near = norms[:, None] + norms - 2 * Q < COPIES**2 * norms
+    if near.sum() <= len(Q):
+        return
+    for i, j in np.argwhere(np.tril(near, -1)):
+        if not ((Q[i] == Q[j]).all() and (R[i] == R[j]).all()):
+            checks.warn(
+                f"Units {j} and {i} are nearer than {COPIES:g} of their norm: overlaps do not hold what tells them apart, and it "
+                "decides when they leave a saddle. Committee.from_weights(W, W_star) with learning_rate=0 keeps it."
+            )
+            return
 
 
 def _symmetric(name: str, value: np.ndarray) -> np.ndarray:

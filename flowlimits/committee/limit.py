@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from ..core.unfinished import Unfinished
 from ..ode.inputs import METHODS
 from ..ode.integrate import _solve as integrate_unchecked
 from .equations import evaluate, system
-from .observables import SCALARS, check_names
+from .equations.positive import infeasible_times
+from .feasibility import SLACK
+from .observables import RESOLVED, SCALARS, check_names
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 #: States beyond which the implicit method, whose cost grows with their cube, is not tried.
 LARGE = 600
 EVENT_GRID = 400
+UNFEASIBLE = (
+    "A negative eigenvalue of [[Q, R], [R.T, T]] of the size of round-off has grown: near this saddle the "
+    "overlaps do not hold what decides the solution. Start from weights, Committee.from_weights(W, W_star), or farther from it."
+)
 
 
 def tolerances(problem: Physics, method: str) -> None:
@@ -62,31 +69,58 @@ class CommitteePath(Path):
 
     def __init__(self, problem: Physics, options: Options):
         self.problem, self.asked, self.family = problem, options, system.choose(problem)
-        self.start = system.start(problem)
+        self.factored = problem.coordinates is not None
+        self.start = system.factor_start(problem) if self.factored else system.start(problem)
         self.reports: list[ode.Report] = []
         rate = problem.learning_rate
         self.params = system.parameters(problem, 0.0 if isinstance(rate, Schedule) else rate)
         self.options: dict[str, Any] = {
             "rtol": options.rtol, "atol": np.full(self.start.size, options.atol), "max_steps": options.max_steps, "progress": options.progress,
             "work_size": self.family.work_size, "method": "dop853" if self.start.size > LARGE and options.method == "auto" else options.method,
-            "advice": {ode.Status.NOT_FINITE: "The flow diverged.", ode.Status.STEP_TOO_SMALL: "The flow diverged."},
+            "advice": diverged(problem),
         }  # fmt: skip
+        self.address, self.flow_params = self.family.rhs.address, self.params
+        if self.factored:
+            rhs, self.flow_params, size = system.choose_factor(problem)
+            self.address = rhs.address
+            # The error of a difference of units is a share of the whole, and not of the difference.
+            tight = {"rtol": max(1e-3 * options.rtol, 1e-13), "atol": 1e-4 * self.options["atol"]}
+            self.options |= {"work_size": size} | tight
         self.times, self.states = np.empty(0), np.empty((0, self.start.size))
 
+    @property
+    def overlaps(self) -> np.ndarray:
+        """The states of the overlaps at the times of the last run."""
+        return system.factor_overlaps(self.problem, self.states) if self.factored else self.states
+
     def _solve(self, state: np.ndarray, times: np.ndarray, params: np.ndarray, start: float) -> np.ndarray:
-        _, states, report = integrate_unchecked(
-            self.family.rhs.address, state, times, params, start=start, **self.options
-        )
+        _, states, report = integrate_unchecked(self.address, state, times, params, start=start, **self.options)
         self.reports.append(report)
         return states
 
     def run(self, times: np.ndarray) -> None:
         try:
-            states = self._integrate(times) if times.size else np.empty((0, self.start.size))
+            self.states = self._integrate(times) if times.size else np.empty((0, self.start.size))
+            self.times = times
         except Unfinished as error:
             self.times, self.states = error.times, error.states
+            self._watch(error.report)
             raise
-        self.times, self.states = times, states
+        if times.size and not self.factored:
+            self._watch(self.reports[-1])
+
+    def _watch(self, report: ode.Report) -> None:
+        """Raise if the overlaps are not feasible at one of the times of the run."""
+        if self.factored or not self.times.size:
+            return
+        found = infeasible(self.states[None], self.params[None], self.asked.rtol, self.asked.atol)[0]
+        if found == self.times.size:
+            return
+        reached = float(self.times[found])
+        self.keep(int(found))
+        message = ode.report.message_of(ode.Status.INFEASIBLE, reached, diverged(self.problem))
+        report = dataclasses.replace(report, status=ode.Status.INFEASIBLE, reached=reached, message=message)
+        raise ode.IntegrationError(message, self.times, self.states, report) from None
 
     def restart(self, i: int) -> CommitteePath:
         later = copy.copy(self)
@@ -95,13 +129,27 @@ class CommitteePath(Path):
         return later
 
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        return describe(self.problem, self.family, self.states, [name for name in names if name != "risk"], self.params)
+        return self._describe([name for name in names if name != "risk"])
 
     def contents(self) -> dict[str, Any]:
-        return {"variables": describe(self.problem, self.family, self.states, self.asked.observables, self.params)}
+        names = self.asked.observables
+        variables = self._describe(names)
+        if not any(np.isnan(variables[name]).any() for name in names):
+            return {"variables": variables}
+        note = f"cosines are nan where the norms of units, Q_ii, are below {RESOLVED * self._error:.3g}: their directions are not resolved"
+        return {"variables": variables, "attrs": {"note": note}}
+
+    @property
+    def _error(self) -> float:
+        """The absolute error of the overlaps."""
+        return float(self.options["atol"][0]) ** 2 if self.factored else self.asked.atol
+
+    def _describe(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return describe(self.problem, self.family, self.overlaps, names, self.params, self._error)
 
     def provenance(self, seconds: float) -> dict[str, Any]:
-        plain: dict[str, Any] = {"family": self.family.name, "rtol": self.asked.rtol, "atol": self.asked.atol}
+        name = f"{self.family.name}, coordinates" if self.factored else self.family.name
+        plain: dict[str, Any] = {"family": name, "rtol": self.asked.rtol, "atol": self.asked.atol}
         plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
         for name in ("steps", "rejected", "evaluations", "jacobians"):
             plain[name] = sum(getattr(report, name) for report in self.reports)
@@ -120,7 +168,7 @@ class CommitteePath(Path):
         return seen
 
     def failed(self, error: Unfinished) -> Unfinished:
-        if not isinstance(error, ode.IntegrationError):
+        if not isinstance(error, ode.IntegrationError) or error.report.status is ode.Status.INFEASIBLE:
             return error
         known = advice(self.problem, self.family, _rate_at(self.problem, error.report.reached))
         return ode.IntegrationError(f"{error} {known}".rstrip(), error.times, error.states, error.report)
@@ -129,7 +177,7 @@ class CommitteePath(Path):
         """Return the states at `times`; pieces of a schedule are integrated one after the other."""
         state, at, rate = self.start, self.begin, self.problem.learning_rate
         if not isinstance(rate, Schedule):
-            return self._solve(state, times, self.params, at)
+            return self._solve(state, times, self.flow_params, at)
         rows: list[np.ndarray] = []
         last = float(times[-1])
         for begin, end, value, slope in rate.pieces(at, last) if last > at else [(at, at, rate(at), 0.0)]:
@@ -146,15 +194,35 @@ class CommitteePath(Path):
         return np.vstack(rows)
 
 
+def diverged(problem: Physics) -> dict[ode.Status, str]:
+    """Return what a failure means: a gradient flow has a finite length in a finite time, so that it only fails off its domain."""
+    flow = problem.kind == "exact" and problem.coordinates is None
+    text = UNFEASIBLE if flow else "The flow diverged."
+    return {ode.Status.NOT_FINITE: text, ode.Status.STEP_TOO_SMALL: text, ode.Status.INFEASIBLE: UNFEASIBLE}
+
+
+def infeasible(states: np.ndarray, params: np.ndarray, rtol: float, atol: float) -> np.ndarray:
+    """Return the first time at which overlaps, shape (problems, times, n), are not feasible beyond a hundred tolerances."""
+    found = np.empty(len(states), dtype=np.int64)
+    scale = float(np.abs(states[:, 0]).max(initial=0.0)) if states.shape[1] else 0.0
+    infeasible_times(states, params, SLACK + 100 * rtol + 100 * atol / max(scale, 1e-300), found)
+    return found
+
+
 def describe(
-    problem: Physics, family: system.Family, states: np.ndarray, names: Any, params: np.ndarray | None = None
+    problem: Physics,
+    family: system.Family,
+    states: np.ndarray,
+    names: Any,
+    params: np.ndarray | None = None,
+    atol: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Return the variables of the result at states of any leading shape, (..., n)."""
     Q, R, a = system.unpack(problem, states)
     variables = {"risk": risks(problem, family, states, params), "Q": Q, "R": R}
     if problem.second_layer_rate > 0:
         variables["second_layer"] = a
-    return variables | {name: SCALARS[name](problem, Q, R, a) for name in names}
+    return variables | {name: SCALARS[name](problem, Q, R, a, RESOLVED * atol) for name in names}
 
 
 def risks(problem: Physics, family: system.Family, states: np.ndarray, params: np.ndarray | None = None) -> np.ndarray:

@@ -13,9 +13,9 @@ from ..many.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions,
 from ..ode.batch.integrate_batch import solve_batch
 from . import many_compiled
 from .equations import layout, system
-from .limit import advice
+from .limit import advice, diverged, infeasible
 from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
-from .observables import SCALARS, check_names
+from .observables import RESOLVED, SCALARS, check_names
 from .physics import ABSENT, FIELDS
 from .problem import Committee
 from .schedule import Schedule
@@ -28,7 +28,7 @@ MESSAGES = 1000
 
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
     """Solve problems given as arrays; see `flowlimits.solve_many`."""
-    checks.unknown_arguments("Committee", [name for name in fields if name not in FIELDS], FIELDS, ABSENT)
+    checks.unknown_arguments("Committee", [name for name in fields if name not in FIELDS[:-1]], FIELDS[:-1], ABSENT)
     if isinstance(fields.get("learning_rate"), Schedule) or any(
         isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))
     ):
@@ -81,7 +81,7 @@ def solve_list(problems: list[Committee], options: Options) -> Solutions:
             raise ValueError(
                 f"Problems must have the same widths, but problem 0 has (p, k) = {problems[0].R.shape} and problem {index} {problem.R.shape}."
             )
-    if any(isinstance(problem.learning_rate, Schedule) for problem in problems):
+    if any(isinstance(problem.learning_rate, Schedule) or problem.coordinates is not None for problem in problems):
         return General.solve_list(problems, options)
     groups: dict[Any, list[int]] = {}
     for index, problem in enumerate(problems):
@@ -245,7 +245,10 @@ class Many:
                     bar=bar,
                     **keywords,
                 )
-                self.describe(rows, states, params, variables, names)
+                lost = infeasible(states, params, rtol, atol)
+                for index in np.flatnonzero(lost < times.size):
+                    states[index, lost[index] :] = np.nan
+                self.describe(rows, states, params, variables, names, RESOLVED * atol)
                 described = rows.stop
                 failed = report.failed
                 statuses[rows], reached[rows] = SUCCESS, report.reached
@@ -253,6 +256,12 @@ class Many:
                 for index in failed[:MESSAGES]:
                     messages[begin + int(index)] = self.message(
                         begin + int(index), report.statuses[index], float(report.reached[index])
+                    )
+                for index in np.flatnonzero(lost < times.size):
+                    end = float(times[lost[index]])
+                    statuses[begin + index], reached[begin + index] = ode.Status.INFEASIBLE.value, end
+                    messages[begin + int(index)] = ode.report.message_of(
+                        ode.Status.INFEASIBLE, end, diverged(self.example)
                     )
                 for name in counts:
                     counts[name] += int(getattr(report, name).sum())
@@ -284,12 +293,17 @@ class Many:
 
     def message(self, index: int, status: ode.Status, reached: float) -> str:
         """Return why a problem failed, with what is known of its learning rate."""
-        diverged = dict.fromkeys((ode.Status.NOT_FINITE, ode.Status.STEP_TOO_SMALL), "The flow diverged.")
         problem = self.problem(index)
-        return f"{ode.report.message_of(status, reached, diverged)} {advice(problem, self.family, float(problem.learning_rate))}".rstrip()  # type: ignore[arg-type]
+        return f"{ode.report.message_of(status, reached, diverged(problem))} {advice(problem, self.family, float(problem.learning_rate))}".rstrip()  # type: ignore[arg-type]
 
     def describe(
-        self, rows: slice, states: np.ndarray, params: np.ndarray, variables: dict[str, np.ndarray], names: Any
+        self,
+        rows: slice,
+        states: np.ndarray,
+        params: np.ndarray,
+        variables: dict[str, np.ndarray],
+        names: Any,
+        floor: float,
     ) -> None:
         """Write the variables of a block."""
         Q, R, risk = (variables[name][rows] for name in ("Q", "R", "risk"))
@@ -299,7 +313,7 @@ class Many:
             for offset, index in enumerate(range(*rows.indices(self.number))):
                 one = self.problem(index)
                 layer = a[offset] if self.trained else one.second_layer
-                variables[name][index] = SCALARS[name](one, Q[offset], R[offset], layer)
+                variables[name][index] = SCALARS[name](one, Q[offset], R[offset], layer, floor)
 
     def problem(self, index: int) -> Committee:
         """Return one of the problems, without checks."""

@@ -1,12 +1,11 @@
 """Checks of many overlaps, and states of many networks as overlaps (compiled part)."""
 
-import math
-
 import numpy as np
 from numba import types
 
 from ..compiled.jit import A1, A2, ADDRESS, call_event, jit
 from ..compiled.views import vector
+from .equations.positive import is_positive
 
 A3 = types.float64[:, :, ::1]
 A4 = types.float64[:, :, :, ::1]
@@ -27,29 +26,6 @@ def make_symmetric(value, slack):
         for j in range(i):
             value[i, j] = 0.5 * (value[i, j] + value[j, i])
             value[j, i] = value[i, j]
-    return True
-
-
-@jit
-def is_positive(C, slack):
-    """Whether the Cholesky decomposition of C + slack * max(diagonal) exists; C is overwritten."""
-    n = C.shape[0]
-    scale = 0.0
-    for i in range(n):
-        scale = max(scale, C[i, i])
-    for j in range(n):
-        pivot = C[j, j] + (slack * scale + 1e-300)
-        for s in range(j):
-            pivot -= C[j, s] * C[j, s]
-        # NaN is not positive either.
-        if not pivot > 0.0:
-            return False
-        root = 1.0 / math.sqrt(pivot)
-        for i in range(j + 1, n):
-            value = C[i, j]
-            for s in range(j):
-                value -= C[i, s] * C[j, s]
-            C[i, j] = value * root
     return True
 
 

@@ -8,31 +8,43 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..core import checks
+from ..core import checks, results
 from .physics import Physics
 
 #: Share of the largest value below which a curve counts as zero when plateaus are looked for.
 FLOOR = 1e-8
+#: Absolute tolerances that the norm of a unit must reach for its direction to be known.
+RESOLVED = 100.0
 
 
-def _overlap(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+def unresolved(Q: np.ndarray, floor: float) -> np.ndarray:
+    """Return which norms of students are so small that their error hides their direction, shape (..., p)."""
+    norms = np.diagonal(Q, axis1=-2, axis2=-1)
+    return (norms != 0) & (norms < floor)
+
+
+def _overlap(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray, floor: float = 0.0) -> np.ndarray:
     b = problem.teacher_second_layer
     cross = np.einsum("...i,r,...ir->...", a, b, R**2)
     own = np.einsum("...i,...l,...il->...", a, a, Q**2) * (b @ problem.T**2 @ b)
-    return np.divide(cross, np.sqrt(own), out=np.full(np.shape(cross), np.nan), where=own > 0)
+    known = (own > 0) & ~unresolved(Q, floor).all(axis=-1)
+    ratio = np.divide(cross, np.sqrt(np.maximum(own, 0.0)), out=np.full(np.shape(cross), np.nan), where=known)
+    # Round-off may take a cosine beyond one; NaN stays.
+    return np.clip(ratio, -1.0, 1.0)
 
 
-def cosines(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> np.ndarray:
-    """Return |R_ir| / sqrt(Q_ii T_rr), 0 where a norm vanishes, shape (..., p, k)."""
-    norms = np.sqrt(np.diagonal(Q, axis1=-2, axis2=-1)[..., :, None] * np.diag(T))
-    return np.divide(np.abs(R), norms, out=np.zeros_like(R), where=norms > 0)
+def cosines(Q: np.ndarray, R: np.ndarray, T: np.ndarray, floor: float = 0.0) -> np.ndarray:
+    """Return |R_ir| / sqrt(Q_ii T_rr), 0 where a norm vanishes and nan where it is not resolved, shape (..., p, k)."""
+    norms = np.sqrt(np.maximum(np.diagonal(Q, axis1=-2, axis2=-1), 0.0)[..., :, None] * np.diag(T))
+    table = np.minimum(np.divide(np.abs(R), norms, out=np.zeros_like(R), where=norms > 0), 1.0)
+    return np.where(unresolved(Q, floor)[..., None], np.nan, table)
 
 
 def assign(table: np.ndarray) -> np.ndarray:
     """Return the student of each teacher, each student once, with the largest sum of cosines; -1 without one, shape (..., k)."""
     from scipy.optimize import linear_sum_assignment
 
-    flat = table.reshape(-1, *table.shape[-2:])
+    flat = np.nan_to_num(table.reshape(-1, *table.shape[-2:]))
     result = np.full((len(flat), table.shape[-1]), -1)
     for row, one in zip(result, flat):
         students, teachers = linear_sum_assignment(-one)
@@ -45,18 +57,19 @@ def _matched(table: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.where(chosen < 0, 0.0, values)
 
 
-def _specialisation(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
-    table = cosines(Q, R, problem.T)
+def _specialisation(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray, floor: float = 0.0) -> np.ndarray:
+    table = cosines(Q, R, problem.T, floor)
     return _matched(table, assign(table)).sum(axis=-1) / min(problem.student_width, problem.teacher_width)
 
 
-def _subspace_share(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray) -> np.ndarray:
+def _subspace_share(problem: Physics, Q: np.ndarray, R: np.ndarray, a: np.ndarray, floor: float = 0.0) -> np.ndarray:
     total = np.trace(Q, axis1=-2, axis2=-1)
     inside = np.einsum("...ir,rs,...is->...", R, np.linalg.pinv(problem.T, hermitian=True), R)
-    return np.divide(inside, total, out=np.full(np.shape(total), np.nan), where=total > 0)
+    known = (total > 0) & ~unresolved(Q, floor).all(axis=-1)
+    return np.divide(inside, total, out=np.full(np.shape(total), np.nan), where=known)
 
 
-SCALARS: dict[str, Callable[[Physics, np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+SCALARS: dict[str, Callable[[Physics, np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]] = {
     "overlap": _overlap,
     "specialisation": _specialisation,
     "subspace_share": _subspace_share,
@@ -87,6 +100,13 @@ def _problem(result: Any) -> Physics:
     return problem
 
 
+def floor_of(result: xr.Dataset) -> float:
+    """Return the norm below which the overlaps of a solution do not resolve directions; 0 for simulations."""
+    if result.attrs.get("kind") == "simulation" or not result.attrs.get("provenance"):
+        return 0.0
+    return RESOLVED * float(results.provenance(result).get("atol", 0.0))
+
+
 def specialisation(result: xr.Dataset) -> xr.Dataset:
     """Return which student each teacher is assigned to, and their cosine.
 
@@ -98,7 +118,7 @@ def specialisation(result: xr.Dataset) -> xr.Dataset:
         `student`, -1 for a teacher without one, and `cosine`, with the dimensions (run,) time, teacher.
     """
     problem = _problem(result)
-    table = cosines(result["Q"].values, result["R"].values, problem.T)
+    table = cosines(result["Q"].values, result["R"].values, problem.T, floor_of(result))
     chosen = assign(table)
     dims = tuple(dim for dim in result["R"].dims if dim != "student")
     return xr.Dataset(
@@ -133,8 +153,8 @@ def invariants(result: xr.Dataset) -> xr.Dataset:
                 (*lead, "direction"),
                 np.linalg.eigvalsh(np.swapaxes(inside, -1, -2) @ inside)[..., ::-1] / p,
             ),
-            "overlap": (lead, _overlap(problem, Q, R, a)),
-            "subspace_share": (lead, _subspace_share(problem, Q, R, a)),
+            "overlap": (lead, _overlap(problem, Q, R, a, floor_of(result))),
+            "subspace_share": (lead, _subspace_share(problem, Q, R, a, floor_of(result))),
         },
         coords={"time": result["time"]},
         attrs={"clock": result.attrs.get("clock", "")},
@@ -147,7 +167,8 @@ def weak_recovery(result: xr.Dataset, level: float = 0.5) -> xr.DataArray:
 
     problem = _problem(result)
     level = checks.number("level", level, positive=True, below=1.0)
-    largest = cosines(result["Q"].values, result["R"].values, problem.T).max(axis=(-1, -2))
+    table = cosines(result["Q"].values, result["R"].values, problem.T, floor_of(result))
+    largest = np.nan_to_num(table).max(axis=(-1, -2))
     lead = tuple(dim for dim in result["Q"].dims if dim not in ("student", "student_2"))
     curve = xr.Dataset({"cosine": (lead, largest)}, coords={"time": result["time"]}, attrs=result.attrs)
     return crossing(curve, "cosine", level)
@@ -169,7 +190,8 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
     Returns
     -------
     xarray.Dataset
-        `height`; `at`, the time of the flattest point; `exit`; nan where the curve never falls below 2/3 of its height.
+        `height`; `at`, the time of the flattest point; `exit`; nan where the curve never falls below 2/3 of its height, and where it
+        is not left with growing speed, as when the times end before the escape.
     """
     result = _dataset(result)
     checks.choice(
@@ -200,7 +222,9 @@ def _plateau(times: np.ndarray, values: np.ndarray, drop: float) -> tuple[float,
     escape = int(fall.argmax())
     flat = int(fall[: escape + 1].argmin())
     height, last = values[flat], values[-1]
-    if last > height * 2 / 3:
+    # A plateau is left with growing speed; a start that is no saddle relaxes from its first time on with falling speed.
+    speed = fall * values / times
+    if last > height * 2 / 3 or speed[flat] > 0.5 * speed[flat:].max():
         return np.nan, np.nan, np.nan
     target = height - drop * (height - last)
     below = flat + int(np.argmax(values[flat:] <= target))

@@ -28,7 +28,7 @@ ABSENT = checks.SEED | {
 
 FIELDS = (
     "Q", "R", "T", "activation", "teacher_activation", "learning_rate", "noise", "second_layer", "teacher_second_layer",
-    "second_layer_rate", "weight_decay", "spherical",
+    "second_layer_rate", "weight_decay", "spherical", "coordinates",
 )  # fmt: skip
 #: What a moment of four fields costs, in multiplications of half a nanosecond.
 FOUR_FIELDS = {"erf": 2, "relu": 2400}
@@ -52,6 +52,7 @@ class Physics(Problem):
     second_layer_rate: float
     weight_decay: float
     spherical: bool
+    coordinates: np.ndarray | None = None
 
     clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
     papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
@@ -81,6 +82,7 @@ class Physics(Problem):
         second_layer_rate: float = 0.0,
         weight_decay: float = 0.0,
         spherical: bool = False,
+        coordinates: Any = None,
         **other: Any,
     ) -> None:
         put = object.__setattr__
@@ -107,6 +109,21 @@ class Physics(Problem):
         self._freeze("second_layer", a)
         self._freeze("teacher_second_layer", b)
         check_combination(self)
+        if coordinates is not None:
+            if isinstance(learning_rate, Schedule) or learning_rate > 0:
+                raise ValueError(
+                    "Argument `coordinates` is for gradient flow, learning_rate = 0: SGD leaves their span."
+                )
+            self._freeze("coordinates", feasibility.check_coordinates(coordinates, Q, R, T))
+        else:
+            feasibility.warn_of_copies(Q, R)
+
+    def _fields(self) -> dict[str, Any]:
+        # Results of problems without coordinates are as they were before there were any.
+        fields = super()._fields()
+        if fields["coordinates"] is None:
+            del fields["coordinates"]
+        return fields
 
     @property
     def student_width(self) -> int:

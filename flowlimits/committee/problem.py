@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, streams
+from . import feasibility
 from .physics import Physics
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Committee(Physics):
         The term -weight_decay W in dW/dt.  The second layer does not decay.
     spherical : bool
         Keep the norm of every row of W by projection after each step.
+    coordinates : array_like, shape (p + k, m), optional
+        Rows, students before teachers, whose products are the overlaps.  `from_weights` sets them for gradient flow from units
+        that nearly coincide, whose difference no overlap holds; the flow then evolves them.
 
     Raises
     ------
@@ -73,13 +77,17 @@ class Committee(Physics):
         ValueError
             If the two have different dimensions.
         """
-        overlaps = [name for name in ("Q", "R", "T") if name in physics]
-        if overlaps:
-            raise TypeError(f"Argument `{overlaps[0]}` is not taken here: the overlaps are those of the weights.")
+        for name in ("Q", "R", "T", "coordinates"):
+            if name in physics:
+                raise TypeError(f"Argument `{name}` is not taken here: the overlaps are those of the weights.")
         first, second = checks.array("W", W, ("p", "d")), checks.array("W_star", W_star, ("k", "d"))
         checks.same_dimension(first, second)
         d = first.shape[1]
-        return cls(first @ first.T / d, first @ second.T / d, second @ second.T / d, **physics)
+        overlaps = first @ first.T / d, first @ second.T / d, second @ second.T / d
+        rate = physics.get("learning_rate", 0.0)
+        if isinstance(rate, int | float) and rate == 0 and feasibility.nearly_singular(overlaps[0]):
+            physics["coordinates"] = feasibility.coordinates_of(first, second)
+        return cls(*overlaps, **physics)
 
     @classmethod
     @checks.named_arguments()

@@ -36,14 +36,21 @@ def _gram(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> np.ndarray:
     return np.block([[T, R.T], [R, Q]])
 
 
-def coordinates(Q: np.ndarray, R: np.ndarray, T: np.ndarray, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+def coordinates(problem: Physics, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (W, W_star), shapes (p, m), (k, m), with W W^T = Q, W W_star^T = R, W_star W_star^T = T.
 
     In p + k dimensions or more m = p + k and both are lower triangular, the teacher's in the first k columns; below m = dimension.
     Eigenvectors and a QR decomposition rather than Cholesky, because overlaps may be singular.
     """
-    k = R.shape[1]
-    values, vectors = np.linalg.eigh(_gram(Q, R, T))
+    p, k = problem.R.shape
+    if problem.coordinates is not None:
+        rows = np.vstack([problem.coordinates[p:], problem.coordinates[:p]])
+        if rows.shape[1] > dimension:
+            rows = np.linalg.qr(rows.T)[1].T[:, :dimension]
+        elif dimension >= len(rows):
+            rows = np.linalg.qr(np.pad(rows, ((0, 0), (0, len(rows) - rows.shape[1]))).T)[1].T
+        return np.ascontiguousarray(rows[k:]), np.ascontiguousarray(rows[:k])
+    values, vectors = np.linalg.eigh(_gram(problem.Q, problem.R, problem.T))
     rows = vectors * np.sqrt(np.maximum(values, 0.0))
     if dimension < len(values):
         # The rest is round-off of overlaps whose rank is at most the dimension.
@@ -56,7 +63,7 @@ def coordinates(Q: np.ndarray, R: np.ndarray, T: np.ndarray, dimension: int) -> 
 def weights(problem: Physics, dimension: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return (W, W_star), shapes (p, d), (k, d), of exactly the problem's overlaps along random orthonormal directions."""
     dimension = check_dimension(problem, dimension)
-    student, teacher = coordinates(problem.Q, problem.R, problem.T, dimension)
+    student, teacher = coordinates(problem, dimension)
     frame, triangle = np.linalg.qr(generator.standard_normal((dimension, student.shape[1])))
     # The signs make the frame uniformly distributed.
     frame *= np.where(np.diag(triangle) < 0, -1.0, 1.0)

@@ -107,9 +107,9 @@ class Problem(Description, ABC):
     def solve(self, *arguments: Any, **options: Any) -> xr.Dataset:
         """Return the limit or the exact flow."""
 
-    @abstractmethod
     def simulate(self, *arguments: Any, **options: Any) -> xr.Dataset:
         """Return a simulation at finite size."""
+        raise TypeError(f"{type(self).__name__} has no simulation at finite size.")
 
     def realised(self, size: int, student_width: int | None = None) -> Problem:
         """Return the problem with the ratios that its simulation of that size has; itself where nothing is rounded.

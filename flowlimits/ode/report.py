@@ -24,6 +24,7 @@ class Status(enum.Enum):
     JACOBIAN_NOT_FINITE = "Jacobian not finite"
     NEWTON_FAILED = "Newton iteration failed"
     INTERRUPTED = "interrupted"
+    INFEASIBLE = "overlaps not feasible"
 
     @property
     def failed(self) -> bool:
@@ -48,6 +49,7 @@ _ADVICE = {
     Status.JACOBIAN_NOT_FINITE: "The Jacobian holds NaN or infinity: check its formula.",
     Status.NEWTON_FAILED: "Newton's iteration does not converge, however small the step: check the Jacobian against "
     "the right-hand side.",
+    Status.INFEASIBLE: "The state left the set in which the equations hold.",
     Status.INTERRUPTED: "The part up to this time is in the attributes of the error.",
 }
 

@@ -87,3 +87,24 @@ def test_results_of_other_problems_and_without_overlaps_are_refused():
         fl.committee.invariants(fl.QuadraticFlow.orthonormal(4, 2, 2, rng=0).solve([1.0]))
     with pytest.raises(ValueError, match="must hold Q and R, but has no R"):
         fl.committee.specialisation(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([1.0]).drop_vars("R"))
+
+
+def test_a_window_that_ends_before_the_escape_has_no_plateau():
+    problem = fl.Committee.random(2, 2, dimension=10**5, rng=0, activation="erf", scale=0.1)
+    result = problem.solve(np.geomspace(0.01, 1e4, 300))
+    assert np.isnan(committee.plateau(result.sel(time=slice(0, 100)))["height"])
+    assert float(committee.plateau(result)["height"]) == pytest.approx(0.0029312, rel=1e-3)
+
+
+def test_no_direction_is_read_off_weights_that_have_decayed():
+    W, W_star = [[1.0, 0.5], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.5]]
+    problem = fl.Committee.from_weights(W, W_star, activation="centred", weight_decay=10.0)
+    names = ["overlap", "specialisation", "subspace_share"]
+    result = problem.solve([0.1, 1.0, 2.0, 3.0, 5.0], observables=names)
+    assert np.isnan(result[names].to_array().values[:, 1:]).all()
+    assert "their directions are not resolved" in result.attrs["note"]
+    assert np.isfinite(result[names].to_array().values[:, 0]).all()
+    assert np.isnan(committee.specialisation(result)["cosine"].values[1:]).all()
+    many = fl.solve_many([problem], [0.1, 1.0, 5.0], observables=names, progress=False)
+    assert np.isnan(many["specialisation"].values[0]).tolist() == [False, True, True]
+    assert "note" not in problem.solve([0.1], observables=names).attrs

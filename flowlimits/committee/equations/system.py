@@ -139,6 +139,35 @@ def unpack(problem: Physics, states: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return Q, R, problem.second_layer
 
 
+def choose_factor(problem: Physics) -> tuple[Any, np.ndarray, int]:
+    """Return the equations of the coordinates of a problem, their parameters and the length of their scratch."""
+    from . import factor
+
+    assert problem.coordinates is not None
+    params, work = pull_parameters(problem)
+    name = choose(problem).name
+    rhs = {"erf": factor.rhs_erf, "relu": factor.rhs_relu}.get(name, factor.rhs_polynomial)
+    return rhs, np.concatenate([params, problem.coordinates[problem.student_width :].ravel()]), work.size
+
+
+def factor_start(problem: Physics) -> np.ndarray:
+    """Return the coordinates of the students, and the second layer if it is trained."""
+    assert problem.coordinates is not None
+    rows = problem.coordinates[: problem.student_width].ravel()
+    return np.concatenate([rows, problem.second_layer]) if problem.second_layer_rate > 0 else rows.copy()
+
+
+def factor_overlaps(problem: Physics, states: np.ndarray) -> np.ndarray:
+    """Return the states of the overlaps, (times, n), of states of the coordinates."""
+    assert problem.coordinates is not None
+    p, k = problem.R.shape
+    size = p * problem.coordinates.shape[1]
+    F = states[:, :size].reshape(len(states), p, -1)
+    Q = (F @ F.swapaxes(1, 2))[:, *upper(p)]
+    R = (F @ problem.coordinates[p:].T).reshape(len(states), p * k)
+    return np.concatenate([Q, R, states[:, size:]], axis=1)
+
+
 def pull_parameters(problem: Physics) -> tuple[np.ndarray, np.ndarray]:
     """Return parameters and scratch of the equations of `flowlimits.committee.simulation.descent`."""
     from .velocities import work_shared

@@ -132,7 +132,7 @@ def start(problem: Physics, method: str, dimension: int, generator: np.random.Ge
         W, W_star = exact_weights(problem, dimension, generator) if own is None else own
         root = np.sqrt(dimension)
         return State(np.ascontiguousarray(W / root), np.ascontiguousarray(W_star / root), a, dimension, generator)
-    W, W_star = coordinates(problem.Q, problem.R, problem.T, dimension)
+    W, W_star = coordinates(problem, dimension)
     if method == "gd":
         return State(W, W_star, a, 0, generator)
     p, k = problem.student_width, problem.teacher_width

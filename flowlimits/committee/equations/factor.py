@@ -1,0 +1,126 @@
+r"""Gradient flow of the weights in coordinates: a factor of the overlaps instead of the overlaps (compiled part).
+
+Weights stay in the span of the start and the teacher, so that rows F (p, m) and F_star (k, m) of coordinates in an orthonormal
+basis of it, with Q = F F^T, R = F F_star^T, T = F_star F_star^T, obey the flow of the weights,
+
+.. math:: \dot F = G \, [F; F_\star], \qquad G_{iu} = -a_i \Bigl[w_u B_{iu} + \delta_{iu} \sum_v w_v A_{iv}\Bigr].
+
+The overlaps are feasible by construction, and units that differ by less than the root of the precision stay apart
+(docs/committee.md, C13).
+
+State ``y``: F by rows, then the second layer if it is trained.  Parameters: those of the overlaps, then F_star by rows.
+"""
+
+from ...compiled.jit import RHS_SIGNATURE, callback, jit
+from .layout import (
+    HEADER,
+    SECOND_LAYER_RATE,
+    SPHERICAL,
+    STUDENT_DEGREE,
+    STUDENT_WIDTH,
+    TEACHER_DEGREE,
+    TEACHER_WIDTH,
+    TRAINED,
+    WEIGHT_DECAY,
+)
+from .moments import of_erf, of_relu, polynomial, polynomial_coefficients
+from .velocities import views
+
+
+@jit
+def columns(y, params):
+    """Return the number of coordinates, m."""
+    p = int(params[STUDENT_WIDTH])
+    return (len(y) - (p if params[TRAINED] != 0.0 else 0)) // p
+
+
+@jit
+def product(F, i, G, j, m):
+    """Return the product of row i of F with row j of G, both flat with m columns."""
+    total = 0.0
+    for c in range(m):
+        total += F[i * m + c] * G[j * m + c]
+    return total
+
+
+@jit
+def prepare(y, params, m, C, w, a):
+    """Write the covariance of the fields, the weights of the error and the second layer."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
+    fixed = params[len(params) - k * m :]
+    for i in range(p):
+        for j in range(i, p):
+            C[i, j] = product(y, i, y, j, m)
+            C[j, i] = C[i, j]
+        for r in range(k):
+            C[i, p + r] = product(y, i, fixed, r, m)
+            C[p + r, i] = C[i, p + r]
+        a[i] = y[p * m + i] if params[TRAINED] != 0.0 else params[HEADER + k + i]
+        w[i] = a[i] / p
+    for r in range(k):
+        w[p + r] = -params[HEADER + r] / k
+        for s in range(k):
+            C[p + r, p + s] = params[HEADER + k + p + r * k + s]
+
+
+@jit
+def assemble(y, dy, params, m, A, B, K, w, a):
+    """Write the velocities from the moments."""
+    p, n = A.shape
+    k = n - p
+    fixed = params[len(params) - k * m :]
+    sphere, decay = params[SPHERICAL] != 0.0, params[WEIGHT_DECAY]
+    for i in range(p):
+        own = 0.0
+        for u in range(n):
+            own -= a[i] * w[u] * A[i, u]
+        if not sphere:
+            own -= decay
+        for c in range(m):
+            dy[i * m + c] = own * y[i * m + c]
+        for u in range(n):
+            factor = a[i] * w[u] * B[i, u]
+            for c in range(m):
+                dy[i * m + c] -= factor * (y[u * m + c] if u < p else fixed[(u - p) * m + c])
+        if sphere:
+            along = product(y, i, dy, i, m) / product(y, i, y, i, m)
+            for c in range(m):
+                dy[i * m + c] -= along * y[i * m + c]
+    if params[TRAINED] != 0.0:
+        for i in range(p):
+            total = 0.0
+            for u in range(n):
+                total += w[u] * K[i, u]
+            dy[p * m + i] = -params[SECOND_LAYER_RATE] * total
+
+
+@callback(RHS_SIGNATURE)
+def rhs_polynomial(t, y, dy, params, work):
+    """Velocities for polynomial activations."""
+    p, k, m = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), columns(y, params)
+    C, A, B, K, _, _, w, a, _, c = views(p, k, work)
+    prepare(y, params, m, C, w, a)
+    d = c[(p + k) * (int(max(params[STUDENT_DEGREE], params[TEACHER_DEGREE])) + 1) :]
+    stride = polynomial_coefficients(params, C, c, d)
+    polynomial(params, C, c, d, stride, A, B, K)
+    assemble(y, dy, params, m, A, B, K, w, a)
+
+
+@callback(RHS_SIGNATURE)
+def rhs_erf(t, y, dy, params, work):
+    """Velocities for erf."""
+    m = columns(y, params)
+    C, A, B, K, _, _, w, a, _, _ = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
+    prepare(y, params, m, C, w, a)
+    of_erf(C, A, B, K)
+    assemble(y, dy, params, m, A, B, K, w, a)
+
+
+@callback(RHS_SIGNATURE)
+def rhs_relu(t, y, dy, params, work):
+    """Velocities for ReLU."""
+    m = columns(y, params)
+    C, A, B, K, _, _, w, a, _, _ = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
+    prepare(y, params, m, C, w, a)
+    of_relu(C, A, B, K)
+    assemble(y, dy, params, m, A, B, K, w, a)

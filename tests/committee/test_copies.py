@@ -1,0 +1,120 @@
+"""Units that nearly coincide: coordinates of the weights keep what tells them apart, overlaps say that they do not."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import flowlimits as fl
+
+TIMES = [5.0, 10.0, 12.0, 14.0, 16.0, 18.0]
+
+
+def saddle(K, gap):
+    """Return the weights of K students that are copies up to `gap`, and of K orthonormal teachers."""
+    return ((0.5 - gap) * np.ones((K, K)) + gap * np.eye(K)) * math.sqrt(K), np.eye(K) * math.sqrt(K)
+
+
+def test_the_flow_leaves_a_saddle_when_the_weights_say_so():
+    right = [0.37333333, 0.37333245, 0.37180075, 0.0293186504, 2.3318e-5, 3.7574e-8]
+    found = fl.Committee.from_weights(*saddle(5, 1e-11)).solve(TIMES)
+    np.testing.assert_allclose(found["risk"], right, rtol=5e-4)
+    late = fl.Committee.from_weights(*saddle(8, 1e-10)).solve([18.0])
+    assert float(late["risk"][0]) == pytest.approx(5.69e-6, rel=2e-3)
+
+
+@pytest.mark.parametrize("K", [10, 20])
+def test_many_copies_follow_the_other_form_of_the_flow(K):
+    W, W_star = saddle(K, 1e-11)
+    exact = fl.QuadraticFlow(W, W_star).solve(TIMES, rtol=1e-11)["risk"]
+    np.testing.assert_allclose(fl.Committee.from_weights(W, W_star).solve(TIMES)["risk"], exact, rtol=2e-3)
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf", "hermite3"])
+def test_the_flow_of_coordinates_is_that_of_the_weights(activation):
+    rng = np.random.default_rng(0)
+    W, W_star = rng.standard_normal((3, 4)), rng.standard_normal((2, 4))
+    W[2] = W[0] + 1e-6 * rng.standard_normal(4)
+    physics = {
+        "activation": activation,
+        "second_layer_rate": 0.3,
+        "weight_decay": 0.05,
+        "second_layer": [0.4, -0.3, 0.6],
+    }
+    problem = fl.Committee.from_weights(W, W_star, **physics)
+    assert problem.coordinates.shape == (5, 4)
+    Q, R, T = problem.Q, problem.R, problem.T
+    overlaps = fl.Committee(Q, R, T, **physics)
+    for name in ("risk", "Q", "R", "second_layer"):
+        np.testing.assert_allclose(
+            problem.solve([0.5, 2.0])[name], overlaps.solve([0.5, 2.0], rtol=1e-11)[name], atol=1e-8
+        )
+    sphere = fl.Committee.from_weights(W, W_star, activation=activation, spherical=True)
+    np.testing.assert_allclose(
+        sphere.solve([1.0])["R"],
+        fl.Committee(Q, R, T, activation=activation, spherical=True).solve([1.0])["R"],
+        atol=1e-7,
+    )
+
+
+def test_descent_begins_at_the_weights():
+    problem = fl.Committee.from_weights(*saddle(5, 1e-9))
+    flow, descent = (
+        problem.solve([11.0])["risk"],
+        problem.simulate([11.0], dimension=12, method="gd", step=1e-4)["risk"],
+    )
+    assert float(descent[0, 0]) == pytest.approx(float(flow[0]), rel=0.01)
+
+
+def test_coordinates_travel_and_are_kept_only_where_they_are_needed():
+    problem = fl.Committee.from_weights(*saddle(3, 1e-9))
+    result = problem.solve([1.0])
+    assert pickle.loads(pickle.dumps(problem)) == problem == fl.load_problem(result)
+    W, W_star = np.random.default_rng(0).standard_normal((2, 3, 8))
+    assert fl.Committee.from_weights(W, W_star).coordinates is None
+    assert fl.Committee.from_weights(*saddle(3, 1e-3), learning_rate=0.1).coordinates is None
+
+
+def test_overlaps_of_copies_warn_and_never_give_a_number():
+    W, W_star = saddle(10, 1e-11)
+    exact = fl.Committee.from_weights(W, W_star)
+    with pytest.warns(
+        UserWarning, match=r"^Units 0 and 1 are nearer than 1e-07 of their norm: overlaps do not hold what"
+    ):
+        lost = fl.Committee(exact.Q, exact.R, exact.T)
+    with pytest.raises(
+        fl.ode.IntegrationError, match=r"\(step too small\)\. A negative eigenvalue of .* has grown"
+    ) as caught:
+        lost.solve([5.0, 16.0, 30.0])
+    assert caught.value.partial.sizes["time"] == 1
+    with pytest.warns(RuntimeWarning, match="A negative eigenvalue"):
+        many = fl.solve_many(
+            [lost, fl.Committee(exact.Q + np.eye(10), exact.R, exact.T)], [5.0, 16.0, 30.0], progress=False
+        )
+    assert many["status"].values.tolist() == ["step too small", "success"]
+    assert np.isnan(many["risk"].values[0, 1:]).all()
+    assert np.isfinite(many["risk"].values[1]).all()
+
+
+def test_exact_copies_are_no_accident():
+    fl.Committee(np.ones((2, 2)), 0.1 * np.ones((2, 1)), [[1.0]])
+
+
+def test_coordinates_are_checked():
+    with pytest.raises(ValueError, match=r"must be rows whose products are the overlaps .* differ by 0\.5"):
+        fl.Committee([[1.0]], [[0.0]], [[1.0]], coordinates=[[1.0, 0.0], [0.5, math.sqrt(0.75)]])
+    with pytest.raises(ValueError, match="`coordinates` is for gradient flow"):
+        fl.Committee([[1.0]], [[0.0]], [[1.0]], learning_rate=0.1, coordinates=np.eye(2))
+
+
+def test_a_solution_that_loses_feasibility_says_where():
+    W, W_star = saddle(10, 1e-11)
+    exact = fl.Committee.from_weights(W, W_star)
+    with pytest.warns(UserWarning, match="Units 0 and 1"):
+        lost = fl.Committee(exact.Q, exact.R, exact.T)
+    with pytest.raises(
+        fl.ode.IntegrationError, match=r"^Integration stopped at t=10 \(overlaps not feasible\)\."
+    ) as caught:
+        lost.solve([5.0, 10.0, 12.0])
+    assert caught.value.report.status is fl.ode.Status.INFEASIBLE
