@@ -12,6 +12,7 @@ import click
 from ..core import fields
 from . import text
 from .problems import Flags, ProblemGroup, Stated
+from .text import say
 from .types import GRID, SIZES, Output
 
 NETCDF = (".nc", ".nc4", ".h5")
@@ -148,7 +149,7 @@ def announced() -> Iterator[None]:
 
         def on_start(self, event: Any) -> None:
             if not self.said:
-                click.echo("Compiling the equations: the first use on a machine takes up to a minute.", err=True)
+                say("Compiling the equations: the first use on a machine takes up to a minute.", err=True)
             self.said = True
 
         def on_end(self, event: Any) -> None:
@@ -179,9 +180,9 @@ def _finish(result: Any, output: str | None) -> None:
         from ..core.results import save
 
         save(result, output)
-    click.echo(text.describe(result))
+    say(text.describe(result))
     if output:
-        click.echo(f"Saved to {output}.")
+        say(f"Saved to {output}.")
 
 
 solve = ProblemGroup("solve", _solve, _solve_options, help="Compute the limit, or the exact flow, of a problem.")

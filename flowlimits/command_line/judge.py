@@ -12,6 +12,7 @@ from ..core.paths import check_writable
 from .compute import NETCDF, announced, arguments, runs_options, take_times, times_option
 from .problems import Flags, ProblemGroup, Stated
 from .results import FILE, save_figure
+from .text import say
 from .types import SIZES, Output
 
 STATUS = {True: 0, False: 1, None: 3}
@@ -54,10 +55,10 @@ def compare(
 
     options: Flags = {"variables": list(variables) or None} | ({} if level is None else {"level": level})
     comparison = judge(load(theory), *map(load, runs), **options)
-    click.echo(str(comparison))
+    say(str(comparison))
     if output:
         save(comparison.dataset.assign_attrs(sentences=str(comparison)), output)
-        click.echo(f"Saved to {output}.")
+        say(f"Saved to {output}.")
     return STATUS[comparison.passed]
 
 
@@ -84,7 +85,7 @@ def _converge(stated: Stated, flags: Flags) -> int:
     root = streams.root(chosen.pop("rng", None))
     with announced():
         comparison = convergence(stated.problem, times, rng=root, **chosen, **judged)
-    click.echo(str(comparison))
+    say(str(comparison))
     if flags["out"]:
         _leave(comparison, root, {name: chosen[name] for name in ("sizes", "runs")} | judged, flags["out"])
     return STATUS[comparison.passed]
@@ -103,7 +104,7 @@ def _leave(comparison: Any, root: Any, call: Flags, prefix: str) -> None:
         for kind in (".pdf", ".png"):
             save_figure(figure, f"{prefix}{kind}")
             written.insert(0, f"{prefix}{kind}")
-    click.echo(f"Saved to {', '.join(os.path.normpath(name) for name in written)}.")
+    say(f"Saved to {', '.join(os.path.normpath(name) for name in written)}.")
 
 
 converge = ProblemGroup(

@@ -1,12 +1,14 @@
 """The command `flowlimits`.
 
 Exit status: 0 done, or theory and simulation agree; 1 they differ, or a repeated result differs; 2 the input is
-wrong, or the computation failed; 3 undecided; 130 interrupted.
+wrong, or the computation failed; 3 undecided; 130 interrupted; 143 ended by SIGTERM, as batch systems send it.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -17,6 +19,7 @@ from .compute import simulate, solve
 from .judge import compare, converge
 from .results import cite, plot, rerun, show
 from .study import report, study
+from .text import say
 
 EPILOG = (
     "Exit status: 0 done, or agrees; 1 differs; 2 wrong input or failed; 3 undecided; 130 interrupted.  "
@@ -43,6 +46,8 @@ for _command in (solve, simulate, compare, converge, study, report, plot, show, 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; every error that the user can mend is one sentence."""
     given = sys.argv[1:] if arguments is None else arguments
+    before = signal.getsignal(signal.SIGTERM)
+    ended = _answer_sigterm()
     debug = "--debug" in given[:1]
     warnings.showwarning = _show_warning
     try:
@@ -56,14 +61,30 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         if debug:
             raise
-        click.echo(_interrupt_sentence(error), err=True)
-        status = 130
+        say(_interrupt_sentence(error), err=True)
+        status = 143 if ended else 130
     except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         if debug:
             raise
-        click.echo(_sentence(error), err=True)
+        say(_sentence(error), err=True)
         status = 2
+    if threading.current_thread() is threading.main_thread() and before is not None:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _answer_sigterm() -> list[int]:
+    """Let SIGTERM be answered as Ctrl-C is; return a list that holds the signal once it came."""
+    ended: list[int] = []
+
+    def interrupt(number: int, _frame: Any) -> None:
+        if not ended:  # a second one, while finished parts are saved, changes nothing
+            ended.append(number)
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+    return ended
 
 
 def _sentence(error: Exception) -> str:
@@ -84,7 +105,7 @@ def _interrupt_sentence(error: BaseException) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    say(f"Warning: {message}", err=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from ..core.paths import replacing
 from . import text
 from .compute import NETCDF
 from .problems import CLASSES, from_file, near
+from .text import say
 from .types import Output
 
 FIGURES = (".pdf", ".png", ".svg", ".eps")
@@ -27,7 +28,7 @@ def show(files: tuple[str, ...]) -> int:
     for number, path in enumerate(files):
         result = load(path)
         blocks = [text.heading(result), "Variables", text.variables(result), "Provenance", text.provenance(result)]
-        click.echo(("\n" if number else "") + f"{path}\n" + "\n".join(block for block in blocks if block))
+        say(("\n" if number else "") + f"{path}\n" + "\n".join(block for block in blocks if block))
     return 0
 
 
@@ -49,13 +50,13 @@ def rerun(file: str, output: str | None) -> int:
         save(again, output)
     names = differing(result, again)
     if not names:
-        click.echo(f"{file}: all {len(result.variables)} coordinates and variables are the same bit for bit.")
+        say(f"{file}: all {len(result.variables)} coordinates and variables are the same bit for bit.")
         return 0
-    click.echo(f"{file}: not the same: {', '.join(names)}.")
+    say(f"{file}: not the same: {', '.join(names)}.")
     before = provenance(result).get("versions", {})
     changed = [f"{name} {before[name]} -> {now}" for name, now in versions().items() if before.get(name, now) != now]
     if changed:
-        click.echo(f"Versions changed: {', '.join(changed)}.")
+        say(f"Versions changed: {', '.join(changed)}.")
     return 1
 
 
@@ -84,7 +85,7 @@ def plot(
     results = [load(path) for path in files]
     axes = _axes(results, variable, spectrum, time, options)
     save_figure(axes.figure, output)
-    click.echo(f"Saved to {output}.")
+    say(f"Saved to {output}.")
     return 0
 
 
@@ -144,19 +145,19 @@ def cite(problem: str | None) -> int:
     from ..data.cite import cite as entries
 
     if problem is None:
-        click.echo(entries())
+        say(entries())
     elif problem in CLASSES:
-        click.echo(entries(description_class(CLASSES[problem])))
+        say(entries(description_class(CLASSES[problem])))
     elif problem in DESCRIPTIONS:
-        click.echo(entries(description_class(problem)))
+        say(entries(description_class(problem)))
     elif problem.isidentifier() and not os.path.exists(problem):
         raise click.UsageError(
             f"There is no problem, class or file '{problem}'{near(problem, [*CLASSES, *DESCRIPTIONS])}"
         )
     elif problem.endswith(".toml"):
-        click.echo(entries(from_file(problem).problem))
+        say(entries(from_file(problem).problem))
     else:
         from ..core.results import load
 
-        click.echo(entries(load(problem)))
+        say(entries(load(problem)))
     return 0

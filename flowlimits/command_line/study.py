@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from .text import say
+
 
 @click.command(short_help="Compute a study that a TOML file describes.")
 @click.argument("file", metavar="STUDY.toml", type=click.Path(dir_okay=False))
@@ -71,7 +73,7 @@ def study(
     status = table["status"].values
     counts = [(1, "finished"), (2, "failed"), (0, "missing")]
     words = ", ".join(f"{int((status == code).sum())} {word}" for code, word in counts if (status == code).any())
-    click.echo(f"{status.size} points: {words}.  The table is {place}/study.nc.")
+    say(f"{status.size} points: {words}.  The table is {place}/study.nc.")
     return 1 if (status == 2).any() else 0
 
 
@@ -90,5 +92,5 @@ def report(folder: str, output: str | None) -> int:
     """Write one self-contained HTML page about the folder of a study, finished or not: plots, definition, failures."""
     from ..studies.report import write_report
 
-    click.echo(f"Saved to {write_report(folder, output)}.")
+    say(f"Saved to {write_report(folder, output)}.")
     return 0

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import click
+
+from ..core.words import printable
+
 ROWS = 12
+
+
+def say(text: Any, *, err: bool = False) -> None:
+    """Print text; control characters, which may come from a file, are escaped."""
+    click.echo(printable(text), err=err)
 
 
 def describe(result: Any) -> str:
@@ -67,8 +75,12 @@ def table(result: Any) -> str:
 
 def provenance(result: Any) -> str:
     """Return how a result was computed, one line per entry."""
+    from ..core.attributes import provenance_of
+
+    if not result.attrs.get("provenance"):
+        return ""
     try:
-        details = json.loads(result.attrs.get("provenance", "{}"))
+        details = provenance_of(result)
     except ValueError:
         return "(unreadable)"
     return "\n".join(_entry(key, value) for key, value in details.items())

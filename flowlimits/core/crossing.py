@@ -28,14 +28,14 @@ def crossing(dataset: xr.Dataset, variable: str, value: float, *, scale: str = "
     Returns
     -------
     xarray.DataArray
-        The time, per run and entry; nan where the curve never crosses.  Its coordinate `error` estimates the error
+        The time, per run and entry; nan where the curve never crosses, or is not finite before it does.  Its coordinate `error` estimates the error
         of the interpolation, as the difference between a monotone cubic and the straight line; it shrinks with the
         spacing of the times.
 
     Raises
     ------
     ValueError
-        If the variable is missing, has no time or is not finite, or there are fewer than two times.
+        If the variable is missing or has no time, a single curve is not finite, or there are fewer than two times.
 
     Notes
     -----
@@ -52,7 +52,9 @@ def crossing(dataset: xr.Dataset, variable: str, value: float, *, scale: str = "
     times = checks.times(dataset["time"].values, "time")
     if times.size < 2:
         raise ValueError("A crossing needs at least two times, but the result has one.")
-    values = checks.array(variable, array.values)
+    values = np.asarray(array.values, dtype=float)
+    if values.ndim == 1:
+        values = checks.array(variable, values)
     axis = _axis(times, scale)
     flat = values.reshape(-1, times.size)
     found = np.array([_cross(axis, times, curve - target) for curve in flat])
@@ -80,6 +82,12 @@ def _cross(axis: np.ndarray, times: np.ndarray, excess: np.ndarray) -> tuple[flo
     """Return the time of the first zero of `excess` and the error of interpolation."""
     if excess[0] == 0:
         return float(times[0]), 0.0
+    logarithmic = axis is not times
+    lost = np.flatnonzero(~np.isfinite(excess))
+    if lost.size:  # a problem of a batch that failed, from there on
+        axis, times, excess = axis[: lost[0]], times[: lost[0]], excess[: lost[0]]
+    if excess.size < 2:
+        return float("nan"), float("nan")
     changes = np.flatnonzero(np.sign(excess[1:]) != np.sign(excess[0]))
     if not changes.size:
         return float("nan"), float("nan")
@@ -102,7 +110,6 @@ def _cross(axis: np.ndarray, times: np.ndarray, excess: np.ndarray) -> tuple[flo
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if (cubic(middle) > 0) == (excess[i] > 0) else (low, middle)
-    logarithmic = axis is not times
     bent, line = (axis[i] + s * step for s in ((low + high) / 2, straight))
     if logarithmic:
         bent, line = np.exp(bent), np.exp(line)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from .checks import show
 from .problem import ARRAY_PREFIX, Description, Problem
 from .registry import DESCRIPTIONS
 from .words import did_you_mean
@@ -37,8 +37,11 @@ def rebuild(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Descr
     fields = {key: _rebuild(value, arrays) for key, value in plain.items() if key != "class"}
     try:
         return kind.from_plain(fields)
-    except TypeError as error:
-        raise ValueError(f"This version of flowlimits cannot rebuild {kind.__name__}: {error}") from error
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:  # what stands in a file can be wrong in any way
+        reason = str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"This version of flowlimits cannot rebuild {kind.__name__}: {reason}") from error
 
 
 def _rebuild(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -46,7 +49,7 @@ def _rebuild(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         if "class" in value:
             return rebuild(value, arrays)
         if set(value) == {"array"}:
-            if value["array"] not in arrays:
+            if not isinstance(value["array"], str) or value["array"] not in arrays:
                 raise ValueError(f"The result holds no array `{value['array']}`, to which its problem refers.")
             return np.asarray(arrays[value["array"]])
     if isinstance(value, list):
@@ -68,9 +71,11 @@ def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
         If the source holds no problem, or one that this version does not know.
     """
     if isinstance(source, str | os.PathLike):
-        from .results import load
+        from .storage import load
 
         source = load(source)
+    if not hasattr(source, "attrs") or not hasattr(source, "dims"):
+        raise TypeError(f"Argument `source` must be a result or the path of one, but is {show(source)}.")
     text = source.attrs.get("problem")
     if not text and "problem" in source.dims:
         raise ValueError(
@@ -78,11 +83,15 @@ def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
         )
     if not text:
         raise ValueError("This Dataset holds no problem: its attribute `problem` is missing.")
+    from .attributes import problem_of
+
     arrays = {
         str(name): values.values for name, values in source.variables.items() if str(name).startswith(ARRAY_PREFIX)
     }
     try:
-        plain = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"The attribute `problem` of this Dataset is no JSON: {error}.") from None
-    return cast(Problem, rebuild(plain, arrays))
+        problem = rebuild(problem_of(source), arrays)
+    except RecursionError:
+        raise ValueError("The problem of this Dataset is nested too deeply to be one.") from None
+    if not isinstance(problem, Problem):
+        raise ValueError(f"This Dataset holds no problem, but a {type(problem).__name__}.")
+    return problem

@@ -187,10 +187,11 @@ def _jsonable(value: Any) -> Any:
 
 def provenance(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the provenance of a result as a dict."""
-    text = dataset.attrs.get("provenance")
-    if not text:
+    from .attributes import provenance_of
+
+    if not dataset.attrs.get("provenance"):
         raise ValueError("This Dataset holds no provenance: it is not a result of flowlimits.")
-    return dict(json.loads(text))
+    return provenance_of(dataset)
 
 
 def size_of(dataset: xr.Dataset) -> int:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from . import hdf5
 from .checks import show
 from .paths import replacing
+
+#: The attribute of a file, not of a result, that says that a seal ends the file.
+SEALED = "flowlimits_seal"
+SEAL = b"\nflowlimits sha256 "
+LENGTH = len(SEAL) + 65
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -33,23 +41,63 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     OSError
         If the file cannot be written, or the disk is full.
     TypeError, ValueError
-        If `dataset` is no Dataset, or the path is that of a table.
+        If `dataset` is no Dataset, the path is no path or that of a table, or an attribute is of a kind that netCDF files
+        cannot hold.
+
+    Notes
+    -----
+    The file is made in memory and then written, so that a full disk leaves nothing behind.  A list of one number is read
+    back as the number.
     """
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"Argument `dataset` must be an xarray.Dataset, but is {show(dataset)}.")
-    if Path(path).suffix in (".csv", ".tex"):
+    if Path(check_path(path)).suffix in (".csv", ".tex"):
         raise ValueError(
             f"Results are saved as netCDF, in a file such as result.nc, but the path is {show(str(path))}; fl.to_table writes tables."
         )
-    with replacing(path) as temporary:
-        clean = dataset.drop_encoding()
-        clean.to_netcdf(
-            temporary, engine="h5netcdf", encoding={str(n): _encoding(v) for n, v in clean.variables.items()}
-        )
-        seal = _seal(temporary)
-        with temporary.open("ab") as written:
-            written.write(seal)
+    _check_attributes("the Dataset", dataset.attrs)
+    for name, values in dataset.variables.items():
+        _check_attributes(f"the variable `{name}`", values.attrs)
+    content = _image(dataset)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.write(_seal(content))
     return Path(os.path.realpath(path))
+
+
+def check_path(path: Any, name: str = "path") -> str | os.PathLike[str]:
+    """Return a path, or refuse what is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"Argument `{name}` must be a path, but is {show(path)}.")
+    if "\0" in os.fspath(path):
+        raise ValueError(f"Argument `{name}` must be a path, but holds a null character: {show(path)}.")
+    return path
+
+
+def _check_attributes(owner: str, attributes: Any) -> None:
+    for name, value in attributes.items():
+        kind = np.asarray(value).dtype.kind if isinstance(value, list | tuple | np.ndarray) else ""
+        if isinstance(value, bool | np.bool_) or (
+            not isinstance(value, str | bytes | int | float | np.number) and (kind not in set("iufSU"))
+        ):
+            raise TypeError(
+                f"Attribute `{name}` of {owner} must be text, a number or a list of these, which netCDF files can hold, but is "
+                f"{show(value)}."
+            )
+
+
+def _image(dataset: xr.Dataset) -> bytes:
+    """Return the bytes of a netCDF file."""
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
+    clean = dataset.drop_encoding().assign_attrs({SEALED: "sha256"})
+    buffer = io.BytesIO()
+    with h5netcdf.File(buffer, "w") as file:
+        store = H5NetCDFStore(file)
+        clean.dump_to_store(store, encoding={str(n): _encoding(v) for n, v in clean.variables.items()})
+        store.sync()
+    return buffer.getvalue()
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
@@ -57,35 +105,13 @@ def _encoding(variable: xr.Variable) -> dict[str, Any]:
     return {"zlib": True, "shuffle": True} if variable.size > 1000 and variable.dtype.kind in "fiub" else {}
 
 
-SEAL = b"\nflowlimits sha256 "
-
-
-def _seal(path: Path, size: int | None = None) -> bytes:
-    """Return the line that ends a saved file: a checksum of its first `size` bytes.
+def _seal(content: bytes) -> bytes:
+    """Return the line that ends a saved file: a checksum of what stands before it.
 
     HDF5 knows where its content ends and ignores what follows, so every netCDF program reads a sealed file.  Without
     the seal a flipped bit is a wrong number or attribute, and can make the HDF5 library loop for ever.
     """
-    digest = hashlib.sha256()
-    left = path.stat().st_size if size is None else size
-    with path.open("rb") as file:
-        while left and (block := file.read(min(left, 1 << 20))):
-            digest.update(block)
-            left -= len(block)
-    return SEAL + digest.hexdigest().encode() + b"\n"
-
-
-def _check_seal(path: Path) -> None:
-    """Refuse a file whose content is not what its seal says; other programs write files without a seal."""
-    length = len(SEAL) + 65
-    size = path.stat().st_size - length
-    if size < 0:
-        return
-    with path.open("rb") as file:
-        file.seek(size)
-        stated = file.read(length)
-    if stated.startswith(SEAL) and stated != _seal(path, size):
-        raise ValueError(f"{path} is damaged, or was changed by another program: its checksum does not fit.")
+    return SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n"
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -98,19 +124,54 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     PermissionError
         If the file may not be read.
     ValueError
-        If the file is no netCDF file, or was cut off or changed.
+        If the file is no netCDF file, was cut off or changed, points to other files, or holds attributes that no result
+        has.
     """
-    source = Path(path)
+    source = Path(check_path(path))
     if source.is_dir():
         raise IsADirectoryError(f"Cannot read {source}: it is a folder.")
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {source}.")
     try:
-        _check_seal(source)
+        content = source.read_bytes()
     except OSError as error:
         raise type(error)(f"Cannot read {source}: {error.strerror or error}.") from None
+    sealed = _is_sealed(source, content)
     try:
-        with xr.open_dataset(source, engine="h5netcdf") as opened:
-            return opened.load().drop_encoding()
+        marked = hdf5.inspect(content)
+    except hdf5.RefusedError as error:
+        raise ValueError(f"Cannot read {source}: {error}.") from None
     except Exception as error:  # a damaged file can fail in any way
+        raise ValueError(f"{source} is not a netCDF-4 file, or is damaged ({error}).") from None
+    if marked and not sealed:
+        raise _damaged(source)
+    try:
+        with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as opened:
+            found = opened.load().drop_encoding()
+    except Exception as error:
         raise ValueError(f"{source} is not a netCDF-4 file, or is damaged ({error}).") from error
+    found.attrs.pop(SEALED, None)
+    if {"schema", "problem", "provenance"} & set(found.attrs):
+        from .attributes import check
+
+        check(found, f"{source}: ")
+    return found
+
+
+def _is_sealed(path: Path, content: bytes) -> bool:
+    """Return whether a fitting seal ends a file; refuse a seal that does not fit, or what is left of one.
+
+    Other programs write files without a seal, which end where HDF5 says that they end.
+    """
+    body, tail = content[:-LENGTH], content[-LENGTH:]
+    if tail.startswith(SEAL):
+        if tail != _seal(body):
+            raise _damaged(path)
+        return True
+    if hdf5.end_of(content) == len(body):
+        raise _damaged(path)
+    return False
+
+
+def _damaged(path: Path) -> ValueError:
+    return ValueError(f"{path} is damaged, or was changed by another program: its checksum does not fit.")

@@ -42,7 +42,7 @@ def extend(result: xr.Dataset, times: Any) -> xr.Dataset:
     if not isinstance(result, xr.Dataset):
         raise TypeError(f"Argument `result` must be a result (an xarray.Dataset), but is {checks.show(result)}.")
     new = checks.times(times)
-    if "time" not in result.coords:
+    if "time" not in result.dims or "time" not in result.coords:
         raise ValueError("Argument `result` must be a result in time: it has no coordinate `time`.")
     old = np.asarray(result["time"].values, dtype=float)
     known = np.isclose(new[:, None], old[None, :], rtol=1e-12, atol=0).any(axis=1)

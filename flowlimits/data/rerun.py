@@ -75,6 +75,11 @@ def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
     if verb == "convergence":
         from ..verdict.compare import convergence
 
+        if "rng" not in arguments:
+            raise ValueError(
+                "This Dataset does not state the random streams of its simulations, so it cannot be repeated."
+            )
+
         again = convergence(problem, *leading, **arguments)
         return state_convergence(again, streams.root(arguments["rng"]), {k: v for k, v in call.items() if k != "times"})
     return getattr(problem, verb)(*leading, **arguments)
@@ -85,7 +90,7 @@ def _rebuilt(value: Any, result: xr.Dataset) -> Any:
     if isinstance(value, dict) and "class" in value:
         return rebuild(value, {str(name): array.values for name, array in result.variables.items()})
     if isinstance(value, dict) and set(value) == {"array"}:
-        if value["array"] not in result.variables:
+        if not isinstance(value["array"], str) or value["array"] not in result.variables:
             raise ValueError(f"The result holds no variable `{value['array']}`, to which its call refers.")
         return result[value["array"]].values
     if isinstance(value, list):

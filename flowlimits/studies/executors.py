@@ -15,7 +15,7 @@ from typing import Any
 from ..core.checks import choice, integer, show
 from ..core.threads import available_threads
 from .errors import StudyError
-from .worker import Task, identity_of_process, ignore_interrupts, prepare, run_chunk
+from .worker import Task, begin_process, identity_of_process, prepare, run_chunk
 
 NAMES = ("threads", "processes", "mpi")
 
@@ -98,7 +98,7 @@ class Pool:
             # There is no public way before Python 3.14; a point of an hour would hold up the end for an hour.
             for process in list((getattr(self.executor, "_processes", None) or {}).values()):
                 with contextlib.suppress(OSError, ValueError):
-                    process.terminate()
+                    process.kill()
         # `cancel_futures` is unknown to dask and loky; the driver has cancelled its futures.
         with contextlib.suppress(Exception):
             self.executor.shutdown(wait=wait)
@@ -128,7 +128,7 @@ def _processes(count: int) -> Executor:
     # Never fork: OpenMP does not survive it.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=ignore_interrupts)
+    return ProcessPoolExecutor(count, mp_context=context, initializer=begin_process)
 
 
 def _mpi() -> Executor:

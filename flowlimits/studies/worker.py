@@ -11,6 +11,7 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -152,6 +153,18 @@ def limit_threads() -> None:
         os.environ["NUMBA_NUM_THREADS"] = "1"
 
 
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent: a terminal sends it to every process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def begin_process() -> None:
+    """Leave signals to the parent, which a terminal or a batch system sends to every process, and end when it ends."""
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent, however it ends, and end this process."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

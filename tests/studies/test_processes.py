@@ -1,0 +1,131 @@
+"""Workers end with their parent, however it ends; SIGTERM is answered as Ctrl-C is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import flowlimits as fl
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+
+STUDY = """
+import time
+import flowlimits as fl
+
+def slow(a):
+    time.sleep(0.2)
+    return a
+
+if __name__ == "__main__":
+    fl.study(slow, {"a": list(range(200))}, executor="processes", workers=2, folder="s", progress=False)
+"""
+
+
+def family(root):
+    """Return the processes whose working directory is `root`: a parent, its workers, their server and tracker."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.readlink(entry / "cwd") == str(root):
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                found += [int(entry.name)] if state != "Z" else []
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent(tmp_path, number):
+    (tmp_path / "slow.py").write_text(STUDY)
+    parent = subprocess.Popen([sys.executable, "slow.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        assert wait_for(lambda: list((tmp_path / "s").glob("points/*.npz")), 60)
+        assert len(family(tmp_path)) >= 4
+        parent.send_signal(number)
+        parent.wait(10)
+        assert wait_for(lambda: not family(tmp_path), 10), family(tmp_path)
+        assert "Traceback" not in parent.stderr.read()
+    finally:
+        parent.kill()
+        parent.stderr.close()
+        for process in family(tmp_path):
+            os.kill(process, signal.SIGKILL)
+
+
+def test_killed_workers_leave_no_traceback(tmp_path):
+    (tmp_path / "slow.py").write_text(STUDY.replace("range(200)", "range(30)"))
+    parent = subprocess.Popen([sys.executable, "slow.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        assert wait_for(lambda: list((tmp_path / "s").glob("points/*.npz")), 60)
+        for process in family(tmp_path):
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+            if process != parent.pid and b"forkserver" in command:
+                children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+                for worker in children:
+                    os.kill(int(worker), signal.SIGKILL)
+                break
+        _, said = parent.communicate(timeout=90)
+        assert (parent.returncode, said) == (0, "")
+    finally:
+        parent.kill()
+
+
+TERMINATED = """
+import sys, threading, os, signal, time
+from flowlimits.command_line.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_sigterm_keeps_finished_runs_and_says_so(tmp_path):
+    words = "simulate extensive --student-ratio 0.5 --teacher-ratio 0.25 --dimension 300 --runs 400 --rng 0 --times 0.1,1 --threads 1 -o s.nc"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "flowlimits", *words.split()], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+    try:
+        time.sleep(12)
+        child.send_signal(signal.SIGTERM)
+        out, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 143, (out, said)
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("Interrupted after ")
+    assert last.endswith("of 400 runs. The finished part is saved in s.nc.")
+    assert fl.load(tmp_path / "s.nc").sizes["run"] == int(last.split()[2])
+
+
+def test_sigterm_in_a_study_keeps_its_points(tmp_path):
+    (tmp_path / "study.toml").write_text(
+        '[problem]\nclass = "QuadraticFlow"\ndimension = 20\nstudent_width = 10\nteacher_width = 5\n[study]\nquantity = "risk"\n'
+        'times = [1.0, 10.0]\n[study.axes]\nweight_decay = "0:1:20001"\n'
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-m", "flowlimits", "study", "study.toml", "--quiet", "--executor", "processes", "--workers", "2"],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert wait_for(lambda: list(tmp_path.glob("study/points/*.npz")), 90)
+        for process in family(tmp_path):  # as a batch system sends it: to all
+            os.kill(process, signal.SIGTERM)
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 143, said
+    assert said.strip().startswith("Interrupted after ")
+    assert said.endswith("the same call goes on from there.\n")
+    assert wait_for(lambda: not family(tmp_path), 10)
