@@ -94,6 +94,80 @@ class EmpiricalQuadratic(EmpiricalPhysics):
 
         return solve(self, times, sample_ratios=sample_ratios, weight_decays=weight_decays, spectrum=spectrum)
 
+    @checks.named_arguments(
+        student_width="it follows from student_ratio and dimension.",
+        samples="their number follows from sample_ratio and dimension.",
+        spectrum='simulations return eigenvalues, by observables=["eigenvalues"].',
+    )
+    def simulate(
+        self,
+        times: Any = None,
+        *,
+        dimension: int,
+        runs: int = 1,
+        rng: Any = None,
+        data: str = "inputs",
+        end: bool = False,
+        weights: Any = None,
+        observables: Any = None,
+        rtol: float = 1e-4,
+        gradient_tolerance: float = 1e-4,
+        max_evaluations: int = 1_000_000,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> xr.Dataset:
+        r"""Simulate the flow (E2) on samples drawn at finite dimension.
+
+        Parameters
+        ----------
+        times : array_like, shape (n,), optional
+            Times tau, increasing; without them, `end` must be true.
+        dimension : int
+            d.  Widths and the number of samples are rounded to whole numbers; the realised ratios are stored.
+        runs : int, optional
+            Number of independent runs.
+        rng : None, int, SeedSequence or Generator, optional
+            Every run has its own stream, spawned from this root: the number of threads changes no bit.
+        data : {"inputs", "symmetric", "hermitian"}, optional
+            The network itself on Gaussian inputs; symmetric Gaussian matrices in the place of :math:`(xx^\top-1)/\sqrt d`; or complex Hermitian
+            ones, whose limit is the same and whose corrections are of order 1/d^2.  The matrices are never stored, (E18), (E19).
+        end : bool, optional
+            Follow the flow to its end instead.
+        weights : array_like, shape (p, d) or (runs, p, d), optional
+            Own starting weights instead of draws.
+        observables : sequence of str, optional
+            Variables wanted besides `risk`; "eigenvalues" adds all d eigenvalues of d Z.
+        rtol : float, optional
+            Tolerance of each flow, in the norm of the weights.
+        gradient_tolerance : float, optional
+            With `end`: the flow ends where the weights move by less than this share of their norm per unit of tau.
+        max_evaluations : int, optional
+            Largest number of gradients of one run.
+        threads : int, optional
+            By default all processors.
+        progress : bool, optional
+            Show a bar; by default when it will take more than about two seconds.
+
+        Returns
+        -------
+        xarray.Dataset
+            With the leading dimension `run`: `risk`, `train_risk`, `in_sample_risk`, `overlap`, `misalignment`, `trace`, in time, or at the end with
+            `end_time`.  The eigenvalues of the teacher are the quantiles of its law, and the noise has the norm of its law.
+
+        Raises
+        ------
+        ValueError
+            If `dimension` is too small for the ratios, an argument is not valid, or memory cannot hold the inputs.
+        flowlimits.ode.stabilised.StabilisedError
+            If the evaluations run out.
+        """
+        from .simulation import simulate
+
+        return simulate(
+            self, times, dimension=dimension, runs=runs, rng=rng, data=data, end=end, weights=weights, observables=observables, rtol=rtol,
+            gradient_tolerance=gradient_tolerance, max_evaluations=max_evaluations, threads=threads, progress=progress,
+        )  # fmt: skip
+
     @checks.named_arguments()
     def bayes(self, sample_ratios: Any = None) -> xr.Dataset:
         """Return the least risk of any estimate from the samples, eq. (E16), for a teacher of known law with Haar eigenvectors.
