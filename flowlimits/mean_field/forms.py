@@ -138,7 +138,7 @@ def pairs_with(
 
     head = header(physics, particles)
     (P, m), k = particles.projections.shape, len(U)
-    b = physics.teacher_second_layer if k else np.zeros(0)
+    b = physics.teacher_shares if k else np.zeros(0)
     head[equations.TEACHERS], head[equations.NODES] = k, len(h)
     tables = []
     if head[equations.KIND] == equations.POLYNOMIAL:
@@ -148,7 +148,7 @@ def pairs_with(
             tables.append(activations.table(physics.teacher_activation).ravel())
     if k:
         head[equations.REST] = teacher_energy(physics, U)
-    params = np.concatenate([head, particles.masses, h, shares, U.ravel(), b / max(k, 1), *tables])
+    params = np.concatenate([head, particles.masses, h, shares, U.ravel(), b, *tables])
     size = work_size(P, k, int(head[equations.DEGREE]), int(head[equations.TEACHER_DEGREE]))
     return Form("pairs", P, m, params, size, float(P * P * len(h)) + 0.1 * P * P * m, refines)
 
@@ -162,7 +162,7 @@ def teacher_energy(physics: MeanFieldPhysics, U: np.ndarray) -> float:
     kind = equations.POLYNOMIAL if polynomial else equations.ERF if activation == "erf" else equations.RELU
     table = activations.table(activation).ravel() if polynomial else np.zeros(1)
     degree = activations.degree(activation) if polynomial else 0
-    b = np.ascontiguousarray(physics.teacher_second_layer / len(U))
+    b = np.ascontiguousarray(physics.teacher_shares)
     return float(energy(kind, np.array(U), b, table, degree, np.zeros(len(U) * (degree + 1))))
 
 

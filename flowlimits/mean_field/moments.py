@@ -72,7 +72,7 @@ def teacher_components(physics: MeanFieldPhysics, listed: list[Index], points: i
     """
     if physics.target is None:
         U = physics.teacher_rows
-        shares = physics.teacher_second_layer / len(U)
+        shares = physics.teacher_shares
         c = coefficients(physics.teacher_activation, max(map(sum, listed)), (U**2).sum(1))
         return np.array([(shares * c[sum(beta)] * np.prod(U ** np.array(beta), axis=1)).sum() for beta in listed])
     grid, weights = rules.tensor(*rules.hermite(points), physics.directions)

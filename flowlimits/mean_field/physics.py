@@ -12,22 +12,8 @@ from ..committee import activations
 from ..core import checks
 from ..core.problem import Description, Problem
 from .ensemble import Ensemble, coordinates
+from .fields import TABLES
 
-ABSENT = checks.SEED | {
-    "learning_rate": (
-        "the limit holds for a learning rate that vanishes against the width. At a fixed ratio of the two the noise correlates the "
-        "remainders of different units, and the law of single units does not close; Committee has one-pass SGD at finite width."
-    ),
-    "noise": "label noise does not enter the population gradient flow.",
-    "covariance": "inputs are standard normal here.",
-    "dimension": "it belongs to the start: Ensemble.gaussian(dimension), or Ensemble(..., dimension=).",
-    "student_width": "the width is infinite here; it is an argument of `simulate`.",
-    "second_layer": "it belongs to the start: Ensemble(weights, second_layer, projections, norms).",
-    "bias": "hidden units have no biases.",
-    "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
-    "loss": "the square loss only.",
-    "Q": "the problem is stated by the teacher and the law of the start; overlaps are for fl.Committee.",
-}
 #: Directions beyond which no grid over the span is made, and the points per direction that it starts with.
 GRID = {1: 40, 2: 20, 3: 12}
 
@@ -75,7 +61,9 @@ class MeanFieldPhysics(Problem):
         **other: Any,
     ) -> None:
         put = object.__setattr__
-        checks.unknown_arguments("MeanField", other, [field.name for field in fields(self)], ABSENT)
+        checks.unknown_arguments(
+            "MeanField", other, [field.name for field in fields(self)], dict(TABLES["MeanField"].absent)
+        )
         if not isinstance(start, Ensemble):
             hint = "Ensemble.gaussian(dimension) is one."
             raise TypeError(f"Argument `start` must be an Ensemble, but is {checks.show(start)}; {hint}")
@@ -202,6 +190,13 @@ class MeanFieldPhysics(Problem):
         return coordinates(teacher) if is_overlap(teacher) else teacher
 
     @property
+    def teacher_shares(self) -> np.ndarray:
+        """The second layer of the teacher over its width, shape (k,)."""
+        b = self.teacher_second_layer
+        assert b is not None
+        return b / len(b)
+
+    @property
     def directions(self) -> int:
         """The number m of directions of the span."""
         if self.target is None:
@@ -220,7 +215,7 @@ class MeanFieldPhysics(Problem):
         """Return the target at points of the span, shape (n, m)."""
         if self.target is not None:
             return _target_values(self.target, points)
-        U, b = self.teacher_rows, self.teacher_second_layer
+        U = self.teacher_rows
         fields_ = points @ U.T
         if self.teacher_activation == "erf":
             from scipy.special import erf
@@ -232,7 +227,7 @@ class MeanFieldPhysics(Problem):
             values = np.polynomial.polynomial.polyval(fields_, activations.coefficients(self.teacher_activation))
             if self.teacher_activation == "centred":
                 values = values - (U**2).sum(1)
-        return values @ b / len(U)
+        return values @ self.teacher_shares
 
     def to_plain(self, arrays: dict[str, np.ndarray], prefix: str = "problem_") -> dict[str, Any]:
         """Return the JSON-ready form; a target is named, not stored."""

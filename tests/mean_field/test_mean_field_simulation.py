@@ -64,25 +64,29 @@ def test_a_shell_of_many_units_is_its_particle():
     ("erf", 1.0), pytest.param("relu", ([1.0, -1.0], [0.6, 0.4]), marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_runs_converge_to_the_limit_in_the_width(activation, law):
-    problem = fl.MeanField(
-        [[1.0]], fl.Ensemble.gaussian(10, second_layer=law), activation=activation, second_layer_rate=1.0
+    start = fl.Ensemble.gaussian(10, second_layer=law)
+    problem = fl.MeanField([[1.0]], start, activation=activation, second_layer_rate=1.0)
+    verdict = fl.convergence(
+        problem, [0.0, 1.0, 4.0], sizes=[8, 16, 32], runs=40, rng=1, threads=2, resolution=0.2, progress=False
     )
-    verdict = fl.convergence(problem, [0.0, 1.0, 4.0], sizes=[8, 16, 32], runs=40, rng=1, threads=2)
     assert verdict.passed, str(verdict)
 
 
 def test_a_wrong_limit_is_found_out_by_runs():
     start = fl.Ensemble.gaussian(6)
-    right, wrong = (fl.MeanField([[1.0]], start, second_layer_rate=rate) for rate in (1.0, 0.5))
-    runs = [right.simulate([1.0, 4.0], student_width=p, runs=40, rng=p, threads=2) for p in (8, 16, 32)]
-    assert fl.compare(wrong.solve([1.0, 4.0]), *runs).passed is False
+    right, wrong = (fl.MeanField([[1.0]], start, second_layer_rate=rate) for rate in (1.0, 0.0))
+    runs = [
+        right.simulate([4.0], student_width=p, runs=20, rng=p, threads=2, rtol=1e-5, progress=False) for p in (24, 48, 96)
+    ]
+    verdict = fl.compare(wrong.solve([4.0], accuracy=1e-3), *runs)
+    assert verdict.passed is False, str(verdict)
 
 
 @pytest.mark.slow
 def test_fluctuations_fall_as_the_root_of_the_width():
     problem = fl.MeanField([[1.0]], fl.Ensemble.gaussian(8), second_layer_rate=1.0)
     spread = [
-        problem.simulate([2.0], student_width=p, runs=150, rng=p, threads=2, rtol=1e-5)["risk"].values[:, 0].std(ddof=1)
+        problem.simulate([2.0], student_width=p, runs=150, rng=p, threads=2, rtol=1e-5, progress=False)["risk"].values[:, 0].std(ddof=1)
         * np.sqrt(p)
         for p in (16, 64)
     ]
