@@ -76,7 +76,8 @@ def test_a_wrong_limit_is_found_out_by_runs():
     start = fl.Ensemble.gaussian(6)
     right, wrong = (fl.MeanField([[1.0]], start, second_layer_rate=rate) for rate in (1.0, 0.0))
     runs = [
-        right.simulate([4.0], student_width=p, runs=20, rng=p, threads=2, rtol=1e-5, progress=False) for p in (24, 48, 96)
+        right.simulate([4.0], student_width=p, runs=20, rng=p, threads=2, rtol=1e-5, progress=False)
+        for p in (24, 48, 96)
     ]
     verdict = fl.compare(wrong.solve([4.0], accuracy=1e-3), *runs)
     assert verdict.passed is False, str(verdict)
@@ -86,7 +87,9 @@ def test_a_wrong_limit_is_found_out_by_runs():
 def test_fluctuations_fall_as_the_root_of_the_width():
     problem = fl.MeanField([[1.0]], fl.Ensemble.gaussian(8), second_layer_rate=1.0)
     spread = [
-        problem.simulate([2.0], student_width=p, runs=150, rng=p, threads=2, rtol=1e-5, progress=False)["risk"].values[:, 0].std(ddof=1)
+        problem.simulate([2.0], student_width=p, runs=150, rng=p, threads=2, rtol=1e-5, progress=False)["risk"]
+        .values[:, 0]
+        .std(ddof=1)
         * np.sqrt(p)
         for p in (16, 64)
     ]
