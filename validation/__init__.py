@@ -34,4 +34,5 @@ CASES = (
     "berthier2024",
     "abbe2022",
     "calibration",
+    "calibration_settings",
 )

@@ -8,15 +8,17 @@ The rules, with their numbers:
 * One size: a significant deviation :math:`\Delta` at size d counts as a plausible finite-size effect, and the
   verdict stays open, if
 
-  .. math:: |\Delta| - \text{error} \le \frac{5\,S}{n} + \frac{3\,s^2}{S},
+  .. math:: |\Delta| - \text{error} \le \frac{5\,S}{n} + \frac{3\,s^2}{S}\Bigl(1 + \frac{s\sqrt n}{S}\Bigr),
 
   with n the smallest width, if widths grow with d, and else d itself; the variable's scale S, the largest absolute value over the times in theory or mean, and the largest
   standard deviation s of one run over the times: the second term is the shift that fluctuations cause in a
-  nonlinear quantity, of order 1/d as well, and matters during the escape from a plateau.
+  nonlinear quantity, of order 1/d as well; the factor in brackets counts the amplification of
+  fluctuations, whose natural size is S/sqrt(n), during the escape from a plateau.
 * Several sizes: the deviation extrapolated to infinite size is tested.  The coefficient of 1/d is a nuisance whose prior
   width is the effect that one size would call plausible, and neglected terms are in the error.  The rule of one size is
   applied to the largest size too, at half the level: what it calls different never agrees.  "differs" must be
-  stable against leaving out the smallest of three or more sizes, and the exponent of the deviation must not exclude
+  stable against leaving out the smallest of three or more sizes.  Where single runs of the largest size still differ by
+  more than `AMPLIFIED` of a scale, what one size would call plausible is an error of the extrapolation too.  And the exponent of the deviation must not exclude
   everything between the expected one and zero; otherwise the sizes are too small for an expansion in 1/d.
 * What could go *unseen* is the largest over the judged points of (allowed x error) / S, with the plausible effect
   of finite size added where one size alone is judged against a limit.  "agrees" is said only if that is within the
@@ -40,6 +42,7 @@ FINITE_SIZE = 5.0  # largest n |deviation| / scale that counts as O(1/d)
 FLUCTUATION = 3.0  # largest |deviation| scale / spread^2 that counts as an effect of fluctuations
 TOLERANCES = 100.0  # global error, in units of the tolerance of a step
 SKEWED = 1.5  # largest skewness at which the mean of some 16 to 32 runs is tested
+AMPLIFIED = 0.25  # spread of single runs, in units of the scale, beyond which no expansion in 1/d is trusted
 POWERLESS = (
     15.0  # a test that allows more standard errors than this everywhere, as with two to four runs, cannot acquit
 )
@@ -74,9 +77,16 @@ class Judgement:
 
 def plausible_effect(points: Points, scale: np.ndarray, sample: Sample, width: float) -> np.ndarray:
     """Return the largest deviation at every point that counts as an effect of finite size."""
+    relative = _relative_spread(points, scale, sample)
+    amplification = relative * np.sqrt(width)
+    return scale * (FINITE_SIZE / width + FLUCTUATION * (1 + amplification) * relative**2)
+
+
+def _relative_spread(points: Points, scale: np.ndarray, sample: Sample) -> np.ndarray:
+    """Return the largest standard deviation of one run over the times of the variable of every point, over its scale."""
     spread = np.zeros(len(points.variables))
     np.maximum.at(spread, points.labels, np.nan_to_num(sample.spread))
-    return FINITE_SIZE * scale / width + FLUCTUATION * spread[points.labels] ** 2 / scale
+    return spread[points.labels] / scale
 
 
 def _unseen(margin: np.ndarray, scale: np.ndarray, judged: np.ndarray) -> tuple[float, int]:
@@ -263,6 +273,10 @@ def several_sizes(
     scale = scales(points, *theories, *[one.mean for one in samples])
     effects = [plausible_effect(points, scale, one, width) * one.size for one, width in zip(samples, widths)]
     plausible = np.max(effects, axis=0)
+    judged = _judged(samples, early)
+    if judged.any() and _relative_spread(points, scale, samples[-1])[judged].max() > AMPLIFIED:
+        floor = np.hypot(floor, plausible_effect(points, scale, samples[-1], float(widths[-1])))
+        variances = np.array([one.error**2 for one in samples]) + floor**2
     whole = _test(points, deviations, samples, variances, level, early, rounding, plausible)
     score, allowed, judged, ratio = whole.score, whole.allowed, whole.judged, whole.ratio
     index = int(ratio.argmax())
@@ -296,7 +310,8 @@ def several_sizes(
     if last.passed is False and ratio[index] <= 1:
         # The largest size alone decided: its numbers are what is told.
         index, score, allowed = last.index, last.score, np.full(judged.size, last.allowed)
-    statistical = whole.limit.statistical[where] * allowed[where] / scale[where] if judged.any() else np.nan
+    noise = np.sqrt(sum((whole.limit.weights[where, i] * one.error[where]) ** 2 for i, one in enumerate(samples)))
+    statistical = noise * whole.allowed[where] / scale[where] if judged.any() else np.nan
     return Judgement(
         verdict,
         passed,
