@@ -183,7 +183,7 @@ def test_noise_without_a_deviation_has_no_exponent():
     found = fl.compare(limit, *noisy)
     assert np.isnan(found.exponent)
     assert found.verdict == "undecided: not resolved"
-    assert found.sentences[2].startswith("Nothing contradicts the theory, but resolution=0.05 allows 5 %: runs=")
+    assert found.sentences[2].startswith("Nothing contradicts the theory, but resolution=0.05 allows 5 %: sizes d = ")
     assert found.sentences[3] == "The deviation is too small beside its error at some size for an exponent."
 
 
