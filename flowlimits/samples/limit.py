@@ -1,25 +1,23 @@
-"""Solve the flow on a sample: directly, or by aligning and merging units first."""
+"""Limit of the flow on a sample: directly, or by aligning and merging units first."""
 
 from __future__ import annotations
 
-import json
-import time
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import ode
-from ..core import checks, results
-from ..core.events import check_events, locate
+from ..core import checks
+from ..core.solve import Options, Path
+from ..core.unfinished import Unfinished
 from . import equations, stepping
-from .end_state import classify, distinct_directions, end_point
+from .end_state import end_point
 from .equations import ACTIVATIONS, LOSSES
 from .merging import align_and_merge
+from .observables import end_state_of, observe, shown_of, weights_of
 from .physics import SampleFlowPhysics
-
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 FLOW = ode.right_hand_side(equations.sample_flow)
 METHODS = ("auto", "kinks", "merged", "tsit5", "dop853", "radau")
@@ -34,111 +32,144 @@ def parameters(physics: SampleFlowPhysics, width: int) -> np.ndarray:
     return np.concatenate([head, X.ravel(), physics.y])
 
 
-def solve(
-    physics: SampleFlowPhysics, times: Any, *, rtol: Any, atol: Any, method: str, kink_step: Any, observables: Any, events: Any,
-    max_steps: int, keep_state: bool, progress: bool | None,
-) -> xr.Dataset:  # fmt: skip
-    """Return the solution; see `SampleFlow.solve`."""
-    asked = wanted = checks.times(times)
-    shown = shown_of(physics, observables)
-    listed = check_events(events, ["risk"] + (["test_risk"] if physics.X_test is not None else []))
-    keep_state, progress = checks.boolean("keep_state", keep_state), checks.progress(progress)
-    began = time.perf_counter()
-    integrator = _Integrator(physics, method, rtol, atol, kink_step, max_steps, progress)
-    W, a, at = physics.W, physics.second_layer, 0.0
-    detail: dict[str, Any] = {}
-    if method == "merged":
-        W, a, at, detail = align_and_merge(physics, float(wanted[-1]))
-    start, m = np.concatenate([W.T.ravel(), a]), len(a)
-    later = wanted[wanted > at] if at > 0 else wanted
-    early = wanted.size - later.size
-    states, report, forced = integrator.run(start, at, later)
-    # Before the merging time the outputs are below a hundredth of the labels: the merged start stands for them.
-    states = np.vstack([np.repeat(start[None], early, axis=0), states])
-    found = np.zeros(0)
-    if listed:
-        found = _locate(physics, listed, wanted, states, start, at, integrator)
-        stops = [t for event, t in zip(listed, found) if event.stop and np.isfinite(t)]
-        if stops:
-            kept = wanted <= min(stops)
-            wanted, states, later = wanted[kept], states[kept], later[later <= min(stops)]
-    variables = observe(physics, states, m, shown)
-    provenance: dict[str, Any] = (
-        {"method": method if method == "merged" else integrator.method, **integrator.stated()} | detail | forced
-    )
-    if report is not None:
-        provenance |= {"steps": report.steps, "rejected": report.rejected, "evaluations": report.evaluations}
-    if integrator.kinked and later.size:
-        fine = variables["risk"][wanted.size - later.size :]
-        others = [integrator.looser(*factors).run(start, at, later)[0] for factors in LOOSER]
-        gap = np.max([np.abs(observe(physics, other, m, ["risk"])["risk"] - fine) for other in others], axis=0)
-        provenance["risk_error"] = float(gap.max())
-        provenance["relative_risk_error"] = float(np.max(gap / np.maximum(fine, np.finfo(float).tiny)))
-    provenance["wall_time"] = time.perf_counter() - began
-    attributes = end_state_of(physics, states[-1], m) if len(states) else {}
-    if method == "merged" and len(states):
-        W, a = _weights(physics, states[-1], m)
-        attributes["end_point_risk"], consistent = end_point(physics.inputs(), np.array(physics.y), W, a)
-        attributes["end_point_consistent"] = int(consistent)
-    extra: dict[str, Any] = {}
-    if keep_state and len(states):
-        extra["state"] = (("state_component",), states[-1], {"long_name": "state at the last time"})
-    if listed:
-        names = "; ".join(f"{event.variable} = {event.value:g}" for event in listed)
-        extra["event_time"] = (("event",), found, {"long_name": "time of the event", "events": names})
-    call = {
-        "verb": "solve", "rtol": rtol, "atol": atol, "method": method, "kink_step": kink_step, "observables": shown, "max_steps": max_steps,
-        "keep_state": keep_state, "events": list(listed),
+def tolerances(physics: SampleFlowPhysics, method: str) -> tuple[float, float]:
+    """Return the tolerances that None stands for."""
+    return (1e-5, 0.0) if _stepping(physics, method) == "kinks" else (1e-8, 1e-12)
+
+
+def observables(physics: SampleFlowPhysics, given: Any) -> tuple[str, ...]:
+    """Return the checked names of the variables to return."""
+    return tuple(shown_of(physics, given))
+
+
+def event_variables(physics: SampleFlowPhysics) -> list[str]:
+    """Return the variables that events may name."""
+    return ["risk", *(["test_risk"] if physics.X_test is not None else [])]
+
+
+def call(physics: SampleFlowPhysics, options: Options, times: np.ndarray) -> dict[str, Any]:
+    """Return the arguments that repeat the call."""
+    given = options.given
+    return {
+        "verb": "solve", "rtol": given["rtol"], "atol": given["atol"], "method": options.method, "kink_step": given["kink_step"],
+        "observables": list(options.observables), "max_steps": options.max_steps, "keep_state": options.keep_state,
+        "events": list(options.events),
     }  # fmt: skip
-    if wanted.size < asked.size:
-        # A result that stopped at an event does not show the times that led to it.
-        call["times"] = asked.tolist()
-    return results.build(
-        physics,
-        kind="exact" if method != "merged" else "limit",
-        times=wanted,
-        variables=variables,
-        call=call,
-        provenance=provenance,
-        attrs=attributes,
-        extra=extra,
-    )
+
+
+def path(physics: SampleFlowPhysics, options: Options, last: float) -> SamplePath:
+    """Return the path of the problem to the time `last`."""
+    return SamplePath(physics, options, last)
+
+
+def _stepping(physics: SampleFlowPhysics, method: str) -> str:
+    """Return the method of integration that `method` means, or refuse one that does not apply."""
+    checks.choice("method", method, METHODS)
+    kinked = physics.activation == "relu"
+    if method == "merged" and not (kinked and physics.loss == "squared"):
+        raise ValueError(
+            f'Method "merged" needs ReLU units and the squared loss, but they are "{physics.activation}" and "{physics.loss}".'
+        )
+    if method == "kinks" and not kinked:
+        raise ValueError(f'Method "kinks" is for ReLU units, but the activation is "{physics.activation}".')
+    return ("kinks" if kinked else "auto") if method in ("auto", "merged") else method
+
+
+class SamplePath(Path):
+    """The flow of all units, or of those that are left when units are merged, from any state and time."""
+
+    def __init__(self, physics: SampleFlowPhysics, options: Options, last: float) -> None:
+        self.physics, self.asked = physics, options
+        self.integrator = _Integrator(physics, options)
+        W, a = physics.W, physics.second_layer
+        self.detail: dict[str, Any] = {}
+        self.merged_at = 0.0
+        if options.method == "merged":
+            W, a, self.merged_at, self.detail = align_and_merge(physics, last)
+        self.start, self.width = np.concatenate([W.T.ravel(), a]), len(a)
+        self.origin = self.start
+        self.forced: dict[str, Any] = {}
+        self.report: ode.Report | None = None
+        self.times, self.states = np.empty(0), np.empty((0, self.start.size))
+
+    def run(self, times: np.ndarray) -> None:
+        # Before the merging time the outputs are below a hundredth of the labels: the merged start stands for them.
+        begin = max(self.begin, self.merged_at)
+        later = times[times > begin] if self.merged_at > 0 else times
+        early = np.repeat(self.start[None], times.size - later.size, axis=0)
+        try:
+            states, report, forced = self.integrator.run(self.start, begin, later)
+        except Unfinished as error:
+            self.times = times[: len(early) + len(error.states)]
+            self.states = np.vstack([early, error.states])
+            self.report = error.report
+            raise
+        self.times, self.states = times, np.vstack([early, states])
+        self.report, self.forced = report, forced
+
+    def restart(self, i: int) -> SamplePath:
+        later = copy.copy(self)
+        if i >= 0:
+            later.begin, later.start = float(self.times[i]), self.states[i]
+        return later
+
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return observe(self.physics, self.states, self.width, list(names))
+
+    def contents(self) -> dict[str, Any]:
+        last = self.states[-1:]
+        merged = self.asked.method == "merged"
+        attributes = end_state_of(self.physics, last[0], self.width) if len(last) else {}
+        if merged and len(last):
+            W, a = weights_of(self.physics, last[0], self.width)
+            attributes["end_point_risk"], consistent = end_point(self.physics.inputs(), np.array(self.physics.y), W, a)
+            attributes["end_point_consistent"] = int(consistent)
+        parts: dict[str, Any] = {
+            "variables": observe(self.physics, self.states, self.width, list(self.asked.observables)),
+            "kind": "limit" if merged else "exact",
+            "attrs": attributes,
+        }
+        if self.asked.keep_state and len(last):
+            parts["extra"] = {"state": (("state_component",), last[0], {"long_name": "state at the last time"})}
+        return parts
+
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        method = "merged" if self.asked.method == "merged" else self.integrator.method
+        plain: dict[str, Any] = {"method": method, **self.integrator.stated()} | self.detail | self.forced
+        if self.report is not None:
+            for name in ("steps", "rejected", "evaluations"):
+                plain[name] = getattr(self.report, name)
+        later = self.times[self.times > self.merged_at] if self.merged_at > 0 else self.times
+        if self.integrator.kinked and later.size and self.report is not None and not self.report.status.failed:
+            plain |= self._risk_error(later)
+        return plain | {"wall_time": seconds}
+
+    def _risk_error(self, later: np.ndarray) -> dict[str, float]:
+        """Return the largest difference of the loss to looser solutions, absolute and relative."""
+        fine = observe(self.physics, self.states, self.width, ["risk"])["risk"][-later.size :]
+        gap = np.zeros(later.size)
+        for factors in LOOSER:
+            states = self.integrator.looser(*factors).run(self.origin, self.merged_at, later)[0]
+            gap = np.maximum(gap, np.abs(observe(self.physics, states, self.width, ["risk"])["risk"] - fine))
+        relative = np.max(gap / np.maximum(fine, np.finfo(float).tiny))
+        return {"risk_error": float(gap.max()), "relative_risk_error": float(relative)}
 
 
 class _Integrator:
     """A method with its tolerances, and the same with looser ones."""
 
-    def __init__(
-        self,
-        physics: SampleFlowPhysics,
-        method: str,
-        rtol: Any,
-        atol: Any,
-        kink_step: Any,
-        max_steps: int,
-        progress: bool | None,
-    ) -> None:
-        checks.choice("method", method, METHODS)
-        self.kinked = physics.activation == "relu"
-        if method == "merged" and not (self.kinked and physics.loss == "squared"):
-            raise ValueError(
-                f'Method "merged" needs ReLU units and the squared loss, but they are "{physics.activation}" and "{physics.loss}".'
-            )
-        if method == "kinks" and not self.kinked:
-            raise ValueError(f'Method "kinks" is for ReLU units, but the activation is "{physics.activation}".')
-        self.method = ("kinks" if self.kinked else "auto") if method in ("auto", "merged") else method
-        stepping_kinks = self.method == "kinks"
-        if kink_step is not None and not stepping_kinks:
+    def __init__(self, physics: SampleFlowPhysics, options: Options) -> None:
+        self.physics, self.kinked = physics, physics.activation == "relu"
+        self.method = _stepping(physics, options.method)
+        kink_step = options.given["kink_step"]
+        if kink_step is not None and self.method != "kinks":
             raise ValueError(f'Argument `kink_step` belongs to the method "kinks", not to "{self.method}".')
-        default = (1e-5, 0.0) if stepping_kinks else (1e-8, 1e-12)
-        self.rtol, self.atol = checks.tolerances(
-            default[0] if rtol is None else rtol, default[1] if atol is None else atol
-        )
-        if stepping_kinks and kink_step is None:
-            kink_step = stepping.default_kink_step(physics.inputs(), np.array(physics.y), physics.loss)
-        self.kink_step = checks.number("kink_step", kink_step, positive=True) if stepping_kinks else None
-        self.max_steps = checks.integer("max_steps", max_steps, minimum=1)
-        self.physics, self.progress = physics, progress
+        self.rtol, self.atol, self.kink_step = options.rtol, options.atol, None
+        if self.method == "kinks":
+            if kink_step is None:
+                kink_step = stepping.default_kink_step(physics.inputs(), np.array(physics.y), physics.loss)
+            self.kink_step = checks.number("kink_step", kink_step, positive=True)
+        self.max_steps, self.progress = options.max_steps, options.progress
 
     def stated(self) -> dict[str, Any]:
         """Return the tolerances, for the provenance."""
@@ -146,16 +177,10 @@ class _Integrator:
 
     def looser(self, tolerance: float, step: float) -> _Integrator:
         """Return the same method with multiples of the tolerances and of the step at kinks."""
-        longer = self.kink_step * step if self.kink_step else None
-        return _Integrator(
-            self.physics,
-            self.method,
-            min(self.rtol * tolerance, 0.1),
-            self.atol * tolerance,
-            longer,
-            self.max_steps,
-            self.progress,
-        )
+        other = copy.copy(self)
+        other.rtol, other.atol = min(self.rtol * tolerance, 0.1), self.atol * tolerance
+        other.kink_step = self.kink_step * step if self.kink_step else None
+        return other
 
     def run(self, start: np.ndarray, at: float, times: np.ndarray) -> tuple[np.ndarray, Any, dict[str, Any]]:
         """Return the states at `times` from `start` at the time `at`, the report, and what is known of forced steps."""
@@ -175,71 +200,3 @@ class _Integrator:
             FLOW, start, times, params, start=at, method=self.method, work_size=3 * m, **options
         )
         return states, report, {}
-
-
-def _locate(
-    physics: SampleFlowPhysics,
-    listed: Any,
-    wanted: np.ndarray,
-    states: np.ndarray,
-    start: np.ndarray,
-    at: float,
-    integrator: _Integrator,
-) -> np.ndarray:
-    m = start.size // (physics.W.shape[1] + 1)
-    names = [event.variable for event in listed]
-    grid = wanted if wanted[0] <= at else np.append(at, wanted)
-    rows = states if wanted[0] <= at else np.vstack([start, states])
-
-    def evaluate(i: int, t: float) -> dict[str, float]:
-        from_time = max(grid[i], at)
-        state = integrator.run(rows[i], from_time, np.array([t]))[0] if t > from_time else rows[i : i + 1]
-        return {name: float(values[0]) for name, values in observe(physics, state, m, names).items()}
-
-    return locate(listed, grid, observe(physics, rows, m, names), evaluate)
-
-
-def shown_of(physics: SampleFlowPhysics, observables: Any) -> list[str]:
-    if observables is None:
-        return ["risk", *(["test_risk"] if physics.X_test is not None else []), "second_layer"]
-    named = checks.items("observables", observables, str)
-    shown = ["risk", *[checks.choice("observables", name, list(physics.variables)) for name in named]]
-    if "test_risk" in shown and physics.X_test is None:
-        raise ValueError("The observable `test_risk` needs test data: give `X_test` and `y_test`.")
-    return list(dict.fromkeys(shown))
-
-
-def observe(physics: SampleFlowPhysics, states: np.ndarray, m: int, names: list[str]) -> dict[str, np.ndarray]:
-    """Return the variables of the result at every state."""
-    d = physics.W.shape[1]
-    loss = LOSSES.index(physics.loss)
-    Wt = states[:, : d * m].reshape(-1, d, m)
-    a = states[:, d * m :]
-    full: dict[str, np.ndarray] = {"second_layer": a}
-    output = np.array([physics.predict(w.T, b, physics.X) for w, b in zip(Wt, a)]).reshape(len(states), -1)
-    full["output"] = output
-    full["risk"] = np.array([equations.mean_loss(row, np.array(physics.y), loss) for row in output])
-    if "test_risk" in names:
-        labels = np.array(physics.y_test)
-        full["test_risk"] = np.array(
-            [equations.mean_loss(physics.predict(w.T, b, physics.X_test), labels, loss) for w, b in zip(Wt, a)]
-        )
-    full["hidden"] = np.swapaxes(Wt, 1, 2)
-    if "directions" in names:
-        lengths = np.linalg.norm(full["hidden"], axis=2, keepdims=True)
-        full["directions"] = np.divide(full["hidden"], lengths, out=np.zeros_like(full["hidden"]), where=lengths > 0)
-    return {name: full[name] for name in physics.variables if name in names}
-
-
-def _weights(physics: SampleFlowPhysics, state: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
-    d = physics.W.shape[1]
-    return state[: d * m].reshape(d, m).T, state[d * m :]
-
-
-def end_state_of(physics: SampleFlowPhysics, state: np.ndarray, m: int) -> dict[str, Any]:
-    W, a = _weights(physics, state, m)
-    attributes: dict[str, Any] = {"distinct_directions": distinct_directions(W, a)}
-    if physics.loss == "squared":
-        name, seen = classify(physics.inputs(), np.array(physics.y), physics.predict(W, a, physics.X))
-        attributes |= {"end_state": name, "end_state_distances": json.dumps(seen)}
-    return attributes

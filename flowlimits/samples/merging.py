@@ -58,7 +58,9 @@ def align_and_merge(physics: SampleFlowPhysics, horizon: float) -> tuple[np.ndar
                 raise RuntimeError(f"Unit {j} met more than a million kinks while aligning.")
             norm = lengths[j] * np.exp(min(growth[0], 600.0))
             W[j], a[j] = norm * direction[0], norm * share[0]
-        return W, a, float(np.abs(physics.predict(W, a, physics.X)).max())
+        largest = float(np.abs(physics.predict(W, a, physics.X)).max())
+        # Far beyond the merging time outputs of both signs overflow, and their sum is no number.
+        return W, a, largest if np.isfinite(largest) else np.inf
 
     if at(0.0)[2] > bound:
         raise ValueError(

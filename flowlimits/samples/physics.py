@@ -18,6 +18,8 @@ from .kinks import check_sample
 _ABSENT = checks.SEED | {
     "learning_rate": "this is gradient flow; its time t is steps times step.",
     "lr": "this is gradient flow; its time t is steps times step.",
+    "weight_decay": "the flow is that of the loss alone; fl.Committee, fl.QuadraticFlow and fl.EmpiricalQuadratic take a decay of the weights.",
+    "depth": "networks of one hidden layer only; fl.GuessAndCheck has deeper ones.",
     "batch": "the whole sample is used at each time.",
 }
 _NAMES = ("width", "weights", "scale", "start", "activation", "bias", "loss", "X_test", "y_test", "rng")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..core import checks
+from ..core.solve import solve
 from .physics import SampleFlowPhysics
 
 if TYPE_CHECKING:
@@ -90,10 +91,10 @@ class SampleFlow(SampleFlowPhysics):
         flowlimits.ode.IntegrationError
             If the integration cannot go on; the error carries the finished part.
         """
-        from .limit import solve
+        from . import limit
 
         return solve(
-            self, times, rtol=rtol, atol=atol, method=method, kink_step=kink_step, observables=observables, events=events,
+            self, limit, times, rtol=rtol, atol=atol, method=method, kink_step=kink_step, observables=observables, events=events,
             max_steps=max_steps, keep_state=keep_state, progress=progress,
         )  # fmt: skip
 

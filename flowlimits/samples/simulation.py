@@ -9,7 +9,8 @@ import numpy as np
 from ..core import checks, results
 from ..core.counts import steps_at
 from . import equations
-from .limit import end_state_of, observe, parameters, shown_of
+from .limit import parameters
+from .observables import end_state_of, observe, shown_of
 from .physics import SampleFlowPhysics
 
 if TYPE_CHECKING:

@@ -322,3 +322,25 @@ def test_a_failed_flow_carries_its_finished_part():
         fl.SampleFlow(**GOOD, activation="tanh").solve([1.0], method="kinks")
     with pytest.raises(ValueError, match="asks for two times within one step"):
         problem.simulate([1.0, 1.001], step=0.01)
+
+
+def test_merging_finds_its_time_far_beyond_the_range_of_floats():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 3))
+    y = X @ [1.0, 0, 0] + 0.1 * rng.standard_normal(20)
+    problem = fl.SampleFlow(X, y, width=20, scale=1e-3, rng=0)
+    merged = problem.solve(np.geomspace(0.1, 600, 10), method="merged")
+    assert float(merged["risk"][-1]) == pytest.approx(0.0033505, abs=2e-6)
+    # The horizon decides nothing about the merging time.
+    assert details(merged)["merged_at"] == pytest.approx(
+        details(problem.solve([40.0], method="merged"))["merged_at"], rel=1e-6
+    )
+
+
+def test_weight_decay_and_depth_are_refused_with_a_reason():
+    for word, reason in (
+        ("weight_decay", "the flow is that of the loss alone; "),
+        ("depth", "networks of one hidden layer only; "),
+    ):
+        with pytest.raises(TypeError, match=rf"^SampleFlow has no argument `{word}`: {reason}"):
+            fl.SampleFlow(np.eye(2), np.ones(2), width=3, rng=0, **{word: 1})
