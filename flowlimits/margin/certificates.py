@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
-from ..core.labels import check_classes
+from ..core.counts import check_elements
+from ..core.labels import LARGEST, check_classes
 from .models import NormOnlyModel
 
 
@@ -117,7 +118,9 @@ def linear_program(X: Any, y: Any, geometry: str) -> Certificate:
     """
     X, y = check_samples(X, y)
     checks.choice("geometry", geometry, ("linf", "l1"))
-    Z = y[:, None] * X
+    # The margin scales with the inputs; the solver's tolerances do not.
+    scale = float(np.abs(X).max())
+    Z = y[:, None] * X / scale
     n, d = Z.shape
     # w = positive - negative; the last unknown is the margin.
     cost = np.zeros(2 * d + 1)
@@ -138,7 +141,7 @@ def linear_program(X: Any, y: Any, geometry: str) -> Certificate:
     )
     if norm == 0 or (Z @ w).min() <= 1e-12 * np.abs(Z).max() * norm:
         raise inseparable(0.0)
-    return Certificate(float((Z @ w).min() / norm), float(dual), w / norm, p)
+    return Certificate(scale * float((Z @ w).min() / norm), scale * float(dual), w / norm, p)
 
 
 def _maximise(
@@ -181,7 +184,12 @@ def frozen_units(model: NormOnlyModel, X: Any, y: Any) -> Certificate:
     if not isinstance(model, NormOnlyModel):
         raise TypeError(f"Argument `model` must be a NormOnlyModel, but is {checks.show(model)}.")
     X, y = check_samples(X, y)
-    F = y[:, None] * model.prepare(X)
+    prepared = model.prepare(X)
+    if not np.isfinite(prepared).all() or np.abs(prepared).max() > LARGEST:
+        raise ValueError(
+            f"Argument `model` must have outputs up to {LARGEST:g}, but its frozen units reach {np.abs(prepared).max():g} on `X`."
+        )
+    F = y[:, None] * prepared
     value, c, p = mixture(F)
     if value <= 0:
         raise inseparable(value)
@@ -204,5 +212,6 @@ def parity(dimension: int) -> tuple[np.ndarray, np.ndarray, float]:
         1 / (2 sqrt(8 d)) at norm one of both layers: four units attain it (M. Telgarsky, 2208.02789).
     """
     d = checks.integer("dimension", dimension, minimum=2)
+    check_elements("dimension", d, 2.0 ** min(d, 1000) * d)
     signs = 1.0 - 2.0 * ((np.arange(2**d)[:, None] >> np.arange(d)[None, :]) & 1)
     return signs / np.sqrt(d), signs[:, 0] * signs[:, 1], 0.5 / np.sqrt(8 * d)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import checks
 from .certificates import Certificate, check_samples, inseparable, mixture
 
 
@@ -15,6 +16,10 @@ def _generate_columns(atoms: np.ndarray, column: Any, search: Any, tolerance: fl
     `column` maps atoms (m, k) to their margins (n, m), `search` maps p to candidate atoms (m, k), among them the best.
     The `solution` holds the atoms of positive mass, with their mass as last column.
     """
+    tolerance, rounds = (
+        checks.number("tolerance", tolerance, nonnegative=True),
+        checks.integer("rounds", rounds, minimum=1),
+    )
     upper, idle = np.inf, 0
     for _ in range(rounds):
         lower, c, p = mixture(column(atoms))

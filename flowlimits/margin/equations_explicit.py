@@ -16,8 +16,8 @@ slow is then resolved far better than asked.  Where the logits are slow (large l
 bounded by a fraction of the norm and taken by Heun's method.  At kinks the flow slides: the steps straddle the kink
 within their own length.
 
-The state between two slices of work: theta; `numbers` = (T, path length, steps done, minus log loss); the
-direction at the last vertex of the path.  The path is measured as a polygon with edges of `EDGE`, so that the
+The state between two slices of work: theta; `numbers` = (T, path length, steps done, minus log loss, edge); the
+direction at the last vertex of the path.  The path is measured as a polygon with edges of that length, usually `EDGE`, so that the
 zigzag across a kink does not count.
 """
 
@@ -244,5 +244,5 @@ def advance(
             done += 1
         numbers[0] = scaled_time(numbers[0], duration, ell - start)
         numbers[3] = ell
-        _extend_path(geometry, theta, vertex, numbers, EDGE)
+        _extend_path(geometry, theta, vertex, numbers, numbers[4])
     return (REACHED if done == targets.size else RUNNING), done

@@ -9,11 +9,13 @@ import time
 import numpy as np
 
 from ..core.threads import Progress
-from .equations_explicit import NOT_FINITE, REACHED, RUNNING, STATIONARY, advance
+from .equations_explicit import EDGE, NOT_FINITE, REACHED, RUNNING, STATIONARY, advance
 from .state import BudgetError, State, Trajectory
 
 #: No logit moves by more than this in a step; gradient flow and the others, whose zigzag is as wide as a step.
 LOGIT_STEPS = {"l2": 0.25, "linf": 0.1, "l1": 0.1}
+#: Tolerance below which the logits move less per step, with its square root.
+USUAL = 1e-8
 #: Steps between two looks at the clock of the wall.
 SLICE = 100_000
 #: The cost of the horizon is estimated once the flow is this far below the threshold, where the direction has settled.
@@ -22,9 +24,21 @@ SETTLED = 3.0
 PATIENCE = 1_600_000
 
 
-def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: int, progress: bool | None) -> Trajectory:
-    """Return the weights at the losses of `clock` (see `MarginFlow.solve`); `atol` has no meaning here."""
-    run = _Run(state, clock, 10 * math.sqrt(rtol), budget)
+def follow(
+    state: State,
+    clock: np.ndarray,
+    rtol: float,
+    atol: float,
+    budget: int,
+    progress: bool | None,
+    *,
+    looser: bool = False,
+) -> Trajectory:
+    """Return the weights at the losses of `clock` (see `MarginFlow.solve`); `atol` has no meaning here.
+
+    `looser` doubles the change of a logit per step, for an estimate of errors.
+    """
+    run = _Run(state, clock, rtol, budget, 2.0 if looser else 1.0)
     settled = max(state.clock, state.threshold) + SETTLED
     run.until(min(settled, clock[-1]), None)
     sentence = "The loss of the start is below one: there was no first phase."
@@ -45,11 +59,11 @@ def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: in
 class _Run:
     """A flow under way: the arrays that a slice of compiled steps continues."""
 
-    def __init__(self, state: State, clock: np.ndarray, fraction: float, budget: int) -> None:
-        self.state, self.clock, self.fraction, self.budget = state, clock, fraction, budget
-        self.step = LOGIT_STEPS[state.norm_name]
+    def __init__(self, state: State, clock: np.ndarray, rtol: float, budget: int, longer: float) -> None:
+        self.state, self.clock, self.fraction, self.budget = state, clock, 10 * math.sqrt(rtol), budget
+        self.step = longer * LOGIT_STEPS[state.norm_name] * min(1.0, math.sqrt(rtol / USUAL / longer**2))
         self.theta = state.start.copy()
-        self.numbers = np.array([0.0, 0.0, 0.0, state.clock])
+        self.numbers = np.array([0.0, 0.0, 0.0, state.clock, EDGE])
         self.vertex = np.full(self.theta.size, np.inf)
         self.outputs, self.extras = np.zeros((clock.size, self.theta.size)), np.zeros((clock.size, 2))
         self.done = int(np.searchsorted(clock, state.clock, side="right"))

@@ -19,8 +19,17 @@ LEAD = 0.1
 STALLED = 20_000
 
 
-def follow(state: State, clock: np.ndarray, rtol: float, atol: float, budget: int, progress: bool | None) -> Trajectory:
-    """Return the weights at the losses of `clock` (see `MarginFlow.solve`)."""
+def follow(
+    state: State,
+    clock: np.ndarray,
+    rtol: float,
+    atol: float,
+    budget: int,
+    progress: bool | None,
+    *,
+    looser: bool = False,
+) -> Trajectory:
+    """Return the weights at the losses of `clock` (see `MarginFlow.solve`); `looser` changes nothing but the tolerances given."""
     theta, numbers, ell = state.start, np.zeros(2), state.clock
     sentence, early, first = (
         "The loss of the start is below one: there was no first phase.",

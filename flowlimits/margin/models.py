@@ -5,12 +5,14 @@ Convention: plain sums, f(x) = sum_j a_j s(w_j.x), no factor 1/width.  A bias is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..core import checks
+from ..core.counts import check_elements
 from ..core.problem import Description
 from . import equations
 
@@ -49,16 +51,21 @@ class MarginModel(Description):
 
     def draw(self, generator: np.random.Generator, features: int, scale: float) -> np.ndarray:
         """Return Gaussian starting weights: each of variance scale^2 over the length of its last axis."""
+        if not isinstance(generator, np.random.Generator):
+            raise TypeError(f"Argument `generator` must be a NumPy Generator, but is {checks.show(generator)}.")
+        checks.number("scale", scale, positive=True)
+        check_elements("width", self.size(features), self.size(features))
         drawn = [generator.normal(size=s) * (scale / np.sqrt(s[-1])) for s in self.blocks(features).values()]
         return np.concatenate([block.ravel() for block in drawn])
 
     def size(self, features: int) -> int:
         """Return the number of trained weights."""
-        return sum(int(np.prod(shape)) for shape in self.blocks(features).values())
+        features = checks.integer("features", features, minimum=1)
+        return sum(math.prod(shape) for shape in self.blocks(features).values())
 
     def pack(self, weights: Any, features: int) -> np.ndarray:
         """Return the weight vector from a vector, or from one array per block."""
-        shapes = self.blocks(features)
+        shapes = self.blocks(checks.integer("features", features, minimum=1))
         if isinstance(weights, list | tuple) and len(weights) == len(shapes) and not checks.is_single(weights[0]):
             return np.concatenate(
                 [checks.array(name, w, shape).ravel() for (name, shape), w in zip(shapes.items(), weights)]
@@ -67,7 +74,11 @@ class MarginModel(Description):
 
     def unpack(self, weights: np.ndarray, features: int) -> dict[str, np.ndarray]:
         """Return the trained arrays by name, from weights of shape (..., size)."""
-        weights = np.asarray(weights)
+        weights = checks.array("weights", weights)
+        if weights.ndim == 0 or weights.shape[-1] != self.size(features):
+            raise ValueError(
+                f"Argument `weights` must have {self.size(features)} numbers along its last axis, but has shape {weights.shape}."
+            )
         arrays, at = {}, 0
         for name, shape in self.blocks(features).items():
             count = int(np.prod(shape))

@@ -11,7 +11,7 @@ import numpy as np
 from ..core import checks, results, streams
 from ..core.threads import run_threads
 from .physics import MarginFlowPhysics
-from .state import BudgetError, State, Trajectory
+from .state import BudgetError, State, Trajectory, checked_clock
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,7 +34,7 @@ def simulate(
     progress: bool | None,
 ) -> xr.Dataset:
     """Return the result of `MarginFlow.simulate`."""
-    clock = checks.times(log_losses, "log_losses")
+    clock = checked_clock(log_losses)
     rate = checks.number("learning_rate", learning_rate, positive=True)
     size = 0 if batch is None else checks.integer("batch", batch, minimum=1)
     count, limit = checks.integer("runs", runs, minimum=1), checks.integer("max_steps", max_steps, minimum=1)

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ..core import checks
 from . import equations
 from .equations import evaluate
 from .kkt import residual
 from .models import MarginModel, ReLUModel, SkipReLUModel
 
 LOSSES = {"exponential": equations.EXPONENTIAL, "logistic": equations.LOGISTIC}
+#: Values up to this are taken for losses: as minus log losses they say that the loss is one.
+LOOKS_LIKE_LOSS = 1e-3
 GEOMETRIES = {"l2": 0, "linf": 1, "l1": 2}
 
 
@@ -46,6 +49,18 @@ class BudgetError(RuntimeError):
 
     def __reduce__(self):
         return type(self), (str(self), self.partial)
+
+
+def checked_clock(log_losses: Any) -> np.ndarray:
+    """Return minus log losses as increasing times; refuse what looks like losses."""
+    values = np.atleast_1d(checks.array("log_losses", log_losses, allow_empty=True))
+    if values.ndim == 1 and values.size:
+        falls = values.size > 1 and (np.diff(values) < 0).all()
+        if (values > 0).all() and ((falls and values.max() <= 1) or values.max() <= LOOKS_LIKE_LOSS):
+            raise ValueError(
+                f"Argument `log_losses` must hold minus the logarithms of losses, but {values[0]:g} looks like a loss: give -np.log(losses)."
+            )
+    return checks.times(values, "log_losses")
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results, streams
+from ..core.counts import check_elements
 from .physics import TRAINED, GuessAndCheckPhysics
 from .sampling import FEWEST_RUNS, guess_widths, train_widths
 
@@ -31,6 +32,9 @@ def simulate(
     sizes = _widths(widths)
     count = checks.integer("runs", runs, minimum=FEWEST_RUNS)
     checks.choice("method", method, ("guess", *TRAINED))
+    check_elements("runs", count, float(count) * len(sizes))
+    weights = float(max(sizes)) * (physics.X.shape[1] + max(sizes) * (physics.depth - 1) + 1)
+    check_elements("widths", max(sizes), weights)
     root = streams.root(rng)
     began = time.perf_counter()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core import checks, streams
+from ..core.counts import check_elements
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +39,7 @@ def gaussian_task(
     n, t = checks.integer("samples", samples, minimum=1), checks.integer("test", test, minimum=1)
     d = checks.integer("dimension", dimension, minimum=1)
     shift = checks.number("separation", separation, nonnegative=True)
+    check_elements("samples", n, float(n + t) * d)
     generator = np.random.default_rng(streams.root(rng))
     y = np.concatenate([np.where(generator.permutation(size) % 2 == 0, 1.0, -1.0) for size in (n, t)])
     X = generator.normal(size=(n + t, d))
@@ -65,11 +68,18 @@ def binary_task(
         For the choice of points.
     """
     X = checks.array("inputs", inputs)
+    if X.ndim == 0:
+        raise ValueError("Argument `inputs` must have shape (points, ...), but is a single number.")
     X = X.reshape(X.shape[0], -1) if X.ndim > 1 else X[:, None]
     given = np.asarray(labels)
     if given.shape != (X.shape[0],):
         raise ValueError(f"Argument `labels` must have shape ({X.shape[0]},), but has shape {given.shape}.")
-    if len(classes) != 2 or classes[0] == classes[1]:
+    if (
+        not isinstance(classes, list | tuple | np.ndarray)
+        or len(classes) != 2
+        or not all(checks.is_single(label) for label in classes)
+        or classes[0] == classes[1]
+    ):
         raise ValueError(f"Argument `classes` must hold two different labels, but is {checks.show(classes)}.")
     n = checks.integer("samples", samples, minimum=2)
     generator = np.random.default_rng(streams.root(rng))
@@ -99,6 +109,8 @@ def read_arrays(path: Any) -> tuple[np.ndarray, np.ndarray]:
     ValueError
         If it is of another kind, or lacks an array.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"Argument `path` must be a path, but is {checks.show(path)}.")
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {source}.")
@@ -132,6 +144,16 @@ def paired_difference(results: Sequence[xr.Dataset], first: int, second: int) ->
     first, second : int
         Widths.
     """
+    if not isinstance(results, Iterable) or isinstance(results, str | Mapping):
+        raise TypeError(f"Argument `results` must be a sequence of results, but is {checks.show(results)}.")
+    results = list(results)
+    for result in results:
+        if not hasattr(result, "data_vars") or "test_error" not in result:
+            raise TypeError(
+                "Argument `results` must hold results of GuessAndCheck.simulate or descend, with a `test_error`, but holds "
+                f"{checks.show(result)}."
+            )
+    first, second = checks.integer("first", first, minimum=1), checks.integer("second", second, minimum=1)
     if len(results) < 2:
         raise ValueError(f"Argument `results` must hold at least two tasks, but holds {len(results)}.")
     for width in (first, second):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
+from ..core.labels import check_scale
 
 
 def distinct_kinks(X: np.ndarray, y: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,6 +65,8 @@ def check_sample(
     if len(X) != len(y):
         raise ValueError(f"Arguments `X` and `y` must have the same number of rows, but have {len(X)} and {len(y)}.")
     lengths = np.abs(X).max(axis=1, initial=0.0)
+    check_scale("X", X)
+    check_scale("y", y)
     if not allow_zero and (lengths == 0).any():
         raise ValueError(
             f"Argument `X` must not hold the zero vector, but does in row {int(np.argmin(lengths))}: it pulls on nothing."

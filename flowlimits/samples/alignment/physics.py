@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...core import checks, streams
+from ...core.counts import check_elements
 from ...core.problem import Problem
 from ...core.results import Variable
 from ..kinks import check_sample
@@ -64,8 +65,9 @@ class EarlyAlignmentPhysics(Problem):
         if (directions is None) == (width is None):
             raise ValueError("Either argument `directions` or `width` must be given, and not both.")
         if directions is None:
-            generator = np.random.default_rng(streams.root(rng))
-            directions = generator.standard_normal((checks.integer("width", width, minimum=1), d))
+            count = checks.integer("width", width, minimum=1)
+            check_elements("width", count, float(count) * d)
+            directions = np.random.default_rng(streams.root(rng)).standard_normal((count, d))
         directions = checks.array("directions", directions, (None, d))
         lengths = np.linalg.norm(directions, axis=1)
         if (lengths == 0).any():
