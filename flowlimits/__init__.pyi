@@ -16,6 +16,8 @@ from .core.storage import save as save
 from .data.cite import cite as cite
 from .data.export import to_table as to_table
 from .data.extend import extend as extend
+from .data.frame import to_dataframe as to_dataframe
+from .data.rerun import rerun as rerun
 from .data.wrap import wrap as wrap
 from .empirical.problem import EmpiricalQuadratic as EmpiricalQuadratic
 from .many.solve_many import solve_many as solve_many

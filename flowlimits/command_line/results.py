@@ -27,6 +27,9 @@ def show(files: tuple[str, ...]) -> int:
 
     for number, path in enumerate(files):
         result = load(path)
+        if not hasattr(result, "attrs"):
+            say(("\n" if number else "") + f"{path}\n{result}")
+            continue
         blocks = [text.heading(result), "Variables", text.variables(result), "Provenance", text.provenance(result)]
         say(("\n" if number else "") + f"{path}\n" + "\n".join(block for block in blocks if block))
     return 0
@@ -45,6 +48,8 @@ def rerun(file: str, output: str | None) -> int:
     from ..data.rerun import differing, repeat
 
     result = load(file)
+    if not hasattr(result, "attrs"):
+        raise click.UsageError("A verdict is repeated by the commands that made its results.")
     again = repeat(result)
     if output:
         save(again, output)
@@ -93,7 +98,7 @@ def _axes(results: list[Any], variable: str | None, spectrum: bool, time: float 
     from .. import plot as draw
 
     x, y = options.pop("x"), options.pop("y")
-    kinds = [result.attrs.get("kind") for result in results]
+    kinds = [result.attrs.get("kind") if hasattr(result, "attrs") else "comparison" for result in results]
     if "study" in kinds:
         if len(results) > 1:
             raise click.UsageError("A study is drawn alone.")

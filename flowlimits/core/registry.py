@@ -76,6 +76,8 @@ NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _I
     "convergence": "flowlimits.verdict.compare",
     "crossing": "flowlimits.core.crossing",
     "extend": "flowlimits.data.extend",
+    "rerun": "flowlimits.data.rerun",
+    "to_dataframe": "flowlimits.data.frame",
     "to_table": "flowlimits.data.export",
     "wrap": "flowlimits.data.wrap",
     "cite": "flowlimits.data.cite",
@@ -88,3 +90,6 @@ NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _I
     "StudyError": "flowlimits.studies.errors",
     "StudyInterrupted": "flowlimits.studies.errors",
 }
+
+#: What files hold beside Datasets: the module, by the attribute `kind`, whose `from_dataset` makes it.
+STORED = {"verdict": "flowlimits.verdict.stored"}

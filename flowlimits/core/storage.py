@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ import xarray as xr
 from . import hdf5
 from .checks import show
 from .paths import replacing
+from .registry import STORED
 
 #: The attribute of a file, not of a result, that says that a seal ends the file.
 SEALED = "flowlimits_seal"
@@ -21,13 +23,13 @@ SEAL = b"\nflowlimits sha256 "
 LENGTH = len(SEAL) + 65
 
 
-def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+def save(dataset: Any, path: str | os.PathLike[str]) -> Path:
     """Write a result to a netCDF file, atomically: the file is there whole or as it was before.
 
     Parameters
     ----------
-    dataset : xarray.Dataset
-        A result, or any Dataset.
+    dataset : xarray.Dataset or Comparison
+        A result, any Dataset, or a verdict.
     path : path
         The file.  Missing folders are made, and a file that is there is replaced.
 
@@ -49,6 +51,8 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     The file is made in memory and then written, so that a full disk leaves nothing behind.  A list of one number is read
     back as the number.
     """
+    if type(dataset).__module__ == "flowlimits.verdict.comparison":
+        dataset = importlib.import_module(STORED["verdict"]).to_dataset(dataset)
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"Argument `dataset` must be an xarray.Dataset, but is {show(dataset)}.")
     if Path(check_path(path)).suffix in (".csv", ".tex"):
@@ -114,8 +118,13 @@ def _seal(content: bytes) -> bytes:
     return SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n"
 
 
-def load(path: str | os.PathLike[str]) -> xr.Dataset:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read a result into memory.
+
+    Returns
+    -------
+    xarray.Dataset or Comparison
+        What was saved.
 
     Raises
     ------
@@ -155,6 +164,9 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
         from .attributes import check
 
         check(found, f"{source}: ")
+    stored = found.attrs.get("kind")
+    if isinstance(stored, str) and stored in STORED:
+        return importlib.import_module(STORED[stored]).from_dataset(found)
     return found
 
 

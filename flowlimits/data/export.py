@@ -84,6 +84,8 @@ def _layout(dataset: xr.Dataset, variables: Sequence[str] | str | None) -> tuple
     if not data:
         raise ValueError("The Dataset holds no variable of numbers.")
     axes = ["time"] if "time" in dataset.dims else max(data.values(), key=len)
+    if "problem" in dataset.dims and "time" in dataset.dims:
+        axes = ["problem", "time"]
     names = [name for name, dims in data.items() if set(axes) <= set(dims)]
     if "time" not in axes:
         names = [name for name in names if set(data[name]) == set(axes)]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core import streams
+from ..core.checks import show
 from ..core.problem import ARRAY_PREFIX
 from ..core.rebuild import load_problem, rebuild
 from ..core.results import SCHEMA, provenance, versions
+from ..core.storage import load
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +49,41 @@ def state_convergence(comparison: Comparison, root: np.random.SeedSequence, call
         "schema": SCHEMA,
     }
     return stated
+
+
+def rerun(result: xr.Dataset | str | os.PathLike[str], *, progress: bool | None = None) -> xr.Dataset:
+    """Compute a result anew from what it states: the same problem, call and random streams.
+
+    On the same machine, with the same versions, all numbers are the same bits.
+
+    Parameters
+    ----------
+    result : xarray.Dataset or path
+        A result, or the file of one.
+    progress : bool, optional
+        Show a bar.
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `result` is no result, or does not state how it was computed.
+
+    Examples
+    --------
+    >>> import flowlimits as fl
+    >>> result = fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([0.0, 1.0])
+    >>> bool((fl.rerun(result)["risk"] == result["risk"]).all())
+    True
+    """
+    if isinstance(result, str | os.PathLike):
+        result = load(result)
+    if not hasattr(result, "data_vars"):
+        raise TypeError(f"Argument `result` must be a result or the path of one, but is {show(result)}.")
+    return repeat(result, progress=progress)
 
 
 def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
