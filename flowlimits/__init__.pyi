@@ -26,8 +26,8 @@ from .mean_field.ensemble import Ensemble as Ensemble
 from .mean_field.problem import MeanField as MeanField
 from .mixture.problem import XorMixture as XorMixture
 from .quadratic.extensive.problem import ExtensiveQuadratic as ExtensiveQuadratic
-from .quadratic.finite.mean_field import MeanFieldQuadratic as MeanFieldQuadratic
 from .quadratic.finite.problem import QuadraticFlow as QuadraticFlow
+from .quadratic.mean_field.problem import MeanFieldQuadratic as MeanFieldQuadratic
 from .random_networks.problem import GuessAndCheck as GuessAndCheck
 from .samples.alignment.problem import EarlyAlignment as EarlyAlignment
 from .samples.problem import SampleFlow as SampleFlow

@@ -28,7 +28,7 @@ PROBLEMS = {
         "quadratic", "flowlimits.quadratic.finite.problem", "Quadratic network of given weights: the exact flow at finite dimension."
     ),
     "MeanFieldQuadratic": Entry(
-        "mean-field", "flowlimits.quadratic.finite.mean_field", "Quadratic network of infinite width at finite dimension."
+        "mean-field", "flowlimits.quadratic.mean_field.problem", "Quadratic network of infinite width at finite dimension."
     ),
     "EmpiricalQuadratic": Entry(
         "empirical", "flowlimits.empirical.problem", "Quadratic network of extensive width on finitely many samples, d -> infinity."

@@ -24,7 +24,7 @@ SMALLEST_ATOM = 1e-12
 
 
 def spectra(solution: Solution, gammas: np.ndarray, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the spectrum of d Z at the times of a solution that kept its state.
+    """Return the spectrum of d Z at the times of a solution that kept its state, after Ctrl-C at those that are finished.
 
     Parameters
     ----------
@@ -40,21 +40,24 @@ def spectra(solution: Solution, gammas: np.ndarray, energies: np.ndarray) -> tup
     """
     continuous = np.zeros((gammas.size, energies.size))
     found = []
-    for k, gamma in enumerate(gammas):
-        row, v = solution.rows[k], solution.kept[k, 1]
-        if row[RISK] == 0 and np.isnan(row[EXPONENT]):
-            found.append((solution.teacher.z, solution.teacher.q))
-            continue
-        atoms = intersections(solution.teacher, solution.start, gamma, row, v)
-        if 1 - atoms[1].sum() > SMALLEST_ATOM:
-            if proportional(solution.start):
-                continuous[k] = density_of_image(solution.teacher, v, energies)
-            else:
-                continuous[k] = density(solution.teacher, solution.start, gamma, row, v, energies)
-        found.append(atoms)
-    count = max(positions.size for positions, _weights in found)
-    positions = np.full((gammas.size, count), np.nan)
-    weights = np.zeros((gammas.size, count))
+    try:
+        for k, gamma in enumerate(gammas):
+            row, v = solution.rows[k], solution.kept[k, 1]
+            if row[RISK] == 0 and np.isnan(row[EXPONENT]):
+                found.append((solution.teacher.z, solution.teacher.q))
+                continue
+            atoms = intersections(solution.teacher, solution.start, gamma, row, v)
+            if 1 - atoms[1].sum() > SMALLEST_ATOM:
+                if proportional(solution.start):
+                    continuous[k] = density_of_image(solution.teacher, v, energies)
+                else:
+                    continuous[k] = density(solution.teacher, solution.start, gamma, row, v, energies)
+            found.append(atoms)
+    except KeyboardInterrupt:
+        continuous = continuous[: len(found)]
+    count = max((positions.size for positions, _weights in found), default=0)
+    positions = np.full((len(found), count), np.nan)
+    weights = np.zeros((len(found), count))
     for k, (where, how_much) in enumerate(found):
         positions[k, : where.size] = where
         weights[k, : where.size] = how_much

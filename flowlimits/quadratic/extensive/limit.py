@@ -1,90 +1,142 @@
-"""The limit of infinite dimension as a result: what is asked of the solution, events, and the spectrum of the start."""
+"""The limit of infinite dimension behind the door of `core.solve`: its path, its observables, and the spectrum."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ...core import checks, results
-from ...core.events import Event, check_events, locate
+from ...core import checks
+from ...core.solve import Options, Path
 from ...spectrum.spectrum import Spectrum
-from . import prepare as extensive_solve
-from . import variables as extensive_result
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from .problem import ExtensiveQuadratic
+from . import prepare, variables
+from .physics import Physics
 
 METHODS = ("auto", "collocation")
 #: Points of the grid on which events are first looked for.
 EVENT_GRID = 400
+#: Smallest eigenvalue at which a density is computed.
+LEAST = 1e-30
+OBSERVABLES = ("risk", "overlap", "misalignment", "trace", "multiplier")
 
 
-def solve(
-    problem: ExtensiveQuadratic,
-    times: Any,
-    *,
-    rtol: float,
-    atol: float,
-    method: str,
-    observables: Sequence[str] | None,
-    spectrum: Any,
-    events: Any,
-    max_steps: int,
-    keep_state: bool,
-    progress: bool,
-) -> xr.Dataset:
-    """Return the limit; see `ExtensiveQuadratic.solve`."""
-    times = checks.times(times)
-    rtol, atol = checks.tolerances(rtol, atol)
+def tolerances(problem: Physics, method: str) -> None:
+    """Tolerances have to be numbers; the method is one of `METHODS`."""
     checks.choice("method", method, METHODS)
-    checks.progress(progress)
-    names = check_observables(observables)
-    energies = None if spectrum is None else _energies(spectrum)
-    listed = check_events(events, [name for name in problem.variables if name != "eigenvalues"])
-    steps = checks.integer("max_steps", max_steps, minimum=1)
-    keep = checks.boolean("keep_state", keep_state)
+
+
+def observables(problem: Physics, given: Any) -> tuple[str, ...]:
+    """Return the names of the variables to return; `risk` is always among them."""
+    if given is None:
+        return OBSERVABLES
+    named = checks.items("observables", given, str)
+    return tuple(dict.fromkeys(["risk", *(checks.choice("observables", name, OBSERVABLES) for name in named)]))
+
+
+def event_variables(problem: Physics) -> Sequence[str]:
+    """Return the variables that events may name."""
+    return OBSERVABLES
+
+
+def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any]:
+    """Return the arguments that repeat the call."""
+    found: dict[str, Any] = {"verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method}
+    found["max_steps"] = options.max_steps
+    if options.given["observables"] is not None:
+        found["observables"] = list(options.observables)
+    if options.given["spectrum"] is not None:
+        found["spectrum"] = {"array": "energy"}
+    if options.events:
+        found |= {"events": list(options.events), "times": times.tolist()}
+    if options.keep_state:
+        found["keep_state"] = True
+    return found
+
+
+def path(problem: Physics, options: Options, last: float) -> ExtensivePath:
+    """Return the path of the problem."""
+    given = options.given["spectrum"]
+    energies = None if given is None else check_energies(given)
     _warn_about_trace(problem)
-
-    asked = times
-    happened = None
-    if listed:
-        happened, times = _locate(problem, listed, times, rtol, steps)
-    positive = 2 * times[times > 0]
-    solution = extensive_solve.integrate(problem, positive, rtol, steps, keep or energies is not None)
-    columns = extensive_result.columns(problem, times, solution)
-    coords, extra = extensive_result.extras(problem, times, solution, energies, keep, listed, happened)
-    call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "max_steps": steps}
-    if observables is not None:
-        call["observables"] = names
-    if energies is not None:
-        call["spectrum"] = {"array": "energy"}
-    if listed:
-        call |= {"events": list(listed), "times": asked.tolist()}
-    if keep:
-        call["keep_state"] = True
-    attrs = {"note": "values at time 0 are those just after the start"} if times.size and times[0] == 0 else {}
-    status = solution.provenance.pop("status", 0)
-    dataset = results.build(
-        problem,
-        kind=problem.kind,
-        times=times,
-        variables={name: columns[name] for name in names},
-        call=call,
-        provenance=solution.provenance,
-        coords=coords,
-        extra=extra,
-        attrs=attrs,
-    )
-    if status != 0:
-        raise extensive_solve.failure(status, dataset, solution)
-    return dataset
+    return ExtensivePath(problem, options, energies)
 
 
-def _warn_about_trace(problem: ExtensiveQuadratic) -> None:
+class ExtensivePath(Path):
+    """The locked flow, always followed from its start; the nodes of a continuous teacher are those of the first run."""
+
+    cuts = False
+
+    def __init__(self, problem: Physics, options: Options, energies: np.ndarray | None):
+        self.problem, self.options, self.energies = problem, options, energies
+        self.teacher: prepare.Teacher | None = None
+        self.spectra: tuple[np.ndarray, ...] | None = None
+        self.times = np.empty(0)
+
+    def run(self, times: np.ndarray) -> None:
+        positive = variables.later(times)
+        keep = self.options.keep_state or self.energies is not None
+        solution = prepare.integrate(
+            self.problem, positive, self.options.rtol, self.options.max_steps, keep, self.teacher
+        )
+        missing = times.size - positive.size
+        done = missing + solution.reached()
+        self.times, self.solution = times[:done], solution.first(done - missing)
+        if done < times.size:
+            raise prepare.failure(self.times, solution)
+        if self.energies is not None and times.size:
+            self._add_spectra(times, missing)
+
+    def _add_spectra(self, times: np.ndarray, missing: int) -> None:
+        if missing:
+            raise ValueError("Argument `spectrum` needs positive times: at time 0 the spectrum is that of the start.")
+        from .density import spectra
+
+        assert self.energies is not None
+        self.spectra = spectra(variables.with_panels(self.problem, times, self.solution), 2 * times, self.energies)
+        done = len(self.spectra[0])
+        if done < times.size:
+            self.times, self.solution = times[:done], self.solution.first(done)
+            raise prepare.interruption(self.times, self.solution)
+
+    def restart(self, i: int) -> ExtensivePath:
+        later = copy.copy(self)
+        later.energies = None
+        later.teacher = self.solution.teacher if i >= 0 else None
+        return later
+
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return variables.columns(self.problem, self.times, self.solution)
+
+    def watched(self, times: np.ndarray) -> ExtensivePath:
+        """Look for events on a grid that holds the requested times."""
+        last = float(times[-1])
+        seen = self.restart(-1)
+        points = [[0.0], times, np.geomspace(1e-4 * min(last, 1.0), last, EVENT_GRID)] if last > 0 else [[0.0]]
+        seen.run(np.unique(np.concatenate(points)))
+        return seen
+
+    def contents(self) -> dict[str, Any]:
+        columns = variables.columns(self.problem, self.times, self.solution)
+        found: dict[str, Any] = {"variables": {name: columns[name] for name in self.options.observables}}
+        if self.options.keep_state or self.spectra is not None:
+            coords, extra = variables.extras(self.problem, self.times, self.solution, self.options.keep_state, self.energies, self.spectra)  # fmt: skip
+            found |= {"coords": coords, "extra": extra}
+        notes = []
+        if self.times.size and self.times[0] == 0:
+            notes.append("values at time 0 are those just after the start")
+        if np.isnan(columns["overlap"]).any():
+            notes.append("overlap and misalignment are NaN where the student is too small for floating-point numbers")
+        if notes:
+            found["attrs"] = {"note": "; ".join(notes)}
+        return found
+
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        return {name: value for name, value in self.solution.provenance.items() if name != "status"}
+
+
+def _warn_about_trace(problem: Physics) -> None:
     if problem.activation == "square" and isinstance(problem.start, Spectrum) and abs(problem.start.mean - 1) > 1e-9:
         checks.warn(
             f"The start has the trace {problem.start.mean:.6g} and the teacher 1: the limiting flow rescales the start "
@@ -92,40 +144,16 @@ def _warn_about_trace(problem: ExtensiveQuadratic) -> None:
         )
 
 
-def _locate(
-    problem: ExtensiveQuadratic, events: tuple[Event, ...], times: np.ndarray, rtol: float, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the times of the events, and those requested times that no stopping event cuts off."""
-    last = float(times[-1])
-    if last == 0:
-        return np.full(len(events), np.nan), times
-    grid = np.unique(np.concatenate([[0.0], times, np.geomspace(1e-4 * min(last, 1.0), last, EVENT_GRID)]))
-    solution = extensive_solve.integrate(problem, 2 * grid[1:], rtol, steps, False)
-    columns = extensive_result.columns(problem, grid, solution)
-
-    def evaluate(index: int, time: float) -> Mapping[str, float]:
-        at = np.array([time])
-        again = extensive_solve.integrate(problem, 2 * at[at > 0], rtol, steps, False, solution.teacher)
-        return {name: float(values[0]) for name, values in extensive_result.columns(problem, at, again).items()}
-
-    happened = locate(events, grid, columns, evaluate)
-    stops = [time for event, time in zip(events, happened) if event.stop and np.isfinite(time)]
-    return happened, times[times <= min(stops)] if stops else times
-
-
-def check_observables(observables: Sequence[str] | None) -> list[str]:
-    """Return the names of the variables to return; `risk` is always among them."""
-    known = ["risk", "overlap", "misalignment", "trace", "multiplier"]
-    if observables is None:
-        return known
-    named = checks.items("observables", observables, str)
-    return list(dict.fromkeys(["risk", *(checks.choice("observables", name, known) for name in named)]))
-
-
-def _energies(energies: Any) -> np.ndarray:
+def check_energies(energies: Any) -> np.ndarray:
+    """Return the eigenvalues at which the density is wanted."""
     values = checks.array("spectrum", energies, ("m",))
     if (values <= 0).any() or (np.diff(values) <= 0).any():
         raise ValueError(
             "Argument `spectrum` must hold positive, increasing eigenvalues: start at a small one; the atom at 0 is given apart."
+        )
+    if values[0] < LEAST or values[-1] > 1 / LEAST:
+        raise ValueError(
+            f"Argument `spectrum` must hold eigenvalues between {LEAST:g} and {1 / LEAST:g}, whose squares are floating-point numbers, "
+            f"but holds {values[0] if values[0] < LEAST else values[-1]:g}."
         )
     return values

@@ -8,8 +8,7 @@ import numpy as np
 
 from ...core import checks
 from ...many.one_by_one import Options, Solutions, one_by_one, solve_each
-from . import prepare, variables
-from .limit import METHODS, check_observables
+from . import limit, prepare, variables
 
 if TYPE_CHECKING:
     from .problem import ExtensiveQuadratic
@@ -23,10 +22,10 @@ def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solut
 def solve_list(problems: list[ExtensiveQuadratic], options: Options) -> Solutions:
     """Solve a list of problems."""
     rtol = 1e-8 if options.rtol is None else options.rtol
-    checks.choice("method", options.method or "auto", METHODS)
-    names = check_observables(options.observables)
+    checks.choice("method", options.method or "auto", limit.METHODS)
+    names = limit.observables(problems[0], options.observables)
     times = options.times
-    positive = 2 * times[times > 0]
+    positive = variables.later(times)
     steps = options.max_steps or 100_000
 
     def one(problem: ExtensiveQuadratic) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +12,14 @@ import numpy as np
 from ...core import checks
 from ...spectrum import marchenko_pastur
 from ...spectrum.spectrum import Spectrum
-from . import steps as extensive_steps
-from . import subordination
+from . import steps, subordination
 from .quadrature import Panels, critical_angle, refined_panels
 from .tableau import radau_tables
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-    from .problem import ExtensiveQuadratic
+    from ...core.unfinished import Unfinished
+    from ...ode.report import Report, Status
+    from .physics import Physics
 
 #: The steps are taken at a tenth of the tolerance: measured errors of risk and misalignment are then far below it.
 SHARPENING = 0.1
@@ -72,8 +71,20 @@ class Solution:
     start: Start
     provenance: dict[str, Any]
 
+    def reached(self) -> int:
+        """Return how many times were reached."""
+        return (
+            int(np.isfinite(self.rows[:, subordination.RISK]).sum())
+            if self.provenance.get("status", 0)
+            else len(self.rows)
+        )
 
-def start_of(problem: ExtensiveQuadratic) -> Start:
+    def first(self, count: int) -> Solution:
+        """Return the first `count` times only."""
+        return self if count == len(self.rows) else replace(self, rows=self.rows[:count], kept=self.kept[:count])
+
+
+def start_of(problem: Physics) -> Start:
     """Return the start: Gaussian ones through their equation (Q14), all others through positive nodes."""
     ratio, start = problem.student_ratio, problem.start
     nothing = np.zeros(0)
@@ -142,7 +153,7 @@ def first_velocity(start: Start, teacher: Teacher) -> tuple[float, float]:
 
 
 def integrate(
-    problem: ExtensiveQuadratic,
+    problem: Physics,
     gammas: np.ndarray,
     rtol: float,
     max_steps: int,
@@ -176,13 +187,13 @@ def integrate(
 
 def _difference(rows: np.ndarray, others: np.ndarray) -> float:
     columns = [subordination.RISK, subordination.MISALIGNMENT]
-    size = np.maximum(np.abs(others[:, columns]), extensive_steps.FLOOR)
+    size = np.maximum(np.abs(others[:, columns]), steps.FLOOR)
     with np.errstate(invalid="ignore"):
         return float(np.nanmax(np.abs(rows[:, columns] - others[:, columns]) / size, initial=0.0))
 
 
 def _integrate(
-    problem: ExtensiveQuadratic,
+    problem: Physics,
     gammas: np.ndarray,
     rtol: float,
     max_steps: int,
@@ -206,53 +217,49 @@ def _integrate(
         provenance["method"] = "explicit"
         provenance["evaluations"] = 0
         if gammas.size:
-            from . import (
-                centred as extensive_explicit,  # compiled code of its own, which a first curve should not wait for
-            )
+            from . import centred  # compiled code of its own, which a first curve should not wait for
 
-            provenance["evaluations"] = extensive_explicit.evaluate(
+            provenance["evaluations"] = centred.evaluate(
                 gammas, *common, math.log(start.mean), problem.weight_decay, rows, kept
             )
         return solution
     tolerance = tolerance_of(rtol)
     rate, size = first_velocity(start, teacher)
-    status, steps, rejected, evaluations = extensive_steps.advance(
+    status, taken, rejected, evaluations = steps.advance(
         gammas, *common, *radau_tables(), tolerance, max_steps, rate, size, rows, kept
     )
-    provenance.update(method="collocation", steps=steps, rejected=rejected, evaluations=evaluations)
+    provenance.update(method="collocation", steps=taken, rejected=rejected, evaluations=evaluations)
     provenance["status"] = status
     return solution
 
 
-def failure(status: int, dataset: xr.Dataset, solution: Solution) -> Exception:
-    """Return the error of a solution that stopped early; its attribute `partial` holds the finished part."""
-    from ...ode.report import IntegrationError, Report, Status, message_of
+def failure(times: np.ndarray, solution: Solution) -> Unfinished:
+    """Return the error of a solution that stopped early, after the requested `times`."""
+    from ...ode.report import IntegrationError, Status
 
-    finished = np.isfinite(dataset["risk"].values)
-    times = dataset["time"].values[finished]
+    out_of_steps = solution.provenance["status"] == steps.TOO_MANY_STEPS
+    report = _report(times, solution, Status.TOO_MANY_STEPS if out_of_steps else Status.STEP_TOO_SMALL)
+    return IntegrationError(report.message, times, solution.rows[: times.size], report)
+
+
+def interruption(times: np.ndarray, solution: Solution) -> Unfinished:
+    """Return the error of a solution whose spectra Ctrl-C ended after the requested `times`."""
+    from ...ode.report import IntegrationInterrupted, Status
+
+    report = _report(times, solution, Status.INTERRUPTED)
+    return IntegrationInterrupted(report.message, times, solution.rows, report)
+
+
+def _report(times: np.ndarray, solution: Solution, reason: Status) -> Report:
+    from ...ode.report import Report, Status, message_of
+
     reached = float(times[-1]) if times.size else 0.0
-    reason = Status.TOO_MANY_STEPS if status == extensive_steps.TOO_MANY_STEPS else Status.STEP_TOO_SMALL
     advice = {Status.TOO_MANY_STEPS: "Raise `max_steps` or loosen `rtol`.", Status.STEP_TOO_SMALL: "Loosen `rtol`."}
-    message = message_of(reason, reached, advice)
     details = solution.provenance
-    report = Report(
-        status=reason,
-        method=str(details["method"]),
-        switches=(),
-        steps=details["steps"],
-        rejected=details["rejected"],
-        evaluations=details["evaluations"],
-        jacobians=details["evaluations"],
-        factorisations=details["evaluations"],
-        reached=reached,
-        wall_time=details["wall_time"],
-        rtol=details["rtol"],
-        atol=0.0,
-        event_times=np.empty(0),
-        crossings=(),
-        event_states=(),
-        message=message,
-    )
-    error = IntegrationError(message, times, solution.rows[: times.size], report)
-    error.partial = dataset.isel(time=finished)
-    return error
+    evaluations = details["evaluations"]
+    return Report(
+        status=reason, method=str(details["method"]), switches=(), steps=details.get("steps", 0), rejected=details.get("rejected", 0),
+        evaluations=evaluations, jacobians=evaluations, factorisations=evaluations, reached=reached, wall_time=details["wall_time"],
+        rtol=details["rtol"], atol=0.0, event_times=np.empty(0), crossings=(), event_states=(),
+        message=message_of(reason, reached, advice),
+    )  # fmt: skip

@@ -5,36 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ...core import checks
-from ...core.problem import Problem
-from ...core.results import Variable
+from ...core.solve import solve
 from ...spectrum.spectrum import Spectrum
+from .physics import Physics
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-STARTS = ("orthonormal", "gaussian")
-ACTIVATIONS = ("square", "centred")
-FIELDS = ("student_ratio", "teacher", "start", "activation", "weight_decay")
-_ISOTROPIC = "the limit is known here for isotropic Gaussian inputs only."
-ABSENT = {
-    "covariance": _ISOTROPIC,
-    "input_covariance": _ISOTROPIC,
-    "noise": "label noise does not change the flow on the population risk.",
-    "sample_ratio": "this is the flow on the population risk; a finite number of samples is not here.",
-    "samples": "this is the flow on the population risk; a finite number of samples is not here.",
-    "learning_rate": 'a flow has no learning rate; simulate(method="gd", step=...) takes finite steps.',
-    "bias": "quadratic networks have no biases here.",
-    "second_layer": "the second layer is fixed to 1/p here.",
-    "dimension": "it is the limit of infinite dimension; simulate(times, dimension=...) takes one.",
-}
-
-
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class ExtensiveQuadratic(Problem):
+class ExtensiveQuadratic(Physics):
     r"""Gradient flow of a quadratic network whose widths grow with the dimension: the limit of infinite dimension.
 
     Asymptotic: finite dimension corrects the variables by :math:`O(1/d)`.  Theory: docs/theory.md (Q12)-(Q21), for every
@@ -75,59 +58,6 @@ class ExtensiveQuadratic(Problem):
     0.999311
     """
 
-    clock: ClassVar[str] = "tau = t/d, dW/dt = -p d grad risk"
-    kind: ClassVar[str] = "limit"
-    size_name: ClassVar[str] = "dimension"
-    papers: ClassVar[tuple[str, ...]] = ("martin2024", "martin2026")
-    variables: ClassVar[dict[str, Any]] = {
-        "risk": Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk"),
-        "overlap": Variable("overlap", r"\chi"),
-        "misalignment": Variable("misalignment, 1 - overlap", r"1 - \chi"),
-        "trace": Variable("trace of Z", r"\mathrm{tr}\,Z"),
-        "multiplier": Variable("multiplier of the trace", r"\varphi"),
-        "eigenvalues": Variable("eigenvalues of d Z", r"d\,Z", dims=("eigenvalue",)),
-    }
-
-    student_ratio: float
-    teacher: Spectrum
-    start: str | Spectrum = "orthonormal"
-    activation: str = "square"
-    weight_decay: float = 0.0
-
-    def __init__(
-        self,
-        student_ratio: float,
-        teacher: Spectrum,
-        start: str | Spectrum = "orthonormal",
-        activation: str = "square",
-        weight_decay: float = 0.0,
-        **other: Any,
-    ) -> None:
-        checks.unknown_arguments("ExtensiveQuadratic", other, FIELDS, ABSENT)
-        if not isinstance(teacher, Spectrum):
-            raise TypeError(
-                f"Argument `teacher` must be a Spectrum, but is {checks.show(teacher)}; "
-                "Spectrum.orthonormal(ratio) is one."
-            )
-        if abs(teacher.mean - 1) > 1e-9:
-            raise ValueError(
-                f"Argument `teacher` must have the mean eigenvalue 1 (trace one per dimension of d Z), "
-                f"but its mean is {teacher.mean:.6g}. Spectrum.normalised() divides by it."
-            )
-        if not isinstance(start, str | Spectrum):
-            raise TypeError(f"Argument `start` must be a name or a Spectrum, but is {checks.show(start)}.")
-        fields: dict[str, Any] = {
-            "student_ratio": checks.number("student_ratio", student_ratio, positive=True),
-            "teacher": teacher,
-            "start": start if isinstance(start, Spectrum) else checks.choice("start", start, STARTS),
-            "activation": checks.choice("activation", activation, ACTIVATIONS),
-            "weight_decay": checks.number("weight_decay", weight_decay, nonnegative=True),
-        }
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
-        if isinstance(start, Spectrum):
-            _check_start(start, fields["student_ratio"])
-
     @checks.named_arguments()
     def solve(
         self,
@@ -150,7 +80,8 @@ class ExtensiveQuadratic(Problem):
         times : array_like, shape (n,)
             Increasing times :math:`\tau = t/d`.  At time 0 the values are those just after the start, with the trace locked.
         rtol : float, optional
-            Relative accuracy of risk and misalignment, down to a risk of 1e-30; below, they are returned as 0.
+            Relative accuracy of risk and misalignment, down to a risk of 1e-22.  From there to 1e-30, where a teacher of full rank
+            is learnt exponentially, round-off leaves three digits; below, they are returned as 0.
         atol : float, optional
             Accepted for uniformity; nothing here needs an absolute tolerance.
         method : {"auto", "collocation"}, optional
@@ -186,10 +117,10 @@ class ExtensiveQuadratic(Problem):
         UserWarning
             If the start has another trace than the teacher (square activation): the flow rescales it at once.
         """
-        from .limit import solve
+        from . import limit
 
         return solve(
-            self, times, rtol=rtol, atol=atol, method=method, observables=observables, spectrum=spectrum, events=events,
+            self, limit, times, rtol=rtol, atol=atol, method=method, observables=observables, spectrum=spectrum, events=events,
             max_steps=max_steps, keep_state=keep_state, progress=progress,
         )  # fmt: skip
 
@@ -278,14 +209,3 @@ class ExtensiveQuadratic(Problem):
         """
         dimension = checks.integer("dimension", dimension, minimum=1)
         return 3.0 / dimension if self.activation == "square" else 0.0
-
-
-def _check_start(start: Spectrum, student_ratio: float) -> None:
-    if start.mean == 0:
-        raise ValueError("Argument `start` has only zero eigenvalues: zero weights do not move.")
-    missing = max(1 - student_ratio, 0.0)
-    if start.zero_weight < missing - 1e-9:
-        raise ValueError(
-            f"Argument `start` must have a weight of at least {missing:g} at the node 0, since a student of "
-            f"student_ratio = {student_ratio:g} has at most that rank per dimension, but the weight is {start.zero_weight:g}."
-        )

@@ -16,24 +16,23 @@ from ...core import checks, results, streams
 from ...core.threads import run_threads
 from ...spectrum.spectrum import Spectrum
 from ..finite.equations_reduced import OBSERVABLES
-from ..finite.limit import Flow, check_observables, make_path
-from ..finite.problem import orthonormal_rows
+from ..finite.limit import check_observables, make_path
 from ..finite.reduced_path import Outcome, ReducedPath, Request, Tolerances
 from ..finite.runs import call_of, gather
 from ..finite.simulation import check_step, descend
-from ..finite.start import Teacher, check_size
+from ..finite.start import Flow, Teacher, check_size, orthonormal_rows
 from ..finite.start_blocks import diagonal_scalars
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .problem import ExtensiveQuadratic
+    from .physics import Physics
 
 METHODS = ("flow", "gd")
 
 
 def simulate(
-    problem: ExtensiveQuadratic,
+    problem: Physics,
     times: Any,
     *,
     dimension: int,
@@ -93,12 +92,12 @@ def cost(outcomes: list[Outcome], step: float | None) -> dict[str, Any]:
     return {"method": reports[0].method, "seconds_in_runs": sum(report.wall_time for report in reports)} | summed
 
 
-def teacher_width(problem: ExtensiveQuadratic, d: int) -> int:
+def teacher_width(problem: Physics, d: int) -> int:
     """Return the number of units of the teacher in dimension d."""
     return problem.teacher.width(d)
 
 
-def widths(problem: ExtensiveQuadratic, d: int) -> tuple[int, int]:
+def widths(problem: Physics, d: int) -> tuple[int, int]:
     """Return the widths (p, k) that realise the ratios in dimension d.
 
     Raises
@@ -115,7 +114,7 @@ def widths(problem: ExtensiveQuadratic, d: int) -> tuple[int, int]:
     return p, teacher_width(problem, d)
 
 
-def check_weights(weights: Any, problem: ExtensiveQuadratic, d: int, runs: int) -> np.ndarray | None:
+def check_weights(weights: Any, problem: Physics, d: int, runs: int) -> np.ndarray | None:
     """Return own starting weights, shape (p, d) or (runs, p, d)."""
     if weights is None:
         return None
@@ -128,7 +127,7 @@ def check_weights(weights: Any, problem: ExtensiveQuadratic, d: int, runs: int) 
 
 
 def drawer(
-    problem: ExtensiveQuadratic, d: int, p: int, k: int, own: np.ndarray | None
+    problem: Physics, d: int, p: int, k: int, own: np.ndarray | None
 ) -> Callable[[np.random.Generator, int, bool], Flow | Callable[[Tolerances], ReducedPath]]:
     """Return the function that draws one run: a flow, or directly its scalars where they suffice."""
     square, decay = problem.activation == "square", problem.weight_decay / d  # from the clock tau to t

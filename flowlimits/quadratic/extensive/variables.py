@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import prepare as extensive_solve
-from . import subordination
+from . import prepare, subordination
 
 if TYPE_CHECKING:
-    from ...core.events import Event
+    from .physics import Physics
     from .prepare import Solution
-    from .problem import ExtensiveQuadratic
 
 #: Variables that are columns of an observed row.
 COLUMNS = {
@@ -25,11 +23,16 @@ COLUMNS = {
 }
 
 
-def columns(problem: ExtensiveQuadratic, times: np.ndarray, solution: Solution) -> dict[str, np.ndarray]:
+def later(times: np.ndarray) -> np.ndarray:
+    """Return the times after the start, on the clock gamma; before 1e-40 nothing has changed in sixteen digits."""
+    return 2 * times[times > 1e-40]
+
+
+def columns(problem: Physics, times: np.ndarray, solution: Solution) -> dict[str, np.ndarray]:
     """Return the variables at `times`; the rows of the solution stand for the positive ones."""
     rows = solution.rows
     if times.size > len(rows):
-        rows = np.vstack([first_row(problem, solution), rows])
+        rows = np.vstack([*[first_row(problem, solution)] * (times.size - len(rows)), rows])
     square = problem.activation == "square"
     multiplier = np.zeros(times.size)
     if square:
@@ -37,7 +40,7 @@ def columns(problem: ExtensiveQuadratic, times: np.ndarray, solution: Solution) 
     return {name: rows[:, column] for name, column in COLUMNS.items()} | {"multiplier": multiplier}
 
 
-def first_row(problem: ExtensiveQuadratic, solution: Solution) -> np.ndarray:
+def first_row(problem: Physics, solution: Solution) -> np.ndarray:
     """Return the observables just after the start, where the student is isotropic on the teacher's eigenspaces."""
     z, q = solution.teacher.z, solution.teacher.q
     mean = 1.0 if problem.activation == "square" else solution.start.mean
@@ -54,38 +57,26 @@ def first_row(problem: ExtensiveQuadratic, solution: Solution) -> np.ndarray:
     return row
 
 
-def with_panels(problem: ExtensiveQuadratic, times: np.ndarray, solution: Solution) -> Solution:
+def with_panels(problem: Physics, times: np.ndarray, solution: Solution) -> Solution:
     """Return the solution, for a Marchenko-Pastur teacher of fixed nodes one with a continuous law instead."""
     if problem.teacher.kind != "marchenko_pastur" or problem.teacher.refine:
         return solution
-    continuous = type(problem)(
-        problem.student_ratio,
-        replace(problem.teacher, refine=True),
-        problem.start,
-        problem.activation,
-        problem.weight_decay,
-    )
+    continuous = replace(problem, teacher=replace(problem.teacher, refine=True))
     details = solution.provenance
-    return extensive_solve.integrate(continuous, 2 * times, details["rtol"], 1_000_000, True)
+    return prepare.integrate(continuous, 2 * times, details["rtol"], 1_000_000, True)
 
 
 def extras(
-    problem: ExtensiveQuadratic,
+    problem: Physics,
     times: np.ndarray,
     solution: Solution,
-    energies: np.ndarray | None,
     keep: bool,
-    events: tuple[Event, ...],
-    happened: np.ndarray | None,
+    energies: np.ndarray | None,
+    spectra: tuple[np.ndarray, ...] | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the coordinates and variables that were asked for besides: events, state, spectrum."""
+    """Return the coordinates and variables that were asked for besides: state, spectrum."""
     coords: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    if happened is not None:
-        coords["event"] = [f"{event.variable}={event.value:g}" for event in events]
-        extra["event_time"] = (("event",), happened, {"long_name": "time of the event"})
-    if energies is None and not keep:
-        return coords, extra
     missing = times.size - len(solution.rows)
     if keep:
         mean = 1.0 if problem.activation == "square" else solution.start.mean
@@ -97,12 +88,8 @@ def extras(
             {"long_name": "mean of d Z on the teacher's eigenspaces", "symbol": r"\zeta"},
         )
         extra["node_weight"] = (("node",), solution.teacher.q, {"long_name": "weight of the teacher eigenvalue"})
-    if energies is not None:
-        if missing:
-            raise ValueError("Argument `spectrum` needs positive times: at time 0 the spectrum is that of the start.")
-        from .density import spectra
-
-        density, positions, weights = spectra(with_panels(problem, times, solution), 2 * times, energies)
+    if spectra is not None:
+        density, positions, weights = spectra
         coords["energy"] = ("energy", energies, {"long_name": "eigenvalue of d Z", "symbol": r"E"})
         extra["density"] = (("time", "energy"), density, {"long_name": "spectral density of d Z", "symbol": r"\rho"})
         extra["atom_position"] = (("time", "atom"), positions, {"long_name": "position of an atom of the spectrum"})

@@ -1,6 +1,6 @@
-"""The tables list the fields of quadratic networks at finite dimension."""
+"""The table lists the fields of quadratic networks at finite dimension."""
 
-from ...core.fields import Draw, Field, Table, array, choice, integer, number
+from ...core.fields import Draw, Table, array, choice, integer, number
 
 ACTIVATIONS = ("square", "centred")
 _ISOTROPIC = "inputs are standard Gaussian here; another covariance changes the flow."
@@ -13,16 +13,16 @@ ABSENT = {
     "bias": "quadratic networks have no biases here.",
     "second_layer": "the second layer is fixed to 1/p here.",
 }
-_ACTIVATION = choice("activation", "Square, or square minus its mean.", ACTIVATIONS, "square")
-_WEIGHT_DECAY = number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True)
+ACTIVATION = choice("activation", "Square, or square minus its mean.", ACTIVATIONS, "square")
+WEIGHT_DECAY = number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True)
 
 TABLES = {
     "QuadraticFlow": Table(
         (
             array("W", "Weights of the student at the start.", ("p", "d")),
             array("W_star", "Weights of the teacher.", ("k", "d")),
-            _ACTIVATION,
-            _WEIGHT_DECAY,
+            ACTIVATION,
+            WEIGHT_DECAY,
         ),
         ABSENT,
         Draw(
@@ -39,16 +39,5 @@ TABLES = {
         ),
         simulate=("times", "method", "step", "observables"),
         required=("step",),
-    ),
-    "MeanFieldQuadratic": Table(
-        (
-            array("teacher_eigenvalues", "Eigenvalues of Z* = W*^T W* / (k d), such as 1,1,0,0.", ("d",)),
-            Field("start", "number_or_array", "E[w w^T]/d at the start, as a multiple of the identity."),
-            _ACTIVATION,
-            _WEIGHT_DECAY,
-        ),
-        ABSENT,
-        size="student_width",
-        size_help="Number of student neurons.",
     ),
 }  # fmt: skip

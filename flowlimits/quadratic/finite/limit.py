@@ -1,23 +1,24 @@
-"""From a start and a teacher to a result: choice of the method by cost, events, what fails."""
+"""The limit chooses the method by its cost and puts the flow behind the door of `core.solve`."""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...core import checks
-from ...core.events import Event, check_events, locate
 from ...core.problem import Problem
-from ...core.results import Variable, build
-from ...ode.report import IntegrationError, IntegrationInterrupted, message_of
+from ...core.solve import Options, Path
+from ...core.unfinished import Unfinished
+from ...ode.report import message_of
 from .equations_reduced import OBSERVABLES
-from .matrix_path import LARGE, MatrixPath
-from .reduced_path import ADVICE, Outcome, ReducedPath, Request, Tolerances
-from .start import Scalars, Split, Teacher, scalars, split
+from .matrix_path import FADING, LARGE, MatrixPath
+from .reduced_path import ADVICE, ReducedPath, Request, Tolerances
+from .start import Flow, Scalars, Split, scalars, split
 from .start_blocks import decouple
 
 METHODS = ("auto", "reduced", "matrix")
@@ -26,29 +27,8 @@ LATE = 10.0
 #: Points between which events are looked for, besides the requested times.
 EVENT_GRID = 400
 
-VARIABLES = {
-    "risk": Variable("population risk", r"\mathcal{R}"),
-    "overlap": Variable("overlap", r"\chi"),
-    "misalignment": Variable("misalignment", r"1 - \chi"),
-    "trace": Variable("trace of the student", r"\mathrm{tr}\,Z"),
-    "multiplier": Variable("multiplier", r"\varphi"),
-    "eigenvalues": Variable("eigenvalues of the student", r"\mathrm{spec}\,Z", ("eigenvalue",)),
-    "Z": Variable("matrix of the student", "Z", ("input", "input_2")),
-}
 
-
-@dataclass(frozen=True)
-class Flow:
-    """What is integrated: the start V0, shape (d, p), and the physics; weight decay on the clock t."""
-
-    V0: np.ndarray
-    teacher: Teacher
-    square: bool
-    weight_decay: float
-
-    @property
-    def decay(self) -> float:
-        return self.weight_decay / 2
+UNDEFINED = "overlap and misalignment are NaN where the student is zero, or too small for floating-point numbers"
 
 
 def choose_method(flow: Flow, last: float) -> str:
@@ -62,7 +42,7 @@ def choose_method(flow: Flow, last: float) -> str:
     m, r = min(d, p), flow.teacher.values.size
     rows, rank = r + min(d - r, m), min(m, r)
     stiffness = 8 * flow.teacher.values.max(initial=0.0) * last
-    if stiffness > LATE:
+    if stiffness > LATE or 2 * flow.decay * last > FADING:
         return "reduced"
     evaluations = 350 + 150 * math.log10(1 + stiffness) if flow.square else 0
     once = 1e-3 + (20.0 * m**3 + 4.0 * d * m * m) / 1e10
@@ -91,39 +71,6 @@ def make_path(
     return ReducedPath(system, flow.teacher, limits, start)
 
 
-@dataclass(frozen=True)
-class Options:
-    """The checked keywords of `solve`."""
-
-    rtol: float
-    atol: float
-    method: str
-    observables: tuple[str, ...]
-    events: tuple[Event, ...]
-    max_steps: int
-    keep_state: bool
-    progress: bool | None
-
-    @classmethod
-    def checked(cls, *, rtol, atol, method, observables, events, max_steps, keep_state, progress) -> Options:
-        rtol, atol = checks.tolerances(rtol, atol)
-        return cls(
-            rtol, atol, checks.choice("method", method, METHODS), check_observables(observables),
-            check_events(events, list(OBSERVABLES)), checks.integer("max_steps", max_steps, minimum=1),
-            checks.boolean("keep_state", keep_state), checks.progress(progress),
-        )  # fmt: skip
-
-    def call(self) -> dict[str, Any]:
-        """Return the arguments that repeat the call."""
-        call: dict[str, Any] = {"verb": "solve", "rtol": self.rtol, "atol": self.atol, "method": self.method}
-        call |= {"max_steps": self.max_steps, "keep_state": self.keep_state}
-        if self.observables != OBSERVABLES:
-            call["observables"] = list(self.observables)
-        if self.events:
-            call["events"] = list(self.events)
-        return call
-
-
 def check_observables(observables: Any) -> tuple[str, ...]:
     """Return the names of the variables to return; `risk` is always among them."""
     if observables is None:
@@ -134,86 +81,105 @@ def check_observables(observables: Any) -> tuple[str, ...]:
     return tuple(name for name in (*OBSERVABLES, "eigenvalues") if name in ("risk", *listed))
 
 
-def solve_problem(
-    problem: Problem, flow: Flow, times: Any, options: Options, *, kind: str, dimension: int | None
-) -> Any:
-    """Return the Dataset of the flow at `times` on the clock t."""
-    times = checks.times(times)
+def tolerances(problem: Problem, method: str) -> None:
+    """Tolerances have to be numbers; the method is one of `METHODS`."""
+    checks.choice("method", method, METHODS)
+
+
+def observables(problem: Problem, given: Any) -> tuple[str, ...]:
+    """Return the names of the variables to return."""
+    return check_observables(given)
+
+
+def event_variables(problem: Problem) -> Sequence[str]:
+    """Return the variables that events may name."""
+    return OBSERVABLES
+
+
+def call(problem: Problem, options: Options, times: np.ndarray) -> dict[str, Any]:
+    """Return the arguments that repeat the call."""
+    found: dict[str, Any] = {"verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method}
+    found |= {"max_steps": options.max_steps, "keep_state": options.keep_state}
+    if options.observables != OBSERVABLES:
+        found["observables"] = list(options.observables)
+    if options.events:
+        found |= {"events": list(options.events), "times": times}
+    return found
+
+
+def path(problem: Any, options: Options, last: float) -> FlowPath:
+    """Return the path of the problem to the time `last`."""
     limits = Tolerances(options.rtol, options.atol, options.max_steps, options.progress)
-    request = Request("eigenvalues" in options.observables, options.keep_state)
-
-    def result(outcome: Outcome, reached: np.ndarray, method: str, happened: np.ndarray | None = None) -> Any:
-        variables = {name: values for name, values in outcome.variables().items() if name in options.observables}
-        if outcome.eigenvalues is not None:
-            variables["eigenvalues"] = outcome.eigenvalues
-        if outcome.matrices is not None:
-            variables["Z"] = outcome.matrices
-        call = options.call()
-        coords, extra = {}, {}
-        if happened is not None:
-            coords["event"] = [f"{event.variable}={event.value:g}" for event in options.events]
-            extra["event_time"] = (("event",), happened, {"long_name": "time of the event", "symbol": "t"})
-            call["times"] = times
-        details = on_clock(outcome.report.provenance()) | {"method": f"{method}, {outcome.report.method}"}
-        return build(
-            problem, kind=kind, times=reached, variables=variables, call=call, provenance=details, coords=coords,
-            extra=extra, dimension=dimension,
-        )  # fmt: skip
-
-    try:
-        # Weights beyond 1e75 overflow in the risk; the integrator then says so.
-        with np.errstate(over="ignore", invalid="ignore"):
-            path = make_path(flow, options.method, float(times[-1]), limits, keep_basis=options.keep_state)
-            outcome = path.run(2 * times, request)
-    except (IntegrationError, IntegrationInterrupted) as error:
-        raise with_partial(error, path, times, request, result) from None
-    if not options.events:
-        return result(outcome, times, path.name)
-    happened, stop = locate_events(path, times, outcome, options.events)
-    kept = times <= stop
-    return result(outcome.first(int(kept.sum())), times[kept], path.name, happened)
+    engine = make_path(problem._flow(), options.method, last, limits, keep_basis=options.keep_state)
+    return FlowPath(engine, options, problem.dimension if problem.kind == "exact" else None)
 
 
-def locate_events(
-    path: ReducedPath | MatrixPath, times: np.ndarray, outcome: Outcome, events: Sequence[Event]
-) -> tuple[np.ndarray, float]:
-    """Return the times of the events, NaN for those that do not happen before the end, and the end, inf without a stop."""
-    quiet = Request()
-    last = float(times[-1])
-    grid = np.append(0.0, times[times > 0])
-    if isinstance(path, ReducedPath) and last > 0:
-        # Scalars are cheap: crossings are also looked for between distant requested times.
-        grid = np.unique(np.concatenate([grid, np.geomspace(1e-6 * last, last, EVENT_GRID)]))
-    whole = path.restart(0.0, -1)
-    values = whole.run(2 * grid, quiet).variables()
+class FlowPath(Path):
+    """The flow on the clock t, by either of the paths on the clock s = 2 t."""
 
-    def evaluate(i: int, t: float) -> Mapping[str, float]:
-        if t <= grid[i]:
-            return {name: float(column[i]) for name, column in values.items()}
-        near = whole.restart(2 * grid[i], i).run(np.array([2 * t]), quiet)
-        return {name: float(column[0]) for name, column in near.variables().items()}
+    def __init__(self, engine: ReducedPath | MatrixPath, options: Options, dimension: int | None):
+        self.engine, self.options, self.dimension = engine, options, dimension
+        self.request = Request("eigenvalues" in options.observables, options.keep_state)
+        self.times = np.empty(0)
 
-    happened = locate(events, grid, values, evaluate)
-    stop = min((time for time, event in zip(happened, events) if event.stop and not math.isnan(time)), default=math.inf)
-    return np.where(happened <= stop, happened, math.nan), float(stop)
+    def run(self, times: np.ndarray) -> None:
+        self.times, self.outcome = times[:0], None
+        if not times.size:
+            return
+        try:
+            # Weights beyond 1e75 overflow in the risk; the integrator then says so.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.outcome = self.engine.run(2 * times, self.request)
+        except Unfinished as error:
+            self.times, self.outcome = times[: len(error.times)], self.engine.finished
+            raise
+        self.times = times
 
+    def restart(self, i: int) -> FlowPath:
+        later = copy.copy(self)
+        later.request = Request()
+        later.begin = float(self.times[i]) if i >= 0 else 0.0
+        later.engine = self.engine.restart(2 * later.begin, i)
+        return later
 
-def with_partial(error: Any, path: ReducedPath | MatrixPath, times: np.ndarray, request: Request, result: Any) -> Any:
-    """Return the error with its time on the problem's clock and the finished part as a result in `partial`."""
-    report = error.report
-    reached = report.reached / 2
-    told = replace(report, message=message_of(report.status, reached, ADVICE), reached=reached)
-    again = type(error)(told.message, error.times / 2, error.states, told)
-    again.partial = None
-    done = len(error.times)
-    if done:
-        if isinstance(path, ReducedPath):
-            path.states = error.states
-            outcome = path._observe(2 * times[:done], report, request)
-        else:
-            outcome = path.run(2 * times[:done], request)
-        again.partial = result(outcome, times[:done], path.name)
-    return again
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return self.outcome.variables()
+
+    def keep(self, count: int) -> None:
+        self.times, self.outcome = self.times[:count], self.outcome.first(count)
+
+    def watched(self, times: np.ndarray) -> FlowPath:
+        """Look for events between all requested times, the start and, as scalars are cheap, a grid between distant times."""
+        last = float(times[-1])
+        grid = np.append(0.0, times[times > 0])
+        if isinstance(self.engine, ReducedPath) and last > 0:
+            grid = np.unique(np.concatenate([grid, np.geomspace(1e-6 * last, last, EVENT_GRID)]))
+        seen = self.restart(-1)
+        seen.run(grid)
+        return seen
+
+    def contents(self) -> dict[str, Any]:
+        known = self.outcome.variables()
+        variables = {name: known[name] for name in OBSERVABLES if name in self.options.observables}
+        if self.outcome.eigenvalues is not None:
+            variables["eigenvalues"] = self.outcome.eigenvalues
+        if self.outcome.matrices is not None:
+            variables["Z"] = self.outcome.matrices
+        found = {"variables": variables, "dimension": self.dimension}
+        if np.isnan(known["overlap"]).any():
+            found["attrs"] = {"note": UNDEFINED}
+        return found
+
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        report = self.outcome.report
+        return on_clock(report.provenance()) | {"method": f"{self.engine.name}, {report.method}"}
+
+    def failed(self, error: Unfinished) -> Unfinished:
+        """Return the error with its time on the problem's clock."""
+        report = error.report
+        reached = report.reached / 2
+        told = replace(report, message=message_of(report.status, reached, ADVICE), reached=reached)
+        return type(error)(told.message, error.times / 2, error.states, told)
 
 
 def on_clock(details: dict[str, Any]) -> dict[str, Any]:

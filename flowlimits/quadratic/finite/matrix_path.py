@@ -12,21 +12,28 @@ from typing import Any
 
 import numpy as np
 
+from ...core.unfinished import Unfinished
 from ...ode import layout as ode_layout
 from ...ode.driver import Integration
-from ...ode.report import IntegrationError, IntegrationInterrupted, Report
+from ...ode.report import Report
 from .equations_reduced import OBSERVABLES
 from .reduced_path import ADVICE, Outcome, Request, Tolerances, padded
 from .start import Split
 
 #: Operations of one evaluation from which on the products of BLAS beat compiled loops.
 LARGE = 4.0e6
+#: Weight decay times the time of one piece, whose absolute tolerance follows from its start.
+FADING = 5.0
+#: Largest entry of V below which ratios are formed from a scaled V.
+FAINT = 1e-50
+#: Largest entry of V below which it has lost digits to underflow.
+LOST = 1e-290
 #: Numbers that the states at requested times may take in memory at once.
 ROOM = 1.0e7
 
 
 class MatrixPath:
-    """The flow of V in the teacher's eigenbasis, `flow_matrix`."""
+    """The flow of V in the teacher's eigenbasis."""
 
     name = "matrix"
 
@@ -36,6 +43,7 @@ class MatrixPath:
         self.values = np.zeros(self.V.shape[0])
         self.values[: start.teacher.values.size] = start.teacher.values
         self.begin = self.multiplier = 0.0
+        self.finished: Outcome | None = None
 
     def restart(self, s: float, i: int) -> MatrixPath:
         """Return the path that continues from the requested time `s`; i = -1 is the start."""
@@ -52,37 +60,54 @@ class MatrixPath:
 
     def _march(self, s, visit) -> Report:
         """Integrate from the path's beginning and call ``visit(i, V, phi)`` at every requested time, in pieces that fit into memory."""
-        y, begin, first_step = np.append(self.V.ravel(), 0.0), 0.0, 0.0
-        size = max(int(ROOM / y.size), 1)
+        y, begin, first_step, i = np.append(self.V.ravel(), 0.0), 0.0, 0.0, 0
         total: Report | None = None
-        for i in range(0, s.size, size):
-            piece = s[i : i + size] - self.begin
-            run = self._integration(y, piece, begin, first_step, 0 if total is None else total.steps + total.rejected)
+        while i < s.size:
+            asked, fades = self._piece(s[i:] - self.begin, begin, y.size)
+            run = self._integration(
+                y, asked, begin, first_step, 0 if total is None else total.steps + total.rejected, fades
+            )
             try:
                 _, states, report = run.run(self.limits.progress, ADVICE)
-            except (IntegrationError, IntegrationInterrupted) as error:
-                self._visit_all(i, error.states, visit)
-                done = s[: i + len(error.times)] - self.begin
+            except Unfinished as error:
+                reached = min(len(error.states), s.size - i)
+                self._visit_all(i, error.states[:reached], visit)
+                done = s[: i + reached] - self.begin
                 raise type(error)(str(error), done, np.zeros((done.size, 0)), joined(total, error.report)) from None
-            self._visit_all(i, states, visit)
-            y, begin, first_step = run.y, float(piece[-1]), float(run.real[ode_layout.H])
-            total = joined(total, report)
+            count = asked.size - bool(
+                asked[-1] < s[-1] - self.begin and asked[-1] != s[i + asked.size - 1] - self.begin
+            )
+            self._visit_all(i, states[:count], visit)
+            y, begin, first_step = run.y, float(asked[-1]), float(run.real[ode_layout.H])
+            total, i = joined(total, report), i + count
         assert total is not None
         return total
+
+    def _piece(self, s: np.ndarray, begin: float, size: int) -> tuple[np.ndarray, bool]:
+        """Return the times of the next piece, and whether weight decay may take V far down in it."""
+        end = begin + FADING / self.decay if self.decay > 0 else math.inf
+        inside = s[: max(int(ROOM / size), 1)]
+        if inside[-1] <= end:
+            return inside, begin > 0
+        return np.append(inside[inside < end], end), True
 
     def _visit_all(self, first, states, visit) -> None:
         for i, state in enumerate(states):
             visit(first + i, state[:-1].reshape(self.V.shape), float(state[-1]))
 
-    def _integration(self, y, s, begin, first_step, taken) -> Integration:
+    def _integration(self, y, s, begin, first_step, taken, fades) -> Integration:
         n, m = self.V.shape
-        # A small start keeps its digits while it grows.
-        sizes = [size for size in (math.sqrt(self.values.max(initial=0.0)), float(np.abs(self.V).max())) if size > 0]
-        atol = 1e-2 * self.limits.atol * min(sizes, default=1.0)
+        # A small start keeps its digits while it grows, and one that decays while it does.
+        largest = float(np.abs(y[:-1]).max())
+        sizes = [size for size in (math.sqrt(self.values.max(initial=0.0)), largest) if size > 0]
+        atol = np.full(y.size, 1e-2 * self.limits.atol * min(sizes, default=1.0))
+        if fades:
+            atol[:-1] = np.maximum(math.exp(-FADING) * atol[:-1], 1e-300)
+            atol[-1] = 1e-2 * self.limits.atol
         params = np.concatenate([[n, m, self.decay, self.square, self.split.teacher.trace], self.values])
         return Integration(
             equations_of(n, m).matrix_flow.address, y, s, params, start=begin, rtol=self.limits.rtol,
-            atol=np.full(y.size, atol), method="dop853", max_steps=self.limits.max_steps - taken, work_size=(m + n) * m,
+            atol=atol, method="dop853", max_steps=self.limits.max_steps - taken, work_size=(m + n) * m,
             first_step=first_step,
         )  # fmt: skip
 
@@ -101,11 +126,15 @@ class MatrixPath:
                 full = basis @ V
                 matrices.append(full @ full.T)
 
-        report = self._march(s, visit)
-        return Outcome(
-            values, report, np.array(eigenvalues) if request.eigenvalues else None,
-            np.array(matrices) if request.matrices else None,
-        )  # fmt: skip
+        def outcome(report: Report, count: int) -> Outcome:
+            spectra = np.array(eigenvalues) if request.eigenvalues else None
+            return Outcome(values[:count], report, spectra, np.array(matrices) if request.matrices else None)
+
+        try:
+            return outcome(self._march(s, visit), s.size)
+        except Unfinished as error:
+            self.finished = outcome(error.report, len(error.times)) if len(error.times) else None
+            raise
 
     def _basis(self) -> np.ndarray:
         teacher, R, outside = self.split.teacher, self.split.R, self.split.outside
@@ -150,8 +179,11 @@ def observe_matrix(V: np.ndarray, values: np.ndarray, square: bool, multiplier: 
     Z[diagonal] = own - values
     theta = math.fsum(Z[diagonal])
     risk = float((Z**2).sum()) + (0.5 * theta**2 if square else 0.0)
-    if a == 0 or c == 0:
+    top = float(np.abs(V).max())
+    if a == 0 or top < LOST or not math.isfinite(c):
         return [risk, math.nan, math.nan, trace, multiplier]
+    if top < FAINT:
+        return [risk, *observe_matrix(V / top, values, square, multiplier)[1:3], trace, multiplier]
     # The part of Z orthogonal to Z*: for a small student from Z, near the teacher from Z - Z*.
     Z[diagonal] = own - b / a * values if b < 0.5 * a else Z[diagonal] - float(Z[diagonal] @ values) / a * values
     geometric = math.sqrt(a * c)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ...core import checks, streams
-from ...core.problem import Problem
-from ...core.results import Variable
-from .limit import VARIABLES, Flow, Options, solve_problem
-from .start import check_size, teacher_of
+from ...core.solve import solve
+from . import limit
+from .physics import Physics
+from .simulation import simulate_flow
+from .start import gaussian_rows, orthonormal_rows
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ACTIVATIONS = ("square", "centred")
-FIELDS = ("W", "W_star", "activation", "weight_decay")
-_ISOTROPIC = "inputs are standard Gaussian here; another covariance changes the flow."
-ABSENT = {
-    "covariance": _ISOTROPIC,
-    "input_covariance": _ISOTROPIC,
-    "noise": "label noise does not change the flow on the population risk.",
-    "samples": "this is the flow on the population risk; a finite number of samples is not here.",
-    "learning_rate": 'a flow has no learning rate; simulate(method="gd", step=...) takes finite steps.',
-    "bias": "quadratic networks have no biases here.",
-    "second_layer": "the second layer is fixed to 1/p here.",
-}
 _GIVEN = "the flow is that of the given weights; QuadraticFlow.orthonormal and .gaussian draw others."
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class QuadraticFlow(Problem):
+class QuadraticFlow(Physics):
     r"""Gradient flow on the population risk of a network of squares that learns another, exact at any dimension.
 
     Student :math:`f(x) = \frac1p\sum_i (w_i\cdot x)^2/d`, teacher :math:`f_\star` alike, standard Gaussian inputs, risk
@@ -64,33 +51,6 @@ class QuadraticFlow(Problem):
     `overlap` and `misalignment`, which are 0/0, are NaN.  Only the products W^T W and W_star^T W_star matter: rotations of
     the units change nothing.
     """
-
-    clock: ClassVar[str] = "t, dW/dt = -p d grad risk"
-    kind: ClassVar[str] = "exact"
-    size_name: ClassVar[str] = ""
-    variables: ClassVar[dict[str, Variable]] = VARIABLES
-    papers: ClassVar[tuple[str, ...]] = ("martin2024", "sarao2020", "gamarnik2019")
-
-    W: np.ndarray
-    W_star: np.ndarray
-    activation: str = "square"
-    weight_decay: float = 0.0
-
-    def __init__(
-        self, W: Any, W_star: Any, activation: str = "square", weight_decay: float = 0.0, **other: Any
-    ) -> None:
-        checks.unknown_arguments("QuadraticFlow", other, FIELDS, ABSENT)
-        W = checks.array("W", W, ("p", "d"))
-        W_star = checks.array("W_star", W_star, ("k", "d"))
-        checks.same_dimension(W, W_star)
-        self._freeze("W", check_size("W", W))
-        if not W_star.any():
-            raise ValueError(
-                "Argument `W_star` must not be zero: the overlap with a teacher that vanishes is not defined."
-            )
-        self._freeze("W_star", check_size("W_star", W_star))
-        object.__setattr__(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
-        object.__setattr__(self, "weight_decay", checks.number("weight_decay", weight_decay, nonnegative=True))
 
     @classmethod
     @checks.named_arguments()
@@ -125,16 +85,6 @@ class QuadraticFlow(Problem):
         k = checks.integer("teacher_width", teacher_width, minimum=1)
         generator = streams.generators(streams.root(rng), 1)[0]
         return cls(draw(generator, p, d), draw(generator, k, d), **physics)
-
-    @property
-    def dimension(self) -> int:
-        """The dimension d of the inputs."""
-        return self.W.shape[1]
-
-    def _flow(self) -> Flow:
-        p, d = self.W.shape
-        teacher = teacher_of(self.W_star.T / np.sqrt(self.W_star.size))
-        return Flow(self.W.T / np.sqrt(p * d), teacher, self.activation == "square", self.weight_decay)
 
     @checks.named_arguments()
     def solve(
@@ -193,11 +143,10 @@ class QuadraticFlow(Problem):
         flowlimits.ode.IntegrationError
             If the integrator stops early; the finished part is in its attribute `partial`.
         """
-        options = Options.checked(
-            rtol=rtol, atol=atol, method=method, observables=observables, events=events, max_steps=max_steps,
+        return solve(
+            self, limit, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events, max_steps=max_steps,
             keep_state=keep_state, progress=progress,
         )  # fmt: skip
-        return solve_problem(self, self._flow(), times, options, kind="exact", dimension=self.dimension)
 
     @checks.named_arguments(dimension=_GIVEN, student_width=_GIVEN, runs=_GIVEN, rng=_GIVEN)
     def simulate(self, times: Any, *, method: str = "gd", step: float, progress: bool | None = None) -> xr.Dataset:
@@ -219,20 +168,4 @@ class QuadraticFlow(Problem):
         xarray.Dataset
             With the dimension `run` of length one.
         """
-        from .simulation import simulate_flow
-
         return simulate_flow(self, times, method=method, step=step, progress=progress)
-
-
-def orthonormal_rows(rng: np.random.Generator, rows: int, dimension: int) -> np.ndarray:
-    """Return Haar weights with W W^T = d I, or W^T W = rows I if there are more rows than columns."""
-    gaussian = rng.standard_normal((max(rows, dimension), min(rows, dimension)))
-    Q, R = np.linalg.qr(gaussian)
-    # Without the signs the law of Q would depend on LAPACK's choice.
-    Q *= np.sign(np.diag(R))
-    return np.sqrt(max(rows, dimension)) * (Q.T if rows <= dimension else Q)
-
-
-def gaussian_rows(rng: np.random.Generator, rows: int, dimension: int) -> np.ndarray:
-    """Return weights with independent standard Gaussian entries."""
-    return rng.standard_normal((rows, dimension))

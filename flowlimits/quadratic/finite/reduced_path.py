@@ -1,4 +1,4 @@
-"""The exact quadratic flow by its scalars; it and `flow_matrix_path` have one door: `run` at given times, `restart` from one of them."""
+"""The exact quadratic flow by its scalars; it and `matrix_path` have one door: `run` at given times, `restart` from one of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ...core.unfinished import Unfinished
 from ...ode.driver import Integration, Jacobian
 from ...ode.report import Report, Status, message_of
 from . import equations_reduced as layout
@@ -62,7 +63,7 @@ class Tolerances:
 
 
 class ReducedPath:
-    """The flow by scalars, `flow_reduced`.
+    """The flow by scalars, `equations_reduced`.
 
     Parameters
     ----------
@@ -79,6 +80,7 @@ class ReducedPath:
     def __init__(self, system: Scalars, teacher: Teacher, limits: Tolerances, start: Split | None = None):
         self.system, self.teacher, self.limits, self.start = system, teacher, limits, start
         self.begin, self.state = 0.0, system.y0
+        self.finished: Outcome | None = None
         self.states = np.zeros((0, system.y0.size))
 
     @property
@@ -94,7 +96,17 @@ class ReducedPath:
         return path
 
     def run(self, s: np.ndarray, request: Request) -> Outcome:
-        """Return the observables at the times `s` (clock s = 2 t)."""
+        """Return the observables at the times `s` (clock s = 2 t); what an integration that stops has reached is in `finished`."""
+        self.finished = None
+        try:
+            return self._run(s, request)
+        except Unfinished as error:
+            self.states = error.states
+            if len(error.times):
+                self.finished = self._observe(s[: len(error.times)], error.report, request)
+            raise
+
+    def _run(self, s: np.ndarray, request: Request) -> Outcome:
         self.states, report = self._integrate(s)
         if self.start is not None and self.system.graded and self._steepest(s[: len(self.states)]) > STEEP:
             self.system = scalars(
@@ -173,12 +185,12 @@ class ReducedPath:
 def equations_of(system: Scalars) -> ModuleType:
     """Return the compiled equations; they load (and at first compile) in a second for blocks, in several for general starts."""
     if system.params[layout.DIAGONAL] == 1:
-        from . import equations_blocks as flow_blocks_equations
+        from . import equations_blocks
 
-        return flow_blocks_equations
-    from . import equations_general as flow_dense_equations
+        return equations_blocks
+    from . import equations_general
 
-    return flow_dense_equations
+    return equations_general
 
 
 def padded(values: np.ndarray, dimension: int) -> np.ndarray:
@@ -201,8 +213,10 @@ def closed_states(system: Scalars, s: np.ndarray) -> np.ndarray:
         if params[layout.LOGARITHMIC] == 1:
             states[:, 2 + k] = -math.log(4) - _log_h(rate, unit, s)
         elif rate > 0:
-            ratio = (rate * unit - 1) * np.exp(-rate * s)
-            states[:, 2 + k] = (1 + s / unit) * -l[k] * ratio / (1 + ratio)
+            # Neither term of the denominator is a difference: a start far above the teacher keeps its digits.
+            fading = np.exp(-rate * s)
+            above = l[k] * (1 - rate * unit) * fading / (rate * unit * fading - np.expm1(-rate * s))
+            states[:, 2 + k] = (1 + s / unit) * above
         else:
             states[:, 2 + k] = (1 + s / unit) / (4 * (unit + s))
     return states

@@ -10,15 +10,14 @@ import numpy as np
 
 from ...core import checks, results
 from .equations_reduced import OBSERVABLES
-from .limit import Flow
 from .matrix_path import MatrixPath, observe_matrix
 from .reduced_path import Outcome, Request, Tolerances, padded
-from .start import split
+from .start import Flow, split
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .problem import QuadraticFlow
+    from .physics import Physics
 
 
 def descend(flow: Flow, times: np.ndarray, step: float, request: Request) -> Outcome:
@@ -52,7 +51,7 @@ def descend(flow: Flow, times: np.ndarray, step: float, request: Request) -> Out
 
 def step_counts(times: np.ndarray, step: float) -> np.ndarray:
     """Return the number of steps to each time."""
-    return np.rint(times / step).astype(np.int64)
+    return checks.counts(times / step, f"The times and `step` = {step:g} ask")
 
 
 def check_step(method: str, step: Any, times: np.ndarray) -> float | None:
@@ -84,7 +83,7 @@ def warn_diverged(times: np.ndarray, finite: np.ndarray) -> None:
         )
 
 
-def simulate_flow(problem: QuadraticFlow, times: Any, *, method: str, step: Any, progress: bool | None) -> xr.Dataset:
+def simulate_flow(problem: Physics, times: Any, *, method: str, step: Any, progress: bool | None) -> xr.Dataset:
     """Return gradient descent from the weights of a problem; see `QuadraticFlow.simulate`."""
     from ...core.threads import run_threads
 

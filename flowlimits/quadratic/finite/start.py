@@ -32,6 +32,20 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class Flow:
+    """What is integrated: the start V0, shape (d, p), and the physics; weight decay on the clock t."""
+
+    V0: np.ndarray
+    teacher: Teacher
+    square: bool
+    weight_decay: float
+
+    @property
+    def decay(self) -> float:
+        return self.weight_decay / 2
+
+
+@dataclass(frozen=True)
 class Split:
     """The start V0 seen from the teacher: V0 V0^T = [[C C^T, C R^T], [R C^T, R R^T]] in the basis (teacher, complement).
 
@@ -58,7 +72,7 @@ class Scalars:
     Attributes
     ----------
     params : ndarray
-        See `flow_reduced`.
+        See `equations_reduced`.
     y0 : ndarray, shape (2 + q,)
         phi, log g_0, eta at s = 0.
     graded : bool
@@ -226,7 +240,7 @@ def _columns(R: np.ndarray, room: int, norm: float) -> tuple[np.ndarray, np.ndar
 
 
 def pack(teacher, values, group, logc, singular, *, c, T, square, decay, unseen, unit, diagonal=False) -> np.ndarray:
-    """Return the parameters in the layout of `flow_reduced`."""
+    """Return the parameters in the layout of `equations_reduced`."""
     r = group.size
     header = np.zeros(layout.HEADER)
     header[layout.COLUMNS], header[layout.ROWS], header[layout.GROUPS] = singular.size, r, values.size
@@ -239,3 +253,17 @@ def pack(teacher, values, group, logc, singular, *, c, T, square, decay, unseen,
     with np.errstate(divide="ignore"):
         loga = 2 * np.log(singular)
     return np.concatenate([header, values, group, logc, loga, c.ravel(), T.ravel()]).astype(float)
+
+
+def orthonormal_rows(rng: np.random.Generator, rows: int, dimension: int) -> np.ndarray:
+    """Return Haar weights with W W^T = d I, or W^T W = rows I if there are more rows than columns."""
+    gaussian = rng.standard_normal((max(rows, dimension), min(rows, dimension)))
+    Q, R = np.linalg.qr(gaussian)
+    # Without the signs the law of Q would depend on LAPACK's choice.
+    Q *= np.sign(np.diag(R))
+    return np.sqrt(max(rows, dimension)) * (Q.T if rows <= dimension else Q)
+
+
+def gaussian_rows(rng: np.random.Generator, rows: int, dimension: int) -> np.ndarray:
+    """Return weights with independent standard Gaussian entries."""
+    return rng.standard_normal((rows, dimension))

@@ -1,0 +1,1 @@
+"""Quadratic networks of infinite width at fixed dimension."""
