@@ -23,6 +23,8 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 #: What compiled code counts up to.
 LARGEST_INTEGER = 2**63 - 1
+#: More steps or directions than this are refused: they would take weeks, or not fit into an integer.
+MOST = 1e12
 
 
 def show(value: Any, limit: int = 60) -> str:
@@ -53,6 +55,16 @@ def number(
     if result >= below:
         raise ValueError(f"Argument `{name}` must be below {below:g}, but is {show(result)}.")
     return result
+
+
+def counts(numbers: Any, what: str) -> np.ndarray:
+    """Return numbers rounded to whole ones; `what` begins the sentence that refuses more than `MOST`, before any cast overflows."""
+    found = np.asarray(numbers, dtype=np.float64)
+    if not (np.abs(found) <= MOST).all():
+        raise ValueError(
+            f"{what} for {float(found[~(np.abs(found) <= MOST)][0]):.3g}, and at most {MOST:.0e} can be made."
+        )
+    return np.rint(found).astype(np.int64)
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None) -> int:

@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 
+from ..core import checks
+
 
 def largest_remainders(weights: np.ndarray, dimension: int) -> np.ndarray:
     """Return whole numbers near weights * dimension that sum to `dimension`, shape (n,)."""
+    checks.counts(dimension, "Argument `dimension` asks")
     exact = weights * dimension
     counts = np.floor(exact + 1e-9).astype(np.int64)
     missing = dimension - int(counts.sum())
@@ -19,7 +22,7 @@ def largest_remainders(weights: np.ndarray, dimension: int) -> np.ndarray:
 
 def width(ratio: float, dimension: int) -> int:
     """Return the width nearest to ratio * dimension, at least one."""
-    result = round(ratio * dimension)
+    result = int(checks.counts(ratio * float(dimension), "The ratio and the argument `dimension` ask"))
     if result < 1:
         raise ValueError(
             f"Argument `dimension` must be at least {math.floor(0.5 / ratio) + 1} to realise the ratio {ratio:g}, but is {dimension}."

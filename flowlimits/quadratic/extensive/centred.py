@@ -14,29 +14,31 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, FLOAT, jit
-from .subordination import PSI, observe, solve_theta
+from .subordination import PSI, observe, observe_faint, solve_theta
 
 #: Between requested times the root is followed on times that grow by this factor.
 STRIDE = 4.0
+#: Logarithm of all v_j above which the squares of the student would underflow.
+FAINT = 100.0
 
 
 @jit
-def explicit_state(gamma, z, reference, decay, held, v, eps, bounded, base):
+def explicit_state(gamma, z, reference, decay, held, v, eps, bounded, base, log_v):
     """Write the state of every node at time `gamma` > 0."""
     for j in range(z.size):
         rate = 4 * z[j] - decay
         if rate > 0:
             fading = math.exp(-rate * gamma)
             v[j] = -math.expm1(-rate * gamma) / rate + held * fading
-            log_v = math.log(v[j])
+            log_v[j] = math.log(v[j])
             eps[j] = (decay - 4 * z[j] * (1 - held * rate) * fading) / rate
         else:
             # v_j grows exponentially; its logarithm does not overflow.
-            log_v = -rate * gamma + math.log((math.expm1(rate * gamma) / rate if rate < 0 else gamma) + held)
-            v[j] = math.exp(min(log_v, 700.0))
+            log_v[j] = -rate * gamma + math.log((math.expm1(rate * gamma) / rate if rate < 0 else gamma) + held)
+            v[j] = math.exp(min(log_v[j], 700.0))
             eps[j] = 4 * z[j] * v[j] - 1
         bounded[j] = rate > 0 and 4 * z[j] * v[j] > 0.5
-        base[j] = math.log(4.0) + log_v + 4 * (z[j] - reference) * gamma
+        base[j] = math.log(4.0) + log_v[j] + 4 * (z[j] - reference) * gamma
 
 
 @jit(
@@ -61,6 +63,7 @@ def evaluate(
     """
     n = z.size
     v, eps, s, omega, base = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    log_v = np.empty(n)
     bounded = np.zeros(n, np.bool_)
     held = 0.25 * math.exp(-log_mean) if not gaussian and ell.size == 0 else 0.0
     evaluations = 0
@@ -69,7 +72,7 @@ def evaluate(
     theta = offset if gaussian else math.log(4 * gamma) + log_mean - offset
     for k in range(times.size):
         while True:
-            explicit_state(gamma, z, reference, decay, held, v, eps, bounded, base)
+            explicit_state(gamma, z, reference, decay, held, v, eps, bounded, base, log_v)
             offset = log_mean + (4 * reference - decay) * gamma
             theta, _r = solve_theta(base, q, low, delta, gaussian, rank, ell, nu, offset, theta, 1e-15, s, omega)
             evaluations += 1
@@ -77,6 +80,8 @@ def evaluate(
                 break
             gamma = min(gamma * STRIDE, times[k])
         observe(z, q, bounded, v, eps, s, omega, theta, gaussian, rank, ell, nu, offset, rows[k])
+        if log_v.min() > FAINT:
+            observe_faint(z, q, log_v, s, omega, theta, gaussian, rank, ell, nu, offset, rows[k])
         rows[k, PSI] = 0.5 * decay * gamma
         for j in range(kept.shape[2]):
             kept[k, 0, j] = s[j] / (4 * v[j])

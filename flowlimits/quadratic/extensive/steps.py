@@ -19,6 +19,9 @@ FLOOR = 1e-30
 AMPLIFIED = 1000.0
 #: Smallest relative residual of the lock that sums of positive terms allow.
 ROUND_OFF = 4e-16
+#: A step with requested times inside is shortened where the risk falls by more than this factor: interpolation keeps the digits
+#: of what is large in the step, and not of what is small.
+STEEP = 1e-2
 #: Largest error of the multiplier over a step while it runs away.
 RUNAWAY = 1e-5
 DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = range(3)
@@ -239,6 +242,14 @@ def advance(
             h *= max(0.2, min(0.9, factor)) if error < np.inf else 0.2
             continue
 
+        inside = times[done] < gammas[m - 1] * (1 - 1e-12)
+        # One where the risk falls by no more, and some room for growth.
+        gentle = math.log(STEEP) / math.log(max(row[RISK], 1e-300) / risk) if row[RISK] < 0.5 * risk else 4.0
+        if inside and gentle < 0.95 and h * gentle > 1e-6:
+            rejected += 1
+            h *= 0.9 * gentle
+            continue
+
         while done < times.size and times[done] <= gammas[m - 1] * (1 + 1e-15):
             at = math.log1p((times[done] - gamma) / (gamma + gamma_0)) / h
             interpolation(at, points, barycentric, weights)
@@ -274,5 +285,5 @@ def advance(
         steps += 1
         last_error = np.inf
         amplified = AMPLIFIED
-        h = min(h * min(4.0, max(0.5, factor)), 6.0)
+        h = min(h * min(4.0, max(0.5, factor), gentle if inside else 4.0), 6.0)
     return DONE, steps, rejected, evaluations

@@ -200,3 +200,33 @@ def observe(z, q, bounded, v, eps, s, omega, theta, gaussian, rank, ell, nu, off
     row[SIZE] = (size - xi * mixed) / (2 * trace)
     row[EXPONENT] = exponent
     row[LOG_X] = exponent - offset
+
+
+@jit
+def observe_faint(z, q, log_v, s, omega, theta, gaussian, rank, ell, nu, offset, row):
+    r"""Overwrite the trace and the overlaps of a student that is next to nothing, from :math:`\zeta_j` in units of the largest.
+
+    The overlaps are NaN where the exponents of the start are beyond floating-point numbers.
+    """
+    _e, _t, _c, _ct, _co, _eo, by_log_x = start_side(gaussian, rank, ell, nu, theta, offset)
+    lowest = log_v.min()
+    a = b = square = mixed = B = trace = 0.0
+    for j in range(z.size):
+        zeta = s[j] * math.exp(lowest - log_v[j])
+        a += q[j] * z[j] * z[j]
+        b += q[j] * z[j] * zeta
+        square += q[j] * zeta * zeta
+        mixed += q[j] * zeta * omega[j]
+        B += q[j] * s[j] * omega[j]
+        trace += q[j] * zeta
+    row[TRACE] = 0.25 * trace * math.exp(-lowest)
+    if lowest > LARGEST - 60.0:
+        row[OVERLAP] = row[MISALIGNMENT] = math.nan
+        return
+    spread = -mixed * mixed / (by_log_x - B) if mixed > 0 else 0.0
+    across = spread
+    for j in range(z.size):
+        across += q[j] * (s[j] * math.exp(lowest - log_v[j]) - b / a * z[j]) ** 2
+    norm = math.sqrt(a * (square + spread))
+    row[OVERLAP] = b / norm
+    row[MISALIGNMENT] = a * across / (norm * (norm + b))

@@ -1,6 +1,6 @@
 """Velocity, Jacobian and observables of the reduced flow where row i meets column i only (compiled part).
 
-These are starts that decouple into blocks of rank one, (Q23); the mathematics is in `flow_reduced`.
+These are starts that decouple into blocks of rank one, (Q23); the mathematics is in `equations_reduced`.
 """
 
 import math
@@ -8,7 +8,17 @@ import math
 from numba import types
 
 from ...compiled.jit import A1, A2, RHS_SIGNATURE, STRUCTURED_SIGNATURE, callback, jit
-from .equations_reduced import OUTSIDE, sizes, summarise, vectors, weigh, write_jacobian, write_velocity
+from .equations_reduced import (
+    OUTSIDE,
+    faint,
+    sizes,
+    summarise,
+    summarise_faint,
+    vectors,
+    weigh,
+    write_jacobian,
+    write_velocity,
+)
 
 
 @jit
@@ -59,6 +69,9 @@ def observe(times, states, params, work, out):
     for n in range(times.size):
         far = resolve(times[n], states[n], params, work)
         summarise(times[n], states[n], 0.0, far, params, work, out[n])
+        top = faint(states[n], params, work)
+        if top < 0.0:
+            summarise_faint(states[n], top, 0.0, far, params, work, out[n])
 
 
 @jit(types.void(A1, A2, A1, A1, A2))

@@ -1,4 +1,4 @@
-"""Velocity, Jacobian and observables of the reduced flow for general starts (compiled part; the mathematics is in `flow_reduced`)."""
+"""Velocity, Jacobian and observables of the reduced flow for general starts (compiled part; the mathematics is in `equations_reduced`)."""
 
 import math
 
@@ -16,7 +16,18 @@ from .equations_general_algebra import (
     rows_of_basis,
     subtract,
 )
-from .equations_reduced import OUTSIDE, WEAK, sizes, summarise, vectors, weigh, write_jacobian, write_velocity
+from .equations_reduced import (
+    OUTSIDE,
+    WEAK,
+    faint,
+    sizes,
+    summarise,
+    summarise_faint,
+    vectors,
+    weigh,
+    write_jacobian,
+    write_velocity,
+)
 
 
 @jit
@@ -218,6 +229,19 @@ def write_matrix(y, params, work, out):
                 out[r + j, i] += value
 
 
+@jit
+def between(params, work):
+    """Return the sum of squares of the entries of Z between different rows, from `root` and the overwritten Pi."""
+    r = sizes(params)[2]
+    root = vectors(params, work).root
+    Pi = matrices(params, work).Pi
+    total = 0.0
+    for i in range(r):
+        for k in range(i):
+            total += 2.0 * (root[i] * root[k] * Pi[i, k]) ** 2
+    return total
+
+
 @jit(types.void(A1, A2, A1, A1, A2, A2))
 def observe(times, states, params, work, out, Z):
     """Write the observables of all states, one row each.
@@ -225,17 +249,14 @@ def observe(times, states, params, work, out, Z):
     Z, shape (r + m, r + m) or empty, receives the matrix of the last state, in the basis of the rows and of the columns outside
     the teacher's space.
     """
-    r = sizes(params)[2]
     for n in range(times.size):
         resolve(times[n], states[n], params, work)
         far = respond(params, work)
         student_rows(params, work)
-        root = vectors(params, work).root
-        Pi = matrices(params, work).Pi
-        between = 0.0
-        for i in range(r):
-            for k in range(i):
-                between += 2.0 * (root[i] * root[k] * Pi[i, k]) ** 2
-        summarise(times[n], states[n], between, far, params, work, out[n])
+        summarise(times[n], states[n], between(params, work), far, params, work, out[n])
+        top = faint(states[n], params, work)
+        if top < 0.0:
+            summarise_faint(states[n], top, between(params, work), far, params, work, out[n])
     if Z.size > 0:
+        weigh(times[times.size - 1], states[times.size - 1], params, work)
         write_matrix(states[times.size - 1], params, work, Z)

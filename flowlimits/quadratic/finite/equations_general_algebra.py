@@ -1,4 +1,4 @@
-"""The linear algebra of the reduced flow for general starts: one orthogonalisation (compiled part; see `flow_reduced`)."""
+"""The linear algebra of the reduced flow for general starts: one orthogonalisation (compiled part; see `equations_reduced`)."""
 
 import math
 from collections import namedtuple

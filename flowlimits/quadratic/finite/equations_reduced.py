@@ -58,6 +58,8 @@ HEADER = 13
 
 LOG4 = math.log(4.0)
 
+#: Logarithm of the student's scale below which its overlap is formed from a scaled matrix.
+FAINT = -100.0
 #: Below this share of its saturated value a row is formed directly.
 WEAK = 0.3
 
@@ -219,7 +221,8 @@ def write_jacobian(s, y, D, U, V, far, params, work):
         k = int(group[i])
         V[0, 0] -= dtau[i]
         inner = root[i] ** 2 if params[LOGARITHMIC] == 1.0 else 1.0 / stretch
-        V[2 + k, 0] += (1.0 - pi[i] - 0.5 * dtau[i] / root[i] ** 2) * inner
+        if inner > 0.0:  # with weight decay the weights may underflow
+            V[2 + k, 0] += (1.0 - pi[i] - 0.5 * dtau[i] / root[i] ** 2) * inner
     D[0] = 0.0
     U[0, 0] = 1.0
     D[1] = -4.0 * bottom
@@ -289,3 +292,50 @@ def summarise(s, y, between, far, params, work, out):
     out[MISALIGNMENT] = a * (aside + outer) / (geometric * (geometric + b)) if geometric > 0.0 else math.nan
     out[TRACE] = trace
     out[MULTIPLIER] = y[0]
+
+
+@jit
+def faint(y, params, work):
+    """Return the logarithm of the student's scale where its squares would underflow, else 0; scale `root` by it then.
+
+    Only with weight decay: the state carries the logarithms of the student's scales.
+    """
+    m, _, r, _ = sizes(params)
+    _, group, _, _ = tables(params)
+    top = -np.inf
+    if params[LOGARITHMIC] == 1.0:
+        root = vectors(params, work).root
+        for i in range(r):
+            top = max(top, y[2 + int(group[i])])
+        if params[OUTSIDE] == 1.0:
+            top = max(top, y[1])
+        if top < FAINT:
+            for i in range(r):
+                root[i] = math.exp(0.5 * (y[2 + int(group[i])] - top))
+            return top
+    return 0.0
+
+
+@jit
+def summarise_faint(y, top, between, far, params, work, out):
+    """Write overlap and misalignment of a student that is next to nothing, from its scaled matrix; `root` is scaled."""
+    l, group, _, _ = tables(params)
+    m, _, r, _ = sizes(params)
+    v = vectors(params, work)
+    root, mixed, share = v.root, v.mixed, v.share
+    bottom = math.exp(y[1] - top) if params[OUTSIDE] == 1.0 else 0.0
+    a = params[TEACHER_SQUARES]
+    b = squares = aside = 0.0
+    outer = between + bottom**2 * far
+    for i in range(r):
+        z = root[i] ** 2 * share[i]
+        outer += 2.0 * bottom * root[i] ** 2 * mixed[i]
+        b += l[int(group[i])] * z
+        squares += z * z
+    scale = b / a if a > 0.0 else 0.0
+    aside = scale**2 * params[UNSEEN_SQUARES]
+    for i in range(r):
+        aside += (root[i] ** 2 * share[i] - scale * l[int(group[i])]) ** 2
+    geometric = math.sqrt(a * (squares + outer))
+    out[OVERLAP] = b / geometric if geometric > 0.0 else math.nan
+    out[MISALIGNMENT] = a * (aside + outer) / (geometric * (geometric + b)) if geometric > 0.0 else math.nan
