@@ -23,8 +23,7 @@ OBSERVABLES = ("risk", "overlap", "misalignment", "trace", "multiplier")
 
 
 def tolerances(problem: Physics, method: str) -> None:
-    """Tolerances have to be numbers; the method is one of `METHODS`."""
-    checks.choice("method", method, METHODS)
+    """Tolerances have to be numbers."""
 
 
 def observables(problem: Physics, given: Any) -> tuple[str, ...]:
@@ -57,6 +56,7 @@ def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any
 
 def path(problem: Physics, options: Options, last: float) -> ExtensivePath:
     """Return the path of the problem."""
+    checks.choice("method", options.method, METHODS)
     given = options.given["spectrum"]
     energies = None if given is None else check_energies(given)
     _warn_about_trace(problem)

@@ -82,8 +82,7 @@ def check_observables(observables: Any) -> tuple[str, ...]:
 
 
 def tolerances(problem: Problem, method: str) -> None:
-    """Tolerances have to be numbers; the method is one of `METHODS`."""
-    checks.choice("method", method, METHODS)
+    """Tolerances have to be numbers."""
 
 
 def observables(problem: Problem, given: Any) -> tuple[str, ...]:
@@ -109,6 +108,7 @@ def call(problem: Problem, options: Options, times: np.ndarray) -> dict[str, Any
 
 def path(problem: Any, options: Options, last: float) -> FlowPath:
     """Return the path of the problem to the time `last`."""
+    checks.choice("method", options.method, METHODS)
     limits = Tolerances(options.rtol, options.atol, options.max_steps, options.progress)
     engine = make_path(problem._flow(), options.method, last, limits, keep_basis=options.keep_state)
     return FlowPath(engine, options, problem.dimension if problem.kind == "exact" else None)
