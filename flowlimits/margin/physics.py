@@ -11,8 +11,9 @@ from ..core import checks, streams
 from ..core.labels import check_classes
 from ..core.problem import Problem
 from ..core.results import Variable
+from .fields import TABLES
 from .models import MarginModel
-from .state import GEOMETRIES, LOSSES, State
+from .state import State
 from .user_model import UserModel
 
 
@@ -59,8 +60,7 @@ class MarginFlowPhysics(Problem):
         X = checks.array("X", self.X, ("n", "d"))
         y = checks.array("y", self.y, (X.shape[0],))
         check_classes(X, y)
-        checks.choice("loss", self.loss, tuple(LOSSES))
-        checks.choice("geometry", self.geometry, tuple(GEOMETRIES))
+        TABLES["MarginFlow"].check("MarginFlow", loss=self.loss, geometry=self.geometry)
         if isinstance(self.model, UserModel):
             self.model.check(X)
         if self.weights is None:

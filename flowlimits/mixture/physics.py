@@ -12,23 +12,11 @@ from ..core import checks, streams
 from ..core.counts import check_elements
 from ..core.problem import Problem
 from ..core.results import Variable
-from .equations_losses import LOSSES
 from .equations_sampled import factor
+from .fields import TABLES
 
-_ABSENT = checks.SEED | {
-    "covariance": "the noise within a cluster is isotropic here.",
-    "bias": "hidden units without biases only.",
-    "activation": "ReLU units only.",
-    "weight_decay": "these equations have no decay of the weights; fl.Committee, fl.QuadraticFlow and fl.ExtensiveQuadratic have.",
-    "centres": "the centres are two orthogonal pairs at the distance `separation`, for which alone the overlaps Q and R close here.",
-    "samples": "the flow is that of the population; a finite sample is simulated by `simulate(..., samples=n)`.",
-}
 #: Smallest length whose square has all its digits.
 SMALLEST = 1e-150
-_NAMES = (
-    "Q", "R", "second_layer", "separation", "noise_scale", "label_noise", "loss", "learning_rate", "second_layer_rate",
-    "scale", "dimension", "rng",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -78,27 +66,25 @@ class XorMixturePhysics(Problem):
         rng: Any = None,
         **other: Any,
     ) -> None:
-        checks.unknown_arguments("XorMixture", other, _NAMES, _ABSENT)
         put = object.__setattr__
-        put(self, "separation", checks.number("separation", separation, positive=True))
+        given = TABLES["XorMixture"].check(
+            "XorMixture", other, separation=separation, noise_scale=noise_scale, label_noise=label_noise, loss=loss,
+            learning_rate=learning_rate, second_layer_rate=second_layer_rate,
+        )  # fmt: skip
+        for name, value in given.items():
+            put(self, name, value)
         if not SMALLEST <= self.separation <= 1 / SMALLEST:
             raise ValueError(
                 f"Argument `separation` must lie between {SMALLEST:g} and {1 / SMALLEST:g}, where its square has digits, but is "
                 f"{self.separation:g}."
             )
-        put(self, "noise_scale", checks.number("noise_scale", noise_scale, nonnegative=True))
         if 0 < self.noise_scale < SMALLEST or self.noise_scale > 1 / SMALLEST:
             bound = f"at least {SMALLEST:g}" if self.noise_scale < 1 else f"at most {1 / SMALLEST:g}"
             raise ValueError(
                 f"Argument `noise_scale` must be 0 or {bound}, where its square has digits, but is {self.noise_scale:g}."
             )
-        noise = checks.number("label_noise", label_noise)
-        if not 0 <= noise < 0.5:
-            raise ValueError(f"Argument `label_noise` must lie in [0, 1/2), but is {noise:g}.")
-        put(self, "label_noise", noise)
-        put(self, "loss", checks.choice("loss", loss, LOSSES))
-        put(self, "learning_rate", checks.number("learning_rate", learning_rate, nonnegative=True))
-        put(self, "second_layer_rate", checks.number("second_layer_rate", second_layer_rate, nonnegative=True))
+        if not 0 <= self.label_noise < 0.5:
+            raise ValueError(f"Argument `label_noise` must lie in [0, 1/2), but is {self.label_noise:g}.")
         if width is not None:
             if Q is not None or R is not None:
                 raise ValueError("Arguments `width` and `Q`, `R` exclude each other: `width` draws the overlaps.")

@@ -14,18 +14,9 @@ from ..core.labels import LARGEST
 from ..core.problem import Problem
 from ..core.results import Variable
 from . import equations
-from .equations import ACTIVATIONS, LOSSES
+from .equations import ACTIVATIONS
+from .fields import TABLES
 from .kinks import check_sample
-
-_ABSENT = checks.SEED | {
-    "learning_rate": "this is gradient flow; its time t is steps times step.",
-    "lr": "this is gradient flow; its time t is steps times step.",
-    "weight_decay": "the flow is that of the loss alone; fl.Committee, fl.QuadraticFlow and fl.EmpiricalQuadratic take a decay of the weights.",
-    "depth": "networks of one hidden layer only; fl.GuessAndCheck has deeper ones.",
-    "batch": "the whole sample is used at each time.",
-}
-_NAMES = ("width", "weights", "scale", "start", "activation", "bias", "loss", "X_test", "y_test", "rng")
-STARTS = ("balanced", "unbalanced", "dominated")
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -61,13 +52,12 @@ class SampleFlowPhysics(Problem):
     ) -> None:  # fmt: skip
         if {"W", "second_layer"} <= set(other):
             weights = (other.pop("W"), other.pop("second_layer"))
-        checks.unknown_arguments("SampleFlow", other, _NAMES, _ABSENT)
+        given = TABLES["SampleFlow"].check("SampleFlow", other, activation=activation, bias=bias, loss=loss)
         put = object.__setattr__
-        X, y = check_sample(X, y, allow_zero=checks.boolean("bias", bias))
+        for name, value in given.items():
+            put(self, name, value)
+        X, y = check_sample(X, y, allow_zero=self.bias)
         self._freeze("X", X)
-        put(self, "activation", checks.choice("activation", activation, ACTIVATIONS))
-        put(self, "bias", bool(bias))
-        put(self, "loss", checks.choice("loss", loss, LOSSES))
         if self.loss != "squared" and not np.isin(y, (-1.0, 1.0)).all():
             raise ValueError(
                 f"Argument `y` must hold +1 and -1 for the {self.loss} loss, but holds {y[~np.isin(y, (-1.0, 1.0))][0]:g}."
@@ -77,13 +67,8 @@ class SampleFlowPhysics(Problem):
         if (width is None) == (weights is None):
             raise ValueError("Either argument `width` or `weights` must be given, and not both.")
         if weights is None:
-            weights = _draw(
-                checks.integer("width", width, minimum=1),
-                d,
-                checks.number("scale", scale, positive=True),
-                checks.choice("start", start, STARTS),
-                rng,
-            )
+            drawn = TABLES["SampleFlow"].check("SampleFlow", width=width, scale=scale, start=start)
+            weights = _draw(drawn["width"], d, drawn["scale"], drawn["start"], rng)
         if not isinstance(weights, tuple | list) or len(weights) != 2:
             raise ValueError(
                 f"Argument `weights` must be a pair (W, a) of hidden weights and second layer, but is {checks.show(weights)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,19 +13,7 @@ from ..core.results import Variable
 from ..spectrum.covariance import groups_of
 from ..spectrum.groups import CovarianceGroups
 from . import links, losses
-
-ABSENT = checks.SEED | {
-    "activation": "the label's function of the teacher's field is `link`, that of the student stands in `loss`.",
-    "bias": "the unit has no bias.",
-    "second_layer": "one unit has none; fl.Committee has.",
-    "momentum": "plain one-pass SGD and gradient flow only.",
-    "lr": "the learning rate is `learning_rate`.",
-    "eta": "the learning rate is `learning_rate`.",
-    "sigma": "give the variance of the label noise as `noise`.",
-    "W": "the problem is stated by its overlaps; SingleUnit.from_weights(w, w_star) takes weights.",
-    "w": "the problem is stated by its overlaps; SingleUnit.from_weights(w, w_star) takes weights.",
-    "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
-}
+from .fields import TABLES
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -69,8 +56,8 @@ class SingleUnitPhysics(Problem):
         **other: Any,
     ) -> None:
         put = object.__setattr__
-        names = [field.name for field in dataclasses.fields(self)]
-        checks.unknown_arguments("SingleUnit", other, names, ABSENT)
+        table = TABLES["SingleUnit"]
+        given = table.check("SingleUnit", other, learning_rate=learning_rate, noise=noise, weight_decay=weight_decay)
         if Q is None:
             raise TypeError("Argument `Q` is missing: SingleUnit needs the squared norm of its start.")
         put(self, "link", links.check(link))
@@ -79,9 +66,8 @@ class SingleUnitPhysics(Problem):
         put(self, "covariance", groups)
         for letter, overlaps in zip("QRT", check_overlaps(groups, Q, R, T)):
             self._freeze(letter, overlaps)
-        rates = {"learning_rate": learning_rate, "noise": noise, "weight_decay": weight_decay}
-        for name, value in rates.items():
-            put(self, name, checks.number(name, value, nonnegative=True))
+        for name, value in given.items():
+            put(self, name, value)
         self._check()
 
     def _natural(self, loss: Any) -> Any:

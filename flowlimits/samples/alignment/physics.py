@@ -12,13 +12,7 @@ from ...core.counts import check_elements
 from ...core.problem import Problem
 from ...core.results import Variable
 from ..kinks import check_sample
-
-_ABSENT = checks.SEED | {
-    "bias": "append a column of ones to `X`.",
-    "activation": "the alignment flow is that of ReLU units.",
-    "scale": "the flow is the limit of a vanishing scale; `simulate(times, scale=...)` takes a finite one.",
-}
-_NAMES = ("directions", "width", "balance", "drift", "rng")
+from .fields import TABLES
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -56,7 +50,7 @@ class EarlyAlignmentPhysics(Problem):
         rng: Any = None,
         **other: Any,
     ) -> None:
-        checks.unknown_arguments("EarlyAlignment", other, _NAMES, _ABSENT)
+        TABLES["EarlyAlignment"].refuse("EarlyAlignment", other)
         X, y = check_sample(X, y, allow_none=drift is not None)
         d = X.shape[1]
         self._freeze("X", X)
