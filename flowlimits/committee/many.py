@@ -10,6 +10,7 @@ from .. import ode
 from ..core import checks
 from ..gaussian import hermite
 from ..many.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
+from ..ode import inputs as ode_inputs
 from ..ode.batch.integrate_batch import solve_batch
 from . import many_compiled
 from .equations import layout, system
@@ -215,9 +216,7 @@ class Many:
             1e-8 if options.rtol is None else options.rtol, 1e-10 if options.atol is None else options.atol
         )
         size = self.starts(slice(0, 1)).shape[1]
-        method = checks.choice(
-            "method", options.method or "auto", ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13")
-        )
+        method = ode_inputs.check_method(options.method or "auto")
         keywords: dict[str, Any] = {
             "start": 0.0, "rtol": rtol, "atol": np.full(size, atol), "method": method, "max_steps": options.max_steps or 1_000_000,
             "work_size": self.family.work_size, "first_step": 0.0, "max_step": np.inf, "threads": options.threads,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import layout
-from .explicit import step_control as decisions
+from .explicit import step_control
 from .functions import address_of
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
 from .structure import Structure
@@ -22,7 +22,6 @@ LOG_ROWS = 64
 #: After this many changes between explicit and implicit methods the implicit one stays.
 MOST_SWITCHES = 8
 
-_EXPLICIT = {"dop853": decisions.DOP853, "tsit5": decisions.TSIT5}
 #: First, lowest and highest index of the implicit methods (3, 5, 7 stages).
 _IMPLICIT = {"radau5": (0, 0, 0), "radau9": (1, 1, 1), "radau13": (2, 2, 2)}
 
@@ -106,10 +105,13 @@ class Integration:
         self.count[layout.BEGUN] = 0
         self.count[layout.PATIENCE] = -1
         self.count[layout.DENSE_FROM], self.count[layout.DENSE_WHILE] = dense_rule(method, self.dense_from)
-        if method in _EXPLICIT:
-            stages = decisions.STAGES[_EXPLICIT[method]]
-            self.K = np.zeros((stages, self.y.size))
-            self.scratch, self.dense = np.zeros((4, self.y.size)), np.zeros((decisions.ROWS, self.y.size))
+        if method == "dop853":
+            n = self.y.size
+            self.K, self.scratch, self.dense = (
+                np.zeros((step_control.STAGES, n)),
+                np.zeros((4, n)),
+                np.zeros((step_control.ROWS, n)),
+            )
             if self.automatic and len(self.switches) <= MOST_SWITCHES:
                 self.count[layout.PATIENCE] = self.patience()
             return
@@ -139,11 +141,11 @@ class Integration:
 
     def slice(self, budget: int) -> int:
         """Run at most `budget` steps; return a status of `layout`."""
-        if self.method in _EXPLICIT:
+        if self.method == "dop853":
             from .explicit import loop as explicit  # many problems in lanes do without its compiled loop
 
             return explicit.advance(
-                self.address, _EXPLICIT[self.method], self.real, self.count, self.y, self.K, self.scratch, self.dense,
+                self.address, self.real, self.count, self.y, self.K, self.scratch, self.dense,
                 self.times, self.states, self.atol, self.params, self.work, self.addresses, self.info, self.values,
                 self.found, self.log, self.logged, budget,
             )  # fmt: skip
@@ -240,7 +242,7 @@ def dense_rule(method: str, dense_from: int | None) -> tuple[int, int]:
     """Return how many requested times in one step begin, and keep up, interpolation; see `integrate`."""
     if dense_from is not None:
         return dense_from, dense_from
-    return (3, 1) if method in _EXPLICIT else (5, 2)
+    return (3, 1) if method == "dop853" else (5, 2)
 
 
 def variable_order(rtol: float) -> tuple[int, int, int]:

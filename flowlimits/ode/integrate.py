@@ -65,8 +65,8 @@ def integrate(
     rtol, atol : float; float or array_like, shape (n,)
         In each step the estimated error of every component i is kept below atol_i + rtol \|y_i\|.  Where atol_i is
         zero, component i has only its relative error controlled, and must not pass through zero.
-    method : {"auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13"}
-        "dop853" and "tsit5" are explicit, of order 8 and 5.  "radau" is implicit, for stiff problems; its order
+    method : {"auto", "dop853", "radau", "radau5", "radau9", "radau13"}
+        "dop853" is explicit, of order 8.  "radau" is implicit, for stiff problems; its order
         follows from `rtol`: 13 up to 1e-8, 9 up to 1e-4, else 5, lowered while Newton's iteration converges badly; with
         a number the order is fixed.  "auto" begins with "dop853" and changes to "radau" when 15 steps, with fewer
         than 6 others between two of them, were at the limit of stability, and when more steps than the linear
@@ -117,7 +117,6 @@ def integrate(
     References
     ----------
     E. Hairer, S. P. Norsett, G. Wanner, *Solving Ordinary Differential Equations I*, Springer 1993, section II.10.
-    Ch. Tsitouras, Computers and Mathematics with Applications 62 (2011) 770-775.
     E. Hairer, G. Wanner, *Solving Ordinary Differential Equations II*, Springer 1996, sections IV.2, IV.8.
     E. Hairer, G. Wanner, J. Comput. Appl. Math. 111 (1999) 93-111.
 
@@ -147,7 +146,7 @@ def integrate(
         start=begin,
         rtol=relative,
         atol=absolute,
-        method=checks.choice("method", method, inputs.METHODS),
+        method=inputs.check_method(method),
         jacobian=inputs.check_jacobian(rhs, state.size, rank, sparsity, structure),
         events=tuple((address_of(e.function), e.terminal, e.direction) for e in inputs.check_events(events)),
         max_steps=checks.integer("max_steps", max_steps, minimum=1),

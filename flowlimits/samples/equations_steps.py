@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 
 from ..compiled.jit import A1, A2, ADDRESS, call_rhs, jit
-from ..ode.explicit import tsit5
+from . import equations_pair as pair
 
 #: Places in the records of a run.
 T, H, RTOL, ATOL, SHORTEST, FORCED_ERROR = range(6)
@@ -44,8 +44,8 @@ def unit_error(h, y, K, d, m, rtol, atol):
         size, defects = 0.0, 0.0
         for c in range(d + 1):
             i = c * m + j
-            defect = tsit5.E[0] * K[0, i] + tsit5.E[1] * K[1, i] + tsit5.E[2] * K[2, i] + tsit5.E[3] * K[3, i]
-            defect += tsit5.E[4] * K[4, i] + tsit5.E[5] * K[5, i] + tsit5.E[6] * K[6, i]
+            defect = pair.E[0] * K[0, i] + pair.E[1] * K[1, i] + pair.E[2] * K[2, i] + pair.E[3] * K[3, i]
+            defect += pair.E[4] * K[4, i] + pair.E[5] * K[5, i] + pair.E[6] * K[6, i]
             size += y[i] * y[i]
             defects += defect * defect
         scale = atol + rtol * math.sqrt(math.sqrt(size) * largest)
@@ -104,7 +104,7 @@ def walk(rhs, real, count, y, times, states, d, m, K, ynew, point, rates, params
         left = times[count[NEXT]] - real[T]
         # A step that would leave a sliver before the requested time is shared out evenly.
         h = left if real[H] >= left else (0.5 * left if real[H] > 0.5 * left else real[H])
-        tsit5.step(rhs, real[T], h, y, K, ynew, point, params, work)
+        pair.step(rhs, real[T], h, y, K, ynew, point, params, work)
         call_rhs(rhs, real[T] + h, ynew, K[6], params, work)
         count[EVALUATIONS] += 6
         error, worst = unit_error(h, y, K, d, m, real[RTOL], real[ATOL])

@@ -12,6 +12,7 @@ from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
 from ..core.unfinished import Unfinished
+from ..ode import inputs as ode_inputs
 from . import equations, stepping
 from .end_state import end_point
 from .equations import ACTIVATIONS, LOSSES
@@ -20,7 +21,7 @@ from .observables import end_state_of, observe, shown_of, weights_of
 from .physics import SampleFlowPhysics
 
 FLOW = ode.right_hand_side(equations.sample_flow)
-METHODS = ("auto", "kinks", "merged", "tsit5", "dop853", "radau")
+METHODS = ("auto", "kinks", "merged", "dop853", "radau")
 #: Further solutions, whose differences estimate the error: multiples of the tolerance, and of the step at kinks.
 LOOSER = ((4.0, 2.0), (16.0, 4.0))
 
@@ -64,7 +65,7 @@ def path(physics: SampleFlowPhysics, options: Options, last: float) -> SamplePat
 
 def _stepping(physics: SampleFlowPhysics, method: str) -> str:
     """Return the method of integration that `method` means, or refuse one that does not apply."""
-    checks.choice("method", method, METHODS)
+    ode_inputs.check_method(method, METHODS)
     kinked = physics.activation == "relu"
     if method == "merged" and not (kinked and physics.loss == "squared"):
         raise ValueError(

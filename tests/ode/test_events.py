@@ -6,7 +6,7 @@ from ode_problems import FORCED, LOGISTIC, OSCILLATOR, logistic_solution
 
 from flowlimits import ode
 
-METHODS = ["dop853", "tsit5", "radau", "radau5"]
+METHODS = ["dop853", "radau", "radau5"]
 
 
 @ode.right_hand_side
@@ -43,7 +43,7 @@ def twice(t, y, params, work):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dense", [True, False])
 def test_all_roots_of_the_oscillator_are_found_to_the_accuracy_of_the_solution(method, dense):
-    rtol = 1e-9 if method in ("tsit5", "radau5") else 1e-12
+    rtol = 1e-9 if method == "radau5" else 1e-12
     times, states, report = ode.integrate(
         OSCILLATOR, [1.0, 0.0], np.linspace(1, 30, 30), [1.0], rtol=rtol, atol=rtol, method=method, dense=dense,
         events=[position, clock, upward],

@@ -7,13 +7,13 @@ from scipy.integrate import solve_ivp
 
 from flowlimits import ode
 
-EXPLICIT = ["dop853", "tsit5"]
+EXPLICIT = ["dop853"]
 
 
-@pytest.mark.parametrize(("method", "order"), [("dop853", 8), ("tsit5", 5)])
+@pytest.mark.parametrize(("method", "order"), [("dop853", 8)])
 def test_fixed_steps_converge_with_the_order_of_the_method(method, order):
     errors = []
-    steps = np.array([0.5, 0.25, 0.125]) if order == 8 else np.array([0.1, 0.05, 0.025])
+    steps = np.array([0.5, 0.25, 0.125])
     for h in steps:
         # Tolerances that accept everything, so that all steps have the length h.
         _, states, report = ode.integrate(
@@ -76,7 +76,7 @@ def test_start_may_be_requested_and_lie_anywhere():
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e-9, 1e9, 1e150])
-@pytest.mark.parametrize("method", ["dop853", "tsit5", "radau"])
+@pytest.mark.parametrize("method", ["dop853", "radau"])
 def test_units_of_time_and_state_do_not_matter(method, scale):
     times = np.linspace(0.5, 5, 4)
     _, states, _ = ode.integrate(LOGISTIC, [0.2], times * scale, [2.0 / scale], rtol=1e-9, atol=1e-12, method=method)
@@ -107,7 +107,7 @@ def test_a_large_system_runs_explicitly():
     assert np.max(np.abs(states[0, 580:620] - inner.y[80:120, -1])) < 1e-8
 
 
-@pytest.mark.parametrize("method", ["dop853", "tsit5", "radau"])
+@pytest.mark.parametrize("method", ["dop853", "radau"])
 @pytest.mark.parametrize("dense", [True, False])
 def test_slices_do_not_change_a_bit(method, dense, monkeypatch):
     from flowlimits.ode import driver

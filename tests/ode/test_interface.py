@@ -95,6 +95,7 @@ def test_bad_functions_get_one_sentence():
         ({"atol": -1.0}, "Argument `atol` must not be negative, but holds -1."),
         ({"rtol": 0.0, "atol": 0.0}, "Arguments `rtol` and `atol` must not both be zero."),
         ({"method": "rk45"}, "Argument `method` must be one of"),
+        ({"method": "tsit5"}, 'Argument `method` cannot be "tsit5" any more: "dop853" takes less time'),
         ({"events": [3]}, "Argument `events` must hold functions decorated with fl.ode.event, but holds 3."),
         ({"max_steps": 0}, "Argument `max_steps` must be at least 1, but is 0."),
         ({"max_step": 0.0}, "Argument `max_step` must be positive, but is 0.0."),
@@ -117,7 +118,7 @@ def test_a_structured_jacobian_needs_its_rank():
     assert np.array_equal(given, ode.integrate(COUPLED_STRUCTURED, np.ones(3), [1.0], np.ones(9), method="radau")[1])
 
 
-@pytest.mark.parametrize("method", ["auto", "tsit5", "radau"])
+@pytest.mark.parametrize("method", ["auto", "dop853", "radau"])
 def test_an_explosion_is_reported_with_what_was_reached(method):
     with pytest.raises(ode.IntegrationError) as caught:
         ode.integrate(EXPLOSION, [1.0], [0.5, 0.9, 2.0], method=method)
@@ -130,7 +131,7 @@ def test_an_explosion_is_reported_with_what_was_reached(method):
     assert np.allclose(error.states[:, 0], [2.0, 10.0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["dop853", "tsit5", "radau"])
+@pytest.mark.parametrize("method", ["dop853", "radau"])
 def test_nan_is_met_inside_step_control(method):
     # y' = sqrt(1 - t) is NaN beyond t = 1; up to there the solution is exact.
     with pytest.raises(ode.IntegrationError) as caught:
@@ -140,7 +141,7 @@ def test_nan_is_met_inside_step_control(method):
     assert abs(caught.value.states[0, 0] - 2 / 3 * (1 - 0.5**1.5)) < 1e-8
 
 
-@pytest.mark.parametrize("method", ["dop853", "tsit5", "radau"])
+@pytest.mark.parametrize("method", ["dop853", "radau"])
 def test_a_forgotten_component_is_found_out(method):
     with pytest.raises(ode.IntegrationError, match=r"stopped at t=0 \(not finite\).*write every component of dy"):
         ode.integrate(EXPLOSION, [1.0, 1.0], [0.5], method=method)

@@ -297,7 +297,11 @@ def test_a_zero_input_is_fine_with_a_bias_and_repeated_inputs_warn():
     [
         ({"method": "merged"}, 'Method "merged" needs a small start, but that of norm'),
         ({"method": "euler"}, "Argument `method` must be one of"),
-        ({"method": "tsit5", "kink_step": 0.1}, 'Argument `kink_step` belongs to the method "kinks", not to "tsit5".'),
+        (
+            {"method": "dop853", "kink_step": 0.1},
+            'Argument `kink_step` belongs to the method "kinks", not to "dop853".',
+        ),
+        ({"method": "tsit5"}, 'Argument `method` cannot be "tsit5" any more: "dop853" takes less time'),
         ({"observables": ["test_risk"]}, "The observable `test_risk` needs test data"),
         ({"kink_step": -1.0}, "Argument `kink_step` must be positive, but is -1.0."),
     ],

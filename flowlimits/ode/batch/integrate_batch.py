@@ -15,8 +15,6 @@ from .. import inputs
 from ..functions import RightHandSide
 from ..report import Status, message_of
 
-METHODS = ("auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13")
-
 
 @dataclass(frozen=True)
 class BatchReport:
@@ -109,8 +107,8 @@ def integrate_batch(
     ----------------
     start, rtol, atol, max_steps, work_size, first_step, max_step
         As in `integrate`, the same for all problems.
-    method : {"auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13"}
-        As in `integrate`.  The explicit methods run in lanes, with steps that end on the requested times.  With "auto"
+    method : {"auto", "dop853", "radau", "radau5", "radau9", "radau13"}
+        As in `integrate`.  The explicit method runs in lanes, with steps that end on the requested times.  With "auto"
         a problem that turns out to be stiff is integrated anew by itself, as `integrate` does it, and so is every
         problem with an implicit method.
     threads : int, optional
@@ -157,7 +155,7 @@ def integrate_batch(
     inputs.check_indices(rhs, begin, starts[0], own[0], work)
     options: dict[str, Any] = {
         "start": begin, "rtol": relative, "atol": np.array(absolute, dtype=np.float64),
-        "method": checks.choice("method", method, METHODS),
+        "method": inputs.check_method(method),
         "max_steps": checks.integer("max_steps", max_steps, minimum=1), "work_size": work,
         "first_step": 0.0 if first_step is None else checks.number("first_step", first_step, positive=True),
         "max_step": np.inf if max_step is None else checks.number("max_step", max_step, positive=True),

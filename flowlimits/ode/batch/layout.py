@@ -10,7 +10,6 @@ Y, NEW, POINT, WEIGHTS, K = range(5)
 (
     T,
     H,  # natural length of the next step
-    MEMORY,  # error of the last step
     NATURAL,  # natural length of this step
     STEP,  # its length
     TARGET,  # time at its end
@@ -30,8 +29,8 @@ Y, NEW, POINT, WEIGHTS, K = range(5)
     STUCK,  # whether the lane cannot take another step
     LEAVES,  # whether the problem is to go on with the implicit method
     BUSY,  # whether there is a problem in the lane
-) = range(22)
-LANE_NUMBERS = 22
+) = range(21)
+LANE_NUMBERS = 21
 
 # place: int64 array (2, LANES): the problem in the lane, -1 if there is none, and the index of its next requested time
 PROBLEM, NEXT = range(2)

@@ -12,8 +12,9 @@ from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
 from ...compiled.simd import LANES, where
 from ...compiled.simd_arrays import A3, address_of_numbers, line_of, rows_from, rows_of
 from ..control import all_finite, guess_step, trial_step
-from ..explicit import dop853, tsit5
-from ..explicit.step_control import DOP853
+from ..explicit import dop853
+from ..explicit.step_control import LAST as END_SLOPE
+from ..explicit.step_control import ORDER
 from ..explicit.velocity import call_wide, velocity
 from ..layout import NOT_FINITE, RUNNING, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .layout import (
@@ -33,7 +34,6 @@ from .layout import (
     LEAVES,
     MAX_STEP,
     MAX_STEPS,
-    MEMORY,
     NEW,
     NEXT,
     OPEN,
@@ -119,7 +119,6 @@ def load(
         lane[row, l] = 0.0
     lane[BUSY, l] = 1.0
     lane[T, l] = settings[START]
-    lane[MEMORY, l] = 1e-4
     for i in range(work.shape[1]):
         work[l, i] = 0.0
     for i in range(own.shape[1]):
@@ -136,7 +135,7 @@ def load(
         span, rtol = settings[END] - settings[START], settings[RTOL]
         trial = trial_step(y, slope, span, rtol, atol, point)
         slope_in_lane(l, model, settings[START] + trial, point, other, lane, board, inputs, own, work)
-        lane[H, l] = guess_step(trial, y, slope, other, float(model[2]), span, rtol, atol)
+        lane[H, l] = guess_step(trial, y, slope, other, ORDER, span, rtol, atol)
         lane[EVALUATIONS, l] += 1.0
     if times[0] <= settings[START]:
         for i in range(y.size):
@@ -196,35 +195,28 @@ def emit(lane, place, queue, board, times, states, outcome, reached):
 
 
 @jit
-def attempt(rhs, method, lane, rows, params, work, rtol, atol):
+def attempt(rhs, lane, rows, params, work, rtol, atol):
     """Take one step in all lanes, with its error and the slope at its end."""
     t, h, target = lane[T], lane[STEP], lane[TARGET]
     y, new, slopes = rows[Y], rows[NEW], rows_from(rows, K)
-    if method == DOP853:
-        end = slopes[12]
-        dop853.stages(rhs, t, h, y, slopes, rows[POINT], params, work)
-        error = dop853.end_and_error(h, y, slopes, new, rtol, atol, rows[WEIGHTS])
-        velocity(rhs, target, new, end, params, work)
-    else:
-        end = slopes[6]
-        tsit5.step(rhs, t, h, y, slopes, new, rows[POINT], params, work)
-        velocity(rhs, target, new, end, params, work)
-        error = tsit5.error(h, y, slopes, new, rtol, atol, rows[WEIGHTS])
+    end = slopes[END_SLOPE]
+    dop853.stages(rhs, t, h, y, slopes, rows[POINT], params, work)
+    error = dop853.end_and_error(h, y, slopes, new, rtol, atol, rows[WEIGHTS])
+    velocity(rhs, target, new, end, params, work)
     lane[ERROR] = error
-    count_calls(method, lane)
+    count_calls(lane)
     bad = 0.0 * h
     for i in range(len(end)):
         bad = bad + (end[i] - end[i])
     error = where((bad != 0.0) & (error <= 1.0), np.inf, error)
-    if method == DOP853:
-        fast, lane[QUICKNESS] = dop853.fast_motion(h, slopes, new, rows[POINT], rows[WEIGHTS])
-        error = where((error <= 1.0) & (fast > error), fast, error)
+    fast, lane[QUICKNESS] = dop853.fast_motion(h, slopes, new, rows[POINT], rows[WEIGHTS])
+    error = where((error <= 1.0) & (fast > error), fast, error)
     lane[ERROR] = error
 
 
 @jit(
     types.int64(
-        types.UniTuple(ADDRESS, 3),
+        types.UniTuple(ADDRESS, 2),
         A1,
         A2,
         INTEGERS,
@@ -256,7 +248,7 @@ def advance(
     Parameters
     ----------
     model : tuple of int
-        Addresses of the right-hand sides of one problem and of all lanes (0: there is none), and the method.
+        Addresses of the right-hand sides of one problem and of all lanes (0: there is none).
     settings, queue : ndarray
         Bounds and tolerances, and which problems wait; see `lanes_layout`.
     lane, place, board, inputs, own, work : ndarray
@@ -269,7 +261,6 @@ def advance(
         How each problem ended, and at which time.
     atol, scratch : ndarray, shapes (n,), (4, n)
     """
-    rhs, method, last = (model[0], model[1]), model[2], 12 if model[2] == DOP853 else 6
     rtol, end, patience = settings[RTOL], settings[END], settings[PATIENCE]
     longest, most = settings[MAX_STEP], settings[MAX_STEPS]
     # None of these counts references, which in every call would take as long as the step itself.
@@ -295,10 +286,10 @@ def advance(
         if choose_steps(line, longest, most):
             give_up(settings, lane, place, queue, outcome, reached)
             continue
-        attempt(rhs, method, line, rows, wide_params, wide_work, rtol, tolerances)
-        judge(method, line)
-        leaving = patience >= 0.0 and count_signs(line, rows, last, end, patience)
-        if take(line, rows, last):
+        attempt(model, line, rows, wide_params, wide_work, rtol, tolerances)
+        judge(line)
+        leaving = patience >= 0.0 and count_signs(line, rows, end, patience)
+        if take(line, rows):
             emit(lane, place, queue, board, times, states, outcome, reached)
         if leaving:
             for l in range(LANES):

@@ -13,7 +13,6 @@ from ...compiled.simd_arrays import ROWS
 from ...core import threads as parallel
 from .. import layout
 from ..driver import Integration, Jacobian
-from ..explicit import step_control as decisions
 from ..functions import RightHandSide, address_of
 from ..inputs import check_jacobian
 from ..report import IntegrationError, IntegrationInterrupted, Status, status_of
@@ -30,7 +29,8 @@ MOST_GROUPS = 16
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
 SLICE = 0.1
 
-_LANES = {"auto": decisions.DOP853, "dop853": decisions.DOP853, "tsit5": decisions.TSIT5}
+#: Methods that run in lanes.
+_LANES = ("auto", "dop853")
 #: Not begun; the codes of `layout` are positive.
 WAITING = -1
 
@@ -251,7 +251,7 @@ class Group:
 
     def __init__(self, batch: Batch, indices: np.ndarray | None, wide: int, inputs: np.ndarray, owner: Any) -> None:
         self.batch, self.indices, self.inputs, self.owner = batch, indices, inputs, owner
-        self.model = (address_of(batch.rhs.function), wide, _LANES[batch.method])
+        self.model = (address_of(batch.rhs.function), wide)
 
         def part(array: np.ndarray) -> np.ndarray:
             return (

@@ -4,10 +4,10 @@ Free lanes take part with steps of length zero.
 """
 
 from ...compiled.jit import jit
-from ...compiled.simd import holds, maximum, minimum, where
+from ...compiled.simd import holds, minimum, where
 from ...compiled.simd_arrays import rows_from
 from ..control import fit, too_small
-from ..explicit.step_control import DOP853, at_limit, factors, following
+from ..explicit.step_control import LAST, at_limit, factors, following
 from .layout import (
     ACCEPTED,
     AFTER_REJECTION,
@@ -19,7 +19,6 @@ from .layout import (
     FAILING,
     GOAL,
     LEAVES,
-    MEMORY,
     NATURAL,
     NEW,
     POINT,
@@ -56,15 +55,14 @@ def choose_steps(lane, longest, most):
 
 
 @jit
-def judge(method, lane):
+def judge(lane):
     """Accept or reject the steps, and choose the natural lengths of the next ones; see `explicit.advance`."""
     error, h, natural = lane[ERROR], lane[STEP], lane[NATURAL]
     accepted, finite = error <= 1.0, 0.0 * error == 0.0
-    shrink, growth = factors(method, error, lane[MEMORY])
+    shrink, growth = factors(error)
     longer = following(h, natural, growth, lane[AFTER_REJECTION] != 0.0, lane[QUICKNESS])
     shorter = where(finite, h * shrink, 0.1 * h)
     lane[H] = where(accepted, longer, shorter)
-    lane[MEMORY] = where(accepted, maximum(error, 1e-4), lane[MEMORY])
     lane[FAILING] = where(accepted, 0.0, lane[FAILING] + where(finite, 0.0, 1.0))
     lane[AFTER_REJECTION] = where(accepted, 0.0, 1.0)
     lane[STEPS] = lane[STEPS] + where(accepted, 1.0, 0.0)
@@ -73,13 +71,13 @@ def judge(method, lane):
 
 
 @jit
-def count_signs(lane, rows, last, end, patience):
+def count_signs(lane, rows, end, patience):
     """Count signs of stiffness, see `explicit.is_stiff`; return whether a lane is to leave for the implicit method."""
     h = lane[STEP]
     judged = (lane[ACCEPTED] != 0.0) & (h >= lane[NATURAL]) & ((end - lane[T]) / h > patience)
     if not holds(judged):
         return False
-    limited = at_limit(h, rows_from(rows, K), rows[NEW], rows[POINT], last, rows[WEIGHTS])
+    limited = at_limit(h, rows_from(rows, K), rows[NEW], rows[POINT], rows[WEIGHTS])
     signs = where(limited, lane[SIGNS] + 1.0, lane[SIGNS])
     calm = where(limited, 0.0, lane[CALM] + 1.0)
     many = limited & (signs >= 15.0)
@@ -92,9 +90,9 @@ def count_signs(lane, rows, last, end, patience):
 
 
 @jit
-def take(lane, rows, last):
+def take(lane, rows):
     """Move the lanes whose step was accepted to their new time, state and slope; return whether a requested time was reached."""
-    y, new, slope, end = rows[Y], rows[NEW], rows[K], rows[K + last]
+    y, new, slope, end = rows[Y], rows[NEW], rows[K], rows[K + LAST]
     accepted = lane[ACCEPTED] != 0.0
     for i in range(len(y)):
         y[i] = where(accepted, new[i], y[i])
@@ -104,9 +102,6 @@ def take(lane, rows, last):
 
 
 @jit
-def count_calls(method, lane):
-    """Count evaluations as the loop over one problem does: order 8 looks at the slope of the end only if the error is accepted."""
-    if method == DOP853:
-        lane[EVALUATIONS] = lane[EVALUATIONS] + where(lane[ERROR] <= 1.0, 12.0, 11.0)
-    else:
-        lane[EVALUATIONS] = lane[EVALUATIONS] + 6.0
+def count_calls(lane):
+    """Count evaluations as the loop over one problem does: the slope of the end is looked at only if the error is accepted."""
+    lane[EVALUATIONS] = lane[EVALUATIONS] + where(lane[ERROR] <= 1.0, 12.0, 11.0)

@@ -1,7 +1,4 @@
-"""The loop of the explicit methods, compiled once for all models (compiled part).
-
-Order 8(5,3) by Dormand and Prince, order 5(4) by Tsitouras; see `dop853` and `tsit5`.
-"""
+"""The loop of the explicit method, compiled once for all models (compiled part); see `dop853`."""
 
 import numpy as np
 from numba import types
@@ -22,7 +19,6 @@ from ..layout import (
     LOGGED,
     MAX_STEP,
     MAX_STEPS,
-    MEMORY,
     NEXT,
     NONSTIFF_SIGNS,
     NOT_FINITE,
@@ -41,37 +37,23 @@ from ..layout import (
     H,
     T,
 )
-from . import dop853, tsit5
-from .step_control import DOP853, TSIT5, at_limit, factors, following
+from . import dop853
+from .step_control import LAST, ORDER, ROWS, at_limit, factors, following
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]
 
 
 @jit
-def attempt(method, rhs, t, h, y, K, ynew, point, params, work):
-    """Take one step; return the number of evaluations."""
-    if method == DOP853:
-        dop853.stages(rhs, t, h, y, K, point, params, work)
-        dop853.end(h, y, K, ynew)
-        return 11
-    tsit5.step(rhs, t, h, y, K, ynew, point, params, work)
-    return 5
-
-
-@jit
-def extend(method, rhs, t, h, y, K, ynew, point, dense, count, params, work):
+def extend(rhs, t, h, y, K, ynew, point, dense, count, params, work):
     """Build the continuous extension; return its number of rows."""
-    if method == DOP853:
-        dop853.extension(rhs, t, h, y, K, ynew, point, dense, params, work)
-        count[EVALUATIONS] += 3
-        return 8
-    tsit5.extension(h, y, K, ynew, dense)
-    return 5
+    dop853.extension(rhs, t, h, y, K, ynew, point, dense, params, work)
+    count[EVALUATIONS] += 3
+    return ROWS
 
 
 @jit
-def begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresses, values, params, work):
+def begin(rhs, real, count, y, K, scratch, times, states, atol, addresses, values, params, work):
     """Evaluate at the start, choose the first step; return a status."""
     t = real[T]
     # A right-hand side that forgets a component leaves NaN there, and is found out.
@@ -82,21 +64,18 @@ def begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresse
         return NOT_FINITE
     if real[H] <= 0.0:
         span = real[END] - t
-        real[H] = first_step(
-            rhs, t, y, K[0], float(method), span, real[RTOL], atol, scratch[0], scratch[1], params, work
-        )
+        real[H] = first_step(rhs, t, y, K[0], ORDER, span, real[RTOL], atol, scratch[0], scratch[1], params, work)
         count[EVALUATIONS] += 1
     evaluate_all(addresses, t, y, values, params, work)
     emit_end(count, times, states, t, y)
-    real[MEMORY] = 1e-4
     count[BEGUN] = 1
     return RUNNING
 
 
 @jit
-def is_stiff(h, K, ynew, point, last, weights, count):
+def is_stiff(h, K, ynew, point, weights, count):
     """Count signs of stiffness; whether there are enough to leave for the implicit method."""
-    if at_limit(h, K, ynew, point, last, weights):
+    if at_limit(h, K, ynew, point, weights):
         count[NONSTIFF_SIGNS] = 0
         count[STIFF_SIGNS] += 1
         if count[STIFF_SIGNS] >= 15:
@@ -110,16 +89,16 @@ def is_stiff(h, K, ynew, point, last, weights, count):
 
 
 @jit
-def log_events(
-    method, rhs, t, h, y, K, scratch, found, number, real, count, addresses, info, log, logged, params, work
-):
+def log_events(rhs, t, h, y, K, scratch, found, number, real, count, addresses, info, log, logged, params, work):
     """Refine each crossing by real steps up to it, log it; return the row of the earliest terminal one, or -1."""
     point, state = scratch[1], scratch[2]
     stop = -1
     for c in range(number):
         theta, e = found[c, 0], int(found[c, 1])
         for i in range(5):
-            count[EVALUATIONS] += attempt(method, rhs, t, theta * h, y, K, state, point, params, work)
+            dop853.stages(rhs, t, theta * h, y, K, point, params, work)
+            dop853.end(theta * h, y, K, state)
+            count[EVALUATIONS] += 11
             value = call_event(addresses[e], t + theta * h, state, params, work)
             shift = -value / found[c, 2]
             # Beyond the last correction only round-off of the event function is left.
@@ -136,21 +115,17 @@ def log_events(
     return stop
 
 
-@jit(
-    types.int64(
-        ADDRESS, ADDRESS, A1, COUNT, A1, A2, A2, A2, A1, A2, A1, A1, A1, COUNT, INFO, A2, A2, A2, COUNT, ADDRESS
-    )
-)
+@jit(types.int64(ADDRESS, A1, COUNT, A1, A2, A2, A2, A1, A2, A1, A1, A1, COUNT, INFO, A2, A2, A2, COUNT, ADDRESS))
 def advance(
-    rhs, method, real, count, y, K, scratch, dense, times, states, atol, params, work,
+    rhs, real, count, y, K, scratch, dense, times, states, atol, params, work,
     addresses, info, values, found, log, logged, budget,
 ):  # fmt: skip
     """Run at most `budget` steps; return a status of `layout`.
 
     Parameters
     ----------
-    rhs, method : int
-        Address of the right-hand side; `DOP853` or `TSIT5`.
+    rhs : int
+        Address of the right-hand side.
     real, count : ndarray
         State of the integrator, see `layout`.
     y : ndarray, shape (n,)
@@ -166,10 +141,9 @@ def advance(
         crossings of one step (4 e, 3), log of times and states (rows, 1 + n), events logged (rows,).
     """
     if count[BEGUN] == 0:
-        status = begin(method, rhs, real, count, y, K, scratch, times, states, atol, addresses, values[0], params, work)
+        status = begin(rhs, real, count, y, K, scratch, times, states, atol, addresses, values[0], params, work)
         if status != RUNNING:
             return status
-    last = 12 if method == DOP853 else 6
     ynew, point, weights = scratch[0], scratch[1], scratch[3]
     for _ in range(budget):
         if count[NEXT] >= times.size:
@@ -185,34 +159,25 @@ def advance(
         if (count[AFTER_REJECTION] == 1 and too_small(t, natural)) or count[NOT_FINITE_RUN] > 40:
             return NOT_FINITE if count[NOT_FINITE_RUN] > 0 else STEP_TOO_SMALL
         tnew = goal if ends else t + h
-        if method == DOP853:
-            dop853.stages(rhs, t, h, y, K, point, params, work)
-            error = dop853.end_and_error(h, y, K, ynew, real[RTOL], atol, weights)
-            count[EVALUATIONS] += 11
-        else:
-            tsit5.step(rhs, t, h, y, K, ynew, point, params, work)
-            count[EVALUATIONS] += 5
-        if method == TSIT5 or error <= 1.0:
-            call_rhs(rhs, tnew, ynew, K[last], params, work)
+        dop853.stages(rhs, t, h, y, K, point, params, work)
+        error = dop853.end_and_error(h, y, K, ynew, real[RTOL], atol, weights)
+        count[EVALUATIONS] += 11
+        if error <= 1.0:
+            call_rhs(rhs, tnew, ynew, K[LAST], params, work)
             count[EVALUATIONS] += 1
-        if method == TSIT5:
-            error = tsit5.error(h, y, K, ynew, real[RTOL], atol, weights)
-        if error <= 1.0 and not all_finite(K[last]):
-            error = np.inf
+            if not all_finite(K[LAST]):
+                error = np.inf
         quickness = 0.0 * h
-        if method == DOP853 and error <= 1.0:
+        if error <= 1.0:
             fast, quickness = dop853.fast_motion(h, K, ynew, point, weights)
             error = fast if fast > error else error
         rows = 0
         if error <= 1.0 and count[DENSE_MODE] == 1 and times[count[NEXT]] < tnew:
-            rows = extend(method, rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
-            if method == DOP853:
-                accuracy = dop853.extension_error(
-                    rhs, t, h, y, K, ynew, scratch[2], dense, real[RTOL], atol, params, work
-                )  # fmt: skip
-                error = max(error, accuracy)
-                count[EVALUATIONS] += 1
-        shrink, growth = factors(method, error, real[MEMORY])
+            rows = extend(rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
+            accuracy = dop853.extension_error(rhs, t, h, y, K, ynew, scratch[2], dense, real[RTOL], atol, params, work)
+            error = max(error, accuracy)
+            count[EVALUATIONS] += 1
+        shrink, growth = factors(error)
         if not error <= 1.0:
             count[REJECTED] += 1
             count[AFTER_REJECTION] = 1
@@ -223,25 +188,24 @@ def advance(
                 real[H] = 0.1 * h
             continue
         real[H] = following(h, natural, growth, count[AFTER_REJECTION] == 1, quickness)
-        real[MEMORY] = max(error, 1e-4)
         count[STEPS] += 1
         count[NOT_FINITE_RUN] = 0
         count[AFTER_REJECTION] = 0
         # Where few steps are left, another method is not worth its beginning.
         leave = count[PATIENCE] >= 0 and h >= natural and (real[END] - t) / h > count[PATIENCE]
-        leave = leave and is_stiff(h, K, ynew, point, last, weights, count)
+        leave = leave and is_stiff(h, K, ynew, point, weights, count)
 
         if addresses.size > 0:
             evaluate_all(addresses, tnew, ynew, values[1], params, work)
             if rows == 0:
-                hermite(h, y, K[0], ynew, K[last], dense)
+                hermite(h, y, K[0], ynew, K[LAST], dense)
             if suspect(addresses, info, values[0], values[1], dense, max(rows, 4), t, h, scratch[2], params, work):
                 if rows == 0:
-                    rows = extend(method, rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
+                    rows = extend(rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
                 number = find(addresses, info, values[0], values[1], dense, rows, t, h, scratch[2], found, params, work)
                 first = count[LOGGED]
                 stop = log_events(
-                    method, rhs, t, h, y, K, scratch, found, number, real, count, addresses, info, log, logged,
+                    rhs, t, h, y, K, scratch, found, number, real, count, addresses, info, log, logged,
                     params, work,
                 )  # fmt: skip
                 if stop >= 0:
@@ -256,7 +220,7 @@ def advance(
             emit(count, times, states, dense, rows, t, h, tnew)
         real[T] = tnew
         copy(ynew, y)
-        copy(K[last], K[0])
+        copy(K[LAST], K[0])
         emit_end(count, times, states, tnew, y)
         if leave:
             return STIFF

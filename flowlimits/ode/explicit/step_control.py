@@ -1,4 +1,4 @@
-"""Decisions about explicit steps, of one problem or of all lanes (compiled part).
+"""Step-size control and detection of stiffness for explicit steps, of one problem or of all SIMD lanes (compiled part).
 
 Stiffness is detected after Hairer & Wanner, *Solving Ordinary Differential Equations II*, section IV.2: in 15 steps, with
 fewer than 6 others between two of them, stability seems to limit the step.
@@ -7,24 +7,19 @@ fewer than 6 others between two of them, stability seems to limit the step.
 import numpy as np
 
 from ...compiled.jit import jit
-from ...compiled.simd import each, maximum, minimum, where
+from ...compiled.simd import maximum, minimum, where
 from ..control import eighth_root
 from .dop853 import STABLE
 
-DOP853, TSIT5 = 8, 5
-#: Rows of slopes, and of the continuous extension.
-STAGES = {DOP853: 16, TSIT5: 7}
-ROWS = 8
+#: Order of the method; rows of slopes, of which that at the end of the step is `LAST`; rows of the continuous extension.
+ORDER, STAGES, LAST, ROWS = 8.0, 16, 12, 8
 
 
 @jit
-def factors(method, error, memory):
-    """Return by which factor a rejected step shrinks, and by which an accepted one grows; `memory` is the error of the last one."""
-    if method == DOP853:
-        root = eighth_root(error)
-        return maximum(1.0 / 3.0, 0.9 / root), 1.0 / minimum(maximum(root / 0.9, 1.0 / 6.0), 3.0)
-    slow_down = each(pow, error, 0.2 - 0.75 * 0.04) / each(pow, memory, 0.04) / 0.9
-    return maximum(0.2, 0.9 / each(pow, error, 0.2)), 1.0 / minimum(maximum(slow_down, 1.0 / 10.0), 1.0 / 0.2)
+def factors(error):
+    """Return by which factor a rejected step shrinks, and by which an accepted one grows."""
+    root = eighth_root(error)
+    return maximum(1.0 / 3.0, 0.9 / root), 1.0 / minimum(maximum(root / 0.9, 1.0 / 6.0), 3.0)
 
 
 @jit
@@ -38,7 +33,7 @@ def following(h, natural, growth, after_rejection, quickness):
 
 
 @jit
-def at_limit(h, K, ynew, point, last, weights):
+def at_limit(h, K, ynew, point, weights):
     """Whether the step seems to be limited by stability, not by accuracy.
 
     The last two slopes belong to two states at the same time, so their differences give the Jacobian in one direction:
@@ -49,7 +44,7 @@ def at_limit(h, K, ynew, point, last, weights):
     for i in range(len(ynew)):
         # Components without any tolerance do not count.
         weight = where(weights[i] < np.inf, weights[i], 0.0)
-        slope, distance = (K[last, i] - K[last - 1, i]) * weight, (ynew[i] - point[i]) * weight
+        slope, distance = (K[LAST, i] - K[LAST - 1, i]) * weight, (ynew[i] - point[i]) * weight
         slopes = slopes + slope * slope
         distances = distances + distance * distance
         product = product + slope * distance

@@ -54,7 +54,7 @@ VALUES = [
     ({"work_size": -1}, "Argument `work_size` must be at least 0, but is -1."),
     ({"first_step": 0.0}, "Argument `first_step` must be positive, but is 0.0."),
     ({"max_step": -1.0}, "Argument `max_step` must be positive, but is -1.0."),
-    ({"method": "dop835"}, 'Argument `method` must be one of "auto", "dop853", "tsit5", "radau", "radau5", "radau9", "radau13", but is \'dop835\'; did you mean `dop853`?'),
+    ({"method": "dop835"}, 'Argument `method` must be one of "auto", "dop853", "radau", "radau5", "radau9", "radau13", but is \'dop835\'; did you mean `dop853`?'),
 ]  # fmt: skip
 
 TYPES = [

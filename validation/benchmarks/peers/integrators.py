@@ -274,7 +274,6 @@ MANY, OURS = "flowlimits solve_many", "flowlimits integrate_batch dop853"
 INTEGRATORS = (
     Integrator(MANY, "flowlimits", ours_many, threaded=True),
     Integrator(OURS, "flowlimits", ours_batch("dop853"), threaded=True),
-    Integrator("flowlimits integrate_batch tsit5", "flowlimits", ours_batch("tsit5"), threaded=True),
     Integrator("numbalsoda lsoda", "numbalsoda", numbalsoda("lsoda")),
     Integrator("numbalsoda dop853", "numbalsoda", numbalsoda("dop853")),
     Integrator("CyRK DOP853", "CyRK", cyrk("DOP853")),
