@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from flowlimits.command_line import main as cli
 from flowlimits.command_line import problems
+from flowlimits.compiled.announce import announcement
 from flowlimits.core import fields, registry
 from flowlimits.core.registry import DESCRIPTIONS
 from flowlimits.toml import file
@@ -16,6 +17,9 @@ from flowlimits.toml import file
 # A shell starts what runs in its background with interrupts ignored; here, and in the programs that tests start, they must arrive.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is compiled for the first time says so on stderr, which tests of messages do not expect.
+announcement.said = True
 
 # The same examples everywhere and every time; how long one takes says nothing on a busy machine.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)

@@ -123,7 +123,7 @@ def take_size(problem: Any, stated: Flags, flags: Flags) -> Flags:
 def _solve(stated: Stated, flags: Flags) -> int:
     times = leading(stated.problem.solve, stated.solve, flags)
     chosen = arguments(stated.solve, flags, OPTIONS)
-    with announced(), kept(flags["output"]):
+    with kept(flags["output"]):
         result = stated.problem.solve(*times, **chosen)
     _finish(result, flags["output"])
     return 0
@@ -133,30 +133,10 @@ def _simulate(stated: Stated, flags: Flags) -> int:
     times = leading(stated.problem.simulate, stated.simulate, flags, stated.solve)
     chosen = arguments(stated.simulate, flags, (*OPTIONS, "weights"))
     size = take_size(stated.problem, stated.simulate, flags)
-    with announced(), kept(flags["output"]):
+    with kept(flags["output"]):
         result = stated.problem.simulate(*times, **size, **chosen)
     _finish(result, flags["output"])
     return 0
-
-
-@contextmanager
-def announced() -> Iterator[None]:
-    """Say on stderr when equations are being compiled, which is the long part of the first use on a machine."""
-    from numba.core import event
-
-    class Announcement(event.Listener):
-        said = False
-
-        def on_start(self, event: Any) -> None:
-            if not self.said:
-                say("Compiling the equations: the first use on a machine takes up to a minute.", err=True)
-            self.said = True
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Announcement()):
-        yield
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 
 from ..core import fields
 from ..core.paths import check_writable
-from .compute import NETCDF, announced, arguments, runs_options, take_times, times_option
+from .compute import NETCDF, arguments, runs_options, take_times, times_option
 from .problems import Flags, ProblemGroup, Stated
 from .results import FILE, save_figure
 from .text import say
@@ -83,8 +83,7 @@ def _converge(stated: Stated, flags: Flags) -> int:
     chosen = DEFAULTS | arguments(stated.simulate, flags, ("sizes", "runs", "rng", "threads"))
     judged = {} if flags["level"] is None else {"level": flags["level"]}
     root = streams.root(chosen.pop("rng", None))
-    with announced():
-        comparison = convergence(stated.problem, times, rng=root, **chosen, **judged)
+    comparison = convergence(stated.problem, times, rng=root, **chosen, **judged)
     say(str(comparison))
     if flags["out"]:
         _leave(comparison, root, {name: chosen[name] for name in ("sizes", "runs")} | judged, flags["out"])

@@ -20,6 +20,7 @@ from .judge import compare, converge
 from .results import cite, plot, rerun, show
 from .study import report, study
 from .text import say
+from .warm_up import warm_up
 
 EPILOG = (
     "Exit status: 0 done, or agrees; 1 differs; 2 wrong input or failed; 3 undecided; 130 interrupted.  "
@@ -39,7 +40,7 @@ def command(debug: bool) -> None:
     """
 
 
-for _command in (solve, simulate, compare, converge, study, report, plot, show, rerun, cite):
+for _command in (solve, simulate, compare, converge, study, report, plot, show, rerun, cite, warm_up):
     command.add_command(_command)
 
 

@@ -27,24 +27,23 @@ Without compilation
 """
 
 import functools
-import hashlib
 import importlib
-import inspect
-import pickle
 import sys
 import types as python_types
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numba
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import sigutils
-from numba.core.caching import FunctionCache, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError as CompilationError
 from numba.extending import intrinsic
+
+from .announce import compiling
+from .cache import OPTIONS, LazyCache
 
 
 def _defer_blas() -> None:
@@ -82,7 +81,6 @@ STRUCTURED_SIGNATURE = types.void(FLOAT, A1, A1, A2, A2, A1, A1)
 #: g(t, y, params, work) returns the value whose sign is watched
 EVENT_SIGNATURE = FLOAT(FLOAT, A1, A1, A1)
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
 
@@ -105,10 +103,11 @@ def _compile(function, signature, options):
     if INTERPRETED:
         function.py_func = function
         return function
-    dispatcher = numba.njit(**_OPTIONS, **options)(function)
-    dispatcher._cache = _LazyCache(function)
+    dispatcher = numba.njit(**OPTIONS, **options)(function)
+    dispatcher._cache = LazyCache(function)
     if signature is not None:
-        dispatcher.compile(signature)
+        with compiling():
+            dispatcher.compile(signature)
         dispatcher.disable_compile()
     return dispatcher
 
@@ -123,10 +122,11 @@ def callback(signature):
         if INTERPRETED:
             return _InterpretedCallback(function, signature)
         result: Any = CFunc(
-            function, sigutils.normalize_signature(signature), locals={}, options=dict(_OPTIONS, nopython=True)
+            function, sigutils.normalize_signature(signature), locals={}, options=dict(OPTIONS, nopython=True)
         )
-        result._cache = _LazyCache(function)
-        result.compile()
+        result._cache = LazyCache(function)
+        with compiling():
+            result.compile()
         return result
 
     return compile_callback
@@ -152,116 +152,36 @@ class _InterpretedCallback:
         return cls._functions[int(address)](*arguments)
 
 
-#: What reading a file of the cache may raise.
-_DAMAGED = (EOFError, ImportError, AttributeError, pickle.UnpicklingError)
+def is_callback(value: Any, signature: Any = None) -> bool:
+    """Whether the value is a compiled callback, of this signature if one is given."""
+    return isinstance(value, CFunc | _InterpretedCallback) and (signature is None or value._sig == signature)
 
 
-class _DiskCache(FunctionCache):
-    """Numba's disk cache, with the compiled callees in its key, and never a reason to fail."""
-
-    def _index_key(self, sig, codegen):
-        return (*super()._index_key(sig, codegen), _fingerprint(self._py_func))
-
-    def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except (OSError, *_DAMAGED):
-            return None
-
-    def save_overload(self, sig, data):
-        try:
-            super().save_overload(sig, data)
-        except OSError:
-            return
-        except _DAMAGED:
-            # The index is damaged, or was written by a version whose modules have other names: start it anew.
-            self.flush()
-            super().save_overload(sig, data)
+def is_compiled(value: Any) -> bool:
+    """Whether the value is a compiled function, or stands for one where nothing is compiled."""
+    return isinstance(value, Dispatcher) or getattr(value, "py_func", None) is value
 
 
-class _LazyCache(NullCache):
-    """The disk cache of a function, looked for when it is first needed; none where there is no place for one.
-
-    Helpers that only compiled code calls are part of their callers' cache entry, and need none in a warm process.
-    """
-
-    def __init__(self, function):
-        self._function = function
-
-    @functools.cached_property
-    def _cache(self):
-        try:
-            return _DiskCache(self._function)
-        except (RuntimeError, OSError):
-            return NullCache()
-
-    @property
-    def cache_path(self):
-        return self._cache.cache_path
-
-    def load_overload(self, sig, target_context):
-        return self._cache.load_overload(sig, target_context)
-
-    def save_overload(self, sig, data):
-        self._cache.save_overload(sig, data)
+def is_strict(function: Any) -> bool:
+    """Whether a compiled function or callback keeps the strict rules of floating-point arithmetic, in one thread."""
+    options = getattr(getattr(function, "_compiler", function), "targetoptions", {})
+    return not options.get("fastmath") and not options.get("parallel")
 
 
-def _fingerprint(function):
-    """Return a hash of the code of all compiled functions that `function` calls, and of the plain values it reads."""
-    digest = hashlib.sha256(repr(sorted(_OPTIONS.items())).encode())
-    pending: list[Any] = [function]
-    seen: set[Any] = set()
-    while pending:
-        current = pending.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        names = _add_code(digest, current.__code__)
-        scope = dict(current.__globals__)
-        scope.update(_closure(current))
-        modules = [scope[name] for name in names if isinstance(scope.get(name), python_types.ModuleType)]
-        found = [(name, scope[name]) for name in names if name in scope]
-        found += [(name, vars(module)[name]) for module in modules for name in names if name in vars(module)]
-        for name, value in found:
-            if isinstance(value, Dispatcher | CFunc):
-                pending.append(inspect.unwrap(value))
-            elif isinstance(value, python_types.FunctionType) and value.__module__.split(".")[0] == "flowlimits":
-                # What it means inside compiled code is defined in its file, perhaps by compiled functions there.
-                digest.update(_source(value.__module__))
-                own = vars(sys.modules[value.__module__]).values()
-                pending += [inspect.unwrap(one) for one in own if isinstance(one, Dispatcher | CFunc)]
-            elif isinstance(value, bool | int | float | complex | str | tuple):
-                digest.update(f"{name}={value!r}".encode())
-            elif isinstance(value, np.ndarray):
-                digest.update(name.encode() + value.tobytes())
-    return digest.hexdigest()
+def rounds_in_vectors() -> bool:
+    """Whether functions of several numbers at once may round differently from those of one: Intel's library does."""
+    return bool(getattr(numba.config, "USING_SVML", False))
 
 
-@functools.cache
-def _source(module):
-    """Return the text of a module of the package."""
-    try:
-        return inspect.getsource(sys.modules[module]).encode()
-    except (KeyError, OSError):
-        return b""
-
-
-def _closure(function):
-    cells = function.__closure__ or ()
-    return dict(zip(function.__code__.co_freevars, (cell.cell_contents for cell in cells)))
-
-
-def _add_code(digest, code):
-    """Add bytecode and constants to the digest; return the names that the code mentions, in order."""
-    digest.update(code.co_code)
-    names = [*code.co_names, *code.co_freevars]
-    digest.update(repr(names).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, python_types.CodeType):
-            names += _add_code(digest, constant)
-        else:
-            digest.update(repr(constant).encode())
-    return names
+def reason(error: CompilationError) -> str:
+    """Return the telling line of Numba's message, and where it points to."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    dull = ("Failed in nopython", "During:", "File ", "This error", "<source", "Overload", "There are", "- Of which")
+    telling = [line for line in lines if not line.startswith(dull)]
+    first = telling[0] if telling else type(error).__name__
+    place = next((line for line in lines if line.startswith("File ")), "")
+    number = place.rpartition("line ")[2].strip(" ():") if "line " in place else ""
+    return f"{first.rstrip('.:')}{f' (line {number})' if number else ''}."
 
 
 def _intrinsic(function) -> Any:

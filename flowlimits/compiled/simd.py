@@ -21,6 +21,8 @@ from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, models, overload, register_model, type_callable
 
+from .numbers import maximum, minimum, where
+
 #: Problems side by side: the numbers that one vector instruction handles on processors of today, and two on older ones.
 LANES = 8
 
@@ -112,30 +114,6 @@ def _of_llvm(name):
     return instruction
 
 
-def maximum(first, second):
-    """Return ``max(first, second)`` in every lane."""
-    return np.where(second > first, second, first)[()]
-
-
-def minimum(first, second):
-    """Return ``min(first, second)`` in every lane."""
-    return np.where(second < first, second, first)[()]
-
-
-@overload(maximum)
-def _maximum(first, second):
-    if isinstance(first, types.Float) and isinstance(second, types.Float):
-        return lambda first, second: second if second > first else first
-    return None
-
-
-@overload(minimum)
-def _minimum(first, second):
-    if isinstance(first, types.Float) and isinstance(second, types.Float):
-        return lambda first, second: second if second < first else first
-    return None
-
-
 for _function, _instruction in (
     (operator.add, lambda builder, a, b: builder.fadd(a, b)),
     (operator.sub, lambda builder, a, b: builder.fsub(a, b)),
@@ -182,11 +160,6 @@ _define_logic(operator.or_, lambda builder, a, b: builder.or_(a, b), 2)
 _define_logic(operator.invert, lambda builder, a: builder.not_(a), 1)
 
 
-def where(condition, this, other):
-    """Return `this` in the lanes where the condition holds, `other` elsewhere; also of single numbers."""
-    return np.where(condition, this, other)[()]
-
-
 @intrinsic
 def _choose(typingctx, condition, this, other):
     if condition != MASK or not (_is_number(this) and _is_number(other)):
@@ -203,7 +176,7 @@ def _choose(typingctx, condition, this, other):
 def _where(condition, this, other):
     if condition == MASK:
         return lambda condition, this, other: _choose(condition, this, other)  # type: ignore[call-arg]
-    return lambda condition, this, other: this if condition else other
+    return None
 
 
 def holds(mask):

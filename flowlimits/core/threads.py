@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
@@ -139,14 +140,17 @@ def run_threads(
     workers = min(check_threads(threads), max(count, 1))
     bar = Progress(count, description, checks.progress(progress))
     finished: dict[int, Result] = {}
+    lock = threading.Lock()
+
+    def run(index: int) -> None:
+        made = function(index)
+        with lock:
+            finished[index] = made
+            bar.update()
+
     try:
         with one_blas_thread():
-            if workers == 1:
-                for index in range(count):
-                    finished[index] = function(index)
-                    bar.update()
-            else:
-                _run_pool(function, count, workers, finished, bar)
+            for_each(run, range(count), workers, threading.Event())
     except KeyboardInterrupt as interrupt:
         message = f"Interrupted after {len(finished)} of {count} {description}."
         stopped = Interrupted(message, finished)
@@ -160,24 +164,56 @@ def run_threads(
     return made if assemble is None else assemble(made)
 
 
-def _run_pool(
-    function: Callable[[int], Result], count: int, workers: int, finished: dict[int, Result], bar: Progress
-) -> None:
-    with ThreadPoolExecutor(workers) as pool:
-        pending: dict[Future[Result], int] = {}
-        following = 0
+def for_each(function: Callable[[int], Any], items: Iterable[int], threads: int, stop: threading.Event) -> None:
+    """Call the function for all items by threads; after an interrupt or an error, wait for those under way."""
+    items = [int(item) for item in items]
+    if threads == 1 or len(items) <= 1:
         try:
-            while pending or following < count:
-                while following < count and len(pending) < 2 * workers:
-                    pending[pool.submit(function, following)] = following
-                    following += 1
-                done, _ = wait(pending, return_when=FIRST_COMPLETED, timeout=0.5)
-                for future in done:
-                    index = pending.pop(future)
-                    finished[index] = future.result()
-                    bar.update()
+            for item in items:
+                function(item)
         except BaseException:
-            running = [(future, index) for future, index in pending.items() if not future.cancel()]
-            wait([future for future, _ in running])
-            finished.update((index, future.result()) for future, index in running if future.exception() is None)
+            stop.set()
             raise
+        return
+
+    lock, active = threading.Lock(), set()
+
+    def guarded(item: int) -> None:
+        with lock:
+            if stop.is_set():
+                return
+            active.add(item)
+        try:
+            function(item)
+        finally:
+            active.discard(item)
+
+    pool = ThreadPoolExecutor(min(threads, len(items)))
+    try:
+        pending = {pool.submit(guarded, item) for item in items}
+        while pending:
+            # In short turns, because some systems do not interrupt a long one.
+            done, pending = wait(pending, timeout=0.2, return_when="FIRST_EXCEPTION")
+            for future in done:
+                future.result()
+    except BaseException:
+        stop.set()
+        _settle(lock, active)
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _settle(lock: threading.Lock, active: set[int]) -> None:
+    """Wait for what is under way, which notices `stop` within a slice; it writes to the results, so that a second Ctrl-C waits too.
+
+    The pool itself forgets a thread that it was starting, or waiting for, when an interrupt came.
+    """
+    while True:
+        try:
+            with lock:
+                if not active:
+                    return
+            time.sleep(0.005)
+        except KeyboardInterrupt:
+            continue

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import threads as parallel
 from ..core.problem import Problem
+from ..core.threads import for_each
 
 #: Word of a problem that was solved, and of one that Ctrl-C kept from it.
 SUCCESS, INTERRUPTED = "success", "interrupted"
@@ -83,7 +84,6 @@ class General:
 
 def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
     """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem."""
-    from ..ode.batch.threads import for_each
     from ..ode.report import IntegrationError
 
     number, times = len(problems), options.times

@@ -93,10 +93,7 @@ class UserModel(MarginModel):
 
 
 def _compile(function: Any) -> Any:
-    from numba.core.errors import NumbaError
-
-    from ..compiled.jit import callback
-    from ..ode.functions import _reason
+    from ..compiled.jit import CompilationError, callback, reason
 
     if not callable(function):
         raise TypeError(f"Argument `function` must be a function (theta, x, gradient), but is {checks.show(function)}.")
@@ -107,8 +104,8 @@ def _compile(function: Any) -> Any:
         )
     try:
         return callback(equations.MODEL_SIGNATURE)(plain)
-    except NumbaError as error:
+    except CompilationError as error:
         raise TypeError(
-            f"The model `{plain.__name__}` cannot be compiled: {_reason(error)} It must write its gradient, return a "
+            f"The model `{plain.__name__}` cannot be compiled: {reason(error)} It must write its gradient, return a "
             "number, and use what Numba knows."
         ) from error

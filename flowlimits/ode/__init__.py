@@ -1,6 +1,7 @@
 """Integrators of ordinary differential equations, compiled once for all models; they know nothing of networks."""
 
-from .batch.integrate_batch import BatchReport, integrate_batch
+from .batch.integrate_batch import integrate_batch
+from .batch.report import BatchReport
 from .functions import Event, RightHandSide, event, right_hand_side
 from .integrate import integrate
 from .report import IntegrationError, IntegrationInterrupted, Report, Status

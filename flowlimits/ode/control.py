@@ -6,7 +6,7 @@ Errors are measured in the maximum norm, in units of ``atol + rtol |y|``: no com
 import numpy as np
 
 from ..compiled.jit import call_rhs, jit
-from ..compiled.simd import where
+from ..compiled.numbers import where
 from .copies import copy
 from .dense import evaluate
 from .layout import DENSE_FROM, DENSE_MODE, DENSE_WHILE, END, MAX_STEP, NEXT, H, T

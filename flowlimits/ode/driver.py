@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from types import ModuleType
@@ -236,6 +237,20 @@ class Integration:
             event_states=event_states,
             message=message_of(status, reached, advice),
         )
+
+
+class StoppableIntegration(Integration):
+    """An integration that another thread can interrupt between two slices."""
+
+    def __init__(self, stop: threading.Event, *arguments: Any, **options: Any) -> None:
+        self.stop = stop
+        super().__init__(*arguments, **options)
+
+    def slice(self, budget: int) -> int:
+        """Run at most `budget` steps; return a status of `layout`."""
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        return super().slice(budget)
 
 
 def dense_rule(method: str, dense_from: int | None) -> tuple[int, int]:

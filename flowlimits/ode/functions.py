@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import dis
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba.core.ccallback import CFunc
-from numba.core.errors import NumbaError
 
-from ..compiled.jit import EVENT_SIGNATURE, JACOBIAN_SIGNATURE, RHS_SIGNATURE, STRUCTURED_SIGNATURE, callback
+from ..compiled.code import returns_a_value
+from ..compiled.jit import (
+    EVENT_SIGNATURE,
+    JACOBIAN_SIGNATURE,
+    RHS_SIGNATURE,
+    STRUCTURED_SIGNATURE,
+    CompilationError,
+    callback,
+    is_callback,
+    reason,
+)  # fmt: skip
 from ..core import checks
+from . import travel
 
 _FORMS = {
     "right-hand side": (RHS_SIGNATURE, "(t, y, dy, params, work)", "write dy and return nothing"),
@@ -27,8 +35,8 @@ _FORMS = {
 class RightHandSide:
     """The compiled right-hand side of y' = f(t, y), with its Jacobian if there is one; made by `right_hand_side`."""
 
-    function: CFunc
-    jacobian: CFunc | None = None
+    function: Any
+    jacobian: Any = None
     structured: bool = False
     rank: int = 0
     sparsity: np.ndarray | None = field(default=None, repr=False)
@@ -45,14 +53,37 @@ class RightHandSide:
         self.function(float(t), state, dy, np.asarray(params, dtype=np.float64), np.empty(work_size))
         return dy
 
+    def __reduce__(self):
+        return travel.reduce(self, _make, (self.function, self.jacobian), (self.rank, self.sparsity))
+
+    def __copy__(self) -> RightHandSide:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> RightHandSide:
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class Event:
     """A compiled event function g(t, y, params, work); made by `event`."""
 
-    function: CFunc
+    function: Any
     terminal: bool
     direction: int
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.function.__name__
+
+    def __reduce__(self):
+        return travel.reduce(self, _make_event, (self.function,), (self.terminal, self.direction))
+
+    def __copy__(self) -> Event:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Event:
+        return self
 
 
 def right_hand_side(
@@ -133,7 +164,15 @@ def event(function: Callable | None = None, *, terminal: bool = True, direction:
     return Event(_compile("event", function), checks.boolean("terminal", terminal), int(direction))
 
 
-def address_of(function: CFunc) -> int:
+def _make(function: Any, jacobian: Any, rank: int, sparsity: Any) -> RightHandSide:
+    return right_hand_side(function, jacobian=jacobian, rank=rank, sparsity=sparsity)
+
+
+def _make_event(function: Any, terminal: bool, direction: int) -> Event:
+    return event(function, terminal=terminal, direction=direction)
+
+
+def address_of(function: Any) -> int:
     """Return the address of a callback; the caller keeps the callback alive."""
     address = function.address
     assert address is not None
@@ -158,9 +197,9 @@ def _plain(function: Any) -> Any:
     return getattr(function, "__wrapped__", getattr(function, "py_func", function))
 
 
-def _compile(kind: str, function: Any) -> CFunc:
+def _compile(kind: str, function: Any) -> Any:
     signature, form, task = _FORMS[kind]
-    if isinstance(function, CFunc) and getattr(function, "_sig", None) == signature:
+    if is_callback(function, signature):
         return function
     plain = _plain(function)
     if not inspect.isfunction(plain):
@@ -170,38 +209,12 @@ def _compile(kind: str, function: Any) -> CFunc:
         raise TypeError(f"The {kind} must take {form}, but `{plain.__name__}` takes {given}.")
     try:
         return callback(signature)(plain)
-    except NumbaError as error:
-        if signature != EVENT_SIGNATURE and _returns_a_value(plain):
+    except CompilationError as error:
+        if signature != EVENT_SIGNATURE and returns_a_value(plain):
             raise TypeError(
                 f"The {kind} `{plain.__name__}` cannot be compiled: it returns a value. It must {task}, as in `{form.split(', ')[2]}[0] = ...`."
             ) from None
         raise TypeError(
-            f"The {kind} `{plain.__name__}` cannot be compiled: {_reason(error)} It must {task}, "
+            f"The {kind} `{plain.__name__}` cannot be compiled: {reason(error)} It must {task}, "
             "with numbers, arrays, loops and NumPy functions that Numba knows."
         ) from error
-
-
-def _returns_a_value(plain: Any) -> bool:
-    """Return whether the code of a function holds a return of anything but None."""
-    code = list(dis.get_instructions(plain))
-    for before, instruction in zip([None, *code], code):
-        if instruction.opname == "RETURN_CONST" and instruction.argval is not None:
-            return True
-        if (
-            instruction.opname == "RETURN_VALUE"
-            and before is not None
-            and not (before.opname == "LOAD_CONST" and before.argval is None)
-        ):
-            return True
-    return False
-
-
-def _reason(error: NumbaError) -> str:
-    """Return the telling line of Numba's message, and where it points to."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    dull = ("Failed in nopython", "During:", "File ", "This error", "<source", "Overload", "There are", "- Of which")
-    telling = [line for line in lines if not line.startswith(dull)]
-    first = telling[0] if telling else type(error).__name__
-    place = next((line for line in lines if line.startswith("File ")), "")
-    number = place.rpartition("line ")[2].strip(" ():") if "line " in place else ""
-    return f"{first.rstrip('.:')}{f' (line {number})' if number else ''}."

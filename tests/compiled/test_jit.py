@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import flowlimits
+from flowlimits.compiled import cache as _cache
 from flowlimits.compiled import jit as _jit
 from flowlimits.ode.batch import loop as lanes
-from flowlimits.ode.explicit import velocity
+from flowlimits.ode.batch import velocity
 
 PACKAGE = Path(flowlimits.__file__).parent
 
@@ -95,12 +96,12 @@ def test_a_change_in_a_callee_of_another_file_is_noticed(tmp_path):
     assert run_again(tmp_path / "script.py", **environment) == ["3.0", "0"]
 
 
-def test_what_lies_behind_functions_of_wide_numbers_is_in_the_key(monkeypatch):
+def test_what_lies_behind_functions_of_vectors_is_in_the_key(monkeypatch):
     """`velocity` calls compiled functions only where it is compiled itself."""
-    key = _jit._fingerprint(lanes.attempt.py_func)
-    assert _jit._fingerprint(lanes.attempt.py_func) == key
+    key = _cache._fingerprint(lanes.attempt.py_func)
+    assert _cache._fingerprint(lanes.attempt.py_func) == key
     monkeypatch.setattr(velocity, "SHIFTED", 99)
-    assert _jit._fingerprint(lanes.attempt.py_func) != key
+    assert _cache._fingerprint(lanes.attempt.py_func) != key
 
 
 @pytest.mark.parametrize("place", ["nowhere", "full"])

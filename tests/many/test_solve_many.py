@@ -199,7 +199,7 @@ def test_a_result_is_saved_and_loaded(tmp_path):
 
 
 def test_an_interrupt_returns_what_is_finished(monkeypatch):
-    from flowlimits.ode.batch import run as batch_run
+    from flowlimits.ode.batch import lanes
 
     problems = networks(8)
     calls = []
@@ -209,8 +209,8 @@ def test_an_interrupt_returns_what_is_finished(monkeypatch):
         if len(calls) > 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch_run.Batch, "finished", stopped)
-    monkeypatch.setattr(batch_run, "SLICE", 1e-9)
+    monkeypatch.setattr(lanes.Batch, "finished", stopped)
+    monkeypatch.setattr(lanes, "SLICE", 1e-9)
     with pytest.warns(RuntimeWarning, match="Interrupted: . of 8 problems are finished"):
         result = fl.solve_many(problems, TIMES, threads=1)
     assert (result["status"] == "interrupted").any()

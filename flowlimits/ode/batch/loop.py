@@ -9,13 +9,13 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
-from ...compiled.simd import LANES, where
+from ...compiled.numbers import where
+from ...compiled.simd import LANES
 from ...compiled.simd_arrays import A3, address_of_numbers, line_of, rows_from, rows_of
 from ..control import all_finite, guess_step, trial_step
 from ..explicit import dop853
 from ..explicit.step_control import LAST as END_SLOPE
 from ..explicit.step_control import ORDER
-from ..explicit.velocity import call_wide, velocity
 from ..layout import NOT_FINITE, RUNNING, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .layout import (
     ACCEPTED,
@@ -61,6 +61,7 @@ from .layout import (
     Y,
 )
 from .step_control import choose_steps, count_calls, count_signs, judge, take
+from .velocity import call_lanes, call_traced
 
 INTEGERS = types.int64[:, ::1]
 QUEUE = types.int64[::1]
@@ -97,7 +98,7 @@ def slope_in_lane(l, model, t, y, slope, lane, board, inputs, own, work):
     lane[SHIFTED, l] = t
     for i in range(y.size):
         board[i, NEW, l] = y[i]
-    call_wide(model[1], rows_from(line, SHIFTED), rows[NEW], rows[POINT], line_of(inputs))
+    call_traced(model[1], rows_from(line, SHIFTED), rows[NEW], rows[POINT], line_of(inputs))
     for i in range(y.size):
         slope[i] = board[i, POINT, l]
 
@@ -202,7 +203,7 @@ def attempt(rhs, lane, rows, params, work, rtol, atol):
     end = slopes[END_SLOPE]
     dop853.stages(rhs, t, h, y, slopes, rows[POINT], params, work)
     error = dop853.end_and_error(h, y, slopes, new, rtol, atol, rows[WEIGHTS])
-    velocity(rhs, target, new, end, params, work)
+    call_lanes(rhs, target, new, end, params, work)
     lane[ERROR] = error
     count_calls(lane)
     bad = 0.0 * h

@@ -4,7 +4,8 @@ Free lanes take part with steps of length zero.
 """
 
 from ...compiled.jit import jit
-from ...compiled.simd import holds, minimum, where
+from ...compiled.numbers import minimum, where
+from ...compiled.simd import holds
 from ...compiled.simd_arrays import rows_from
 from ..control import fit, too_small
 from ..explicit.step_control import LAST, at_limit, factors, following

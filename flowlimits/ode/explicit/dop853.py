@@ -8,7 +8,7 @@ Equations I* (Springer, 1993), section II.5 and II.10 (their program DOP853).  R
 import numpy as np
 
 from ...compiled.jit import call_rhs, jit
-from ...compiled.simd import maximum, where
+from ...compiled.numbers import maximum, where
 from ..dense import defect, evaluate
 from .velocity import velocity
 

@@ -7,7 +7,7 @@ fewer than 6 others between two of them, stability seems to limit the step.
 import numpy as np
 
 from ...compiled.jit import jit
-from ...compiled.simd import maximum, minimum, where
+from ...compiled.numbers import maximum, minimum, where
 from ..control import eighth_root
 from .dop853 import STABLE
 

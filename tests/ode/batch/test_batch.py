@@ -9,10 +9,10 @@ import pytest
 from batch_problems import CASES, CHAIN, PENDULUM, SWITCHING
 
 import flowlimits as fl
-from flowlimits.ode.batch import run as batch_run
+from flowlimits.ode.batch import groups
 
 TIMES = np.array([0.0, 0.1, 0.7, 2.0, 5.0])
-NUMBER = 150  # enough for a straight line
+NUMBER = 150  # enough for a trace
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def test_a_lane_takes_the_steps_of_one_problem_and_ends_with_its_bits(name, meth
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_the_function_itself_and_its_straight_line_give_the_same_bits(name, solved, monkeypatch):
+def test_the_function_itself_and_its_trace_give_the_same_bits(name, solved, monkeypatch):
     (rhs, y0s, params, work_size), states, report = solved(name)
-    monkeypatch.setattr(batch_run, "WORTH", NUMBER + 1)
+    monkeypatch.setattr(groups, "WORTH", NUMBER + 1)
     _, other, plain = fl.ode.integrate_batch(rhs, y0s, TIMES, params, method="dop853", work_size=work_size)
     assert plain.operations == 0
     assert same(states, other)

@@ -17,9 +17,8 @@ from batch_problems import PENDULUM
 from ode_problems import EXPLOSION, ROOT_OF_TIME, VAN_DER_POL
 
 import flowlimits as fl
-from flowlimits.ode import Status
-from flowlimits.ode.batch import run as batch_run
-from flowlimits.ode.batch import threads as batch_threads
+from flowlimits.ode import Status, driver
+from flowlimits.ode.batch import loop
 
 TIMES = np.array([0.0, 0.4, 1.0, 2.0])
 
@@ -157,7 +156,7 @@ def test_a_thread_goes_on_when_all_its_problems_end_at_once(threads):
 def interrupt_after(monkeypatch, calls, impatience=1):
     """Interrupt the main thread in the given call of the compiled loop, and in further ones; each call takes a few steps only."""
     made = itertools.count(1)
-    advance = batch_run.lanes.advance
+    advance = loop.advance
 
     def interrupted(*arguments):
         call = next(made)
@@ -170,7 +169,7 @@ def interrupt_after(monkeypatch, calls, impatience=1):
             time.sleep(0.1)  # until the main thread has noticed
         return code
 
-    monkeypatch.setattr(batch_run.lanes, "advance", interrupted)
+    monkeypatch.setattr(loop, "advance", interrupted)
 
 
 @pytest.mark.parametrize("number", [60, 400])
@@ -197,7 +196,7 @@ def test_an_interrupt_returns_what_is_finished(number, threads, impatience, monk
 
 def test_an_interrupt_in_the_implicit_method_keeps_what_it_finished(monkeypatch):
     calls = []
-    run = batch_threads.Integration.run
+    run = driver.Integration.run
 
     def interrupted(self, *arguments):
         calls.append(None)
@@ -205,7 +204,7 @@ def test_an_interrupt_in_the_implicit_method_keeps_what_it_finished(monkeypatch)
             monkeypatch.setattr(self, "slice", lambda budget: (_ for _ in ()).throw(KeyboardInterrupt))
         return run(self, *arguments)
 
-    monkeypatch.setattr(batch_threads.Integration, "run", interrupted)
+    monkeypatch.setattr(driver.Integration, "run", interrupted)
     with pytest.warns(RuntimeWarning, match="Interrupted: 2 of 5"):
         _, states, report = fl.ode.integrate_batch(
             PENDULUM, np.ones((5, 2)), [1.0], [1.0, 1.0], method="radau5", threads=1
@@ -232,7 +231,7 @@ def test_a_bug_in_a_thread_is_raised_and_stops_the_others(monkeypatch):
     def broken(*arguments):
         raise ZeroDivisionError("in a thread")
 
-    monkeypatch.setattr(batch_run.lanes, "advance", broken)
+    monkeypatch.setattr(loop, "advance", broken)
     for threads in (1, 2):
         with pytest.raises(ZeroDivisionError, match="in a thread"):
             fl.ode.integrate_batch(PENDULUM, np.ones((50, 2)), TIMES, [1.0, 1.0], threads=threads)

@@ -1,4 +1,4 @@
-"""A straight line computes what the compiled function computes, to the bit; what might differ is refused."""
+"""A trace computes what the compiled function computes, to the bit; what might differ is refused."""
 
 import math
 import random
@@ -15,10 +15,10 @@ from flowlimits.compiled.jit import jit
 from flowlimits.compiled.simd import LANES
 from flowlimits.compiled.simd_arrays import ROWS, line_of, rows_of
 from flowlimits.gaussian import erf
-from flowlimits.ode.batch.tracing import program as line
-from flowlimits.ode.batch.tracing.compile import check_straight, compile_straight
-from flowlimits.ode.batch.tracing.trace import MixedError, NotStraightError, trace
-from flowlimits.ode.explicit.velocity import call_wide
+from flowlimits.ode.batch.tracing import operations as line
+from flowlimits.ode.batch.tracing.generate import compile_program, gives_the_same_bits
+from flowlimits.ode.batch.tracing.trace import MixedError, UntraceableError, trace
+from flowlimits.ode.batch.velocity import call_traced
 from flowlimits.ode.functions import address_of
 
 RATE = 2.5
@@ -103,29 +103,29 @@ def pendulum_like(t, y, dy, params, work):
 
 
 def verify(function, n=3, m=2, work_size=4, number=64, params=None):
-    """Check the straight line against the compiled function; return its operations."""
+    """Check the trace against the compiled function; return its operations."""
     rng = np.random.default_rng(1)
     rhs = fl.ode.right_hand_side(function)
     own = rng.uniform(0.2, 3.0, (number, m)) if params is None else np.array(params, dtype=float)
     program = trace(function, n, own, work_size)
-    wide = compile_straight(program)
+    traced = compile_program(program)
     starts = rng.standard_normal((number, n))
-    assert check_straight(
-        address_of(wide), address_of(rhs.function), (0.0, 2.0), starts, own, program.inputs, work_size
+    assert gives_the_same_bits(
+        address_of(traced), address_of(rhs.function), (0.0, 2.0), starts, own, program.inputs, work_size
     )
     return program.operations
 
 
 def refused(function, n=3, m=2, work_size=4, params=None):
-    """Return why a function is not followed; it compiles, and lanes call it as it is."""
+    """Return why a function is not traced; it compiles, and lanes call it as it is."""
     fl.ode.right_hand_side(function)
     own = np.full((20, m), 0.5) if params is None else np.array(params, dtype=float)
-    with pytest.raises(NotStraightError) as caught:
+    with pytest.raises(UntraceableError) as caught:
         trace(function, n, own, work_size)
     return str(caught.value)
 
 
-# What is followed
+# What is traced
 
 
 def test_functions_of_numbers_have_the_bits_of_compiled_code():
@@ -150,7 +150,7 @@ def test_powers_with_written_exponents_have_the_bits_of_compiled_code():
     verify(powers)
 
 
-def test_arrays_slices_and_matrices_of_scratch_are_followed():
+def test_arrays_slices_and_matrices_of_scratch_are_traced():
     def arrays(t, y, dy, params, work):
         half = y[1:]
         matrix = work[:4].reshape(2, 2)
@@ -200,7 +200,7 @@ def test_functions_of_whole_arrays_are_taken_one_number_at_a_time():
     verify(waves)
 
 
-def test_loops_recursion_and_branches_on_parameters_are_followed():
+def test_loops_recursion_and_branches_on_parameters_are_traced():
     def loops(t, y, dy, params, work):
         n = int(params[0])
         total, i = 0.0, 0
@@ -231,16 +231,16 @@ def test_zeros_and_infinities_of_a_users_equations_stay():
         dy[2] = 1.0 / (-0.0 + -(y[2] * y[2]) * 0.0) + 1.0 / (y[2] - -0.0)
 
     verify(zeros)
-    straight = compile_straight(trace(zeros, 3, np.ones((1, 2)), 0))
+    function = compile_program(trace(zeros, 3, np.ones((1, 2)), 0))
     board = np.zeros((3, ROWS, LANES))
     board[:, 0] = [[-1.0], [-1.0], [0.0]]
 
     @jit
     def call(address, t, board, inputs):
         rows = rows_of(board)
-        call_wide(address, line_of(t), rows[0], rows[1], line_of(inputs))
+        call_traced(address, line_of(t), rows[0], rows[1], line_of(inputs))
 
-    call(straight.address, np.zeros((1, LANES)), board, np.zeros((0, LANES)))
+    call(function.address, np.zeros((1, LANES)), board, np.zeros((0, LANES)))
     assert np.isnan(board[0, 1]).all()
     assert (board[1, 1] == np.inf).all()  # 0.0 + -0.0 is 0.0
     assert np.isnan(board[2, 1]).all()  # -inf + inf
@@ -538,7 +538,7 @@ def test_where_libraries_vectorise_functions_their_bits_are_not_promised(monkeyp
     def root(t, y, dy, params, work):
         dy[:] = np.sqrt(y[0] * y[0]) - max(y[0], y[1])
 
-    monkeypatch.setattr(line.config, "USING_SVML", True, raising=False)
+    monkeypatch.setattr(line, "rounds_in_vectors", lambda: True)
     assert refused(wave)
     assert refused(bent)
     verify(root)

@@ -1,4 +1,4 @@
-"""Symbols that stand for numbers, and for arrays of them, while a right-hand side is followed.
+"""Symbols that stand for numbers, and for arrays of them, while a right-hand side is traced.
 
 They do what gives the bits of compiled code; what compiled code may do in another way is refused.
 """
@@ -10,19 +10,16 @@ import functools
 import sys
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .program import Line
 
 #: Integer exponents beyond which Numba calls the power function.
 LARGEST_EXPONENT = 0x10000
 
 
-class NotStraightError(Exception):
-    """The function cannot be followed without knowing the state."""
+class UntraceableError(Exception):
+    """The function cannot be traced without knowing the state."""
 
 
 class MixedError(Exception):
@@ -33,11 +30,20 @@ class MixedError(Exception):
         self.groups = groups
 
 
+class Recorder(Protocol):
+    """What symbols need of the operations that they are recorded in."""
+
+    def binary(self, name: str, left: Any, right: Any) -> Any: ...
+    def negative(self, value: Any) -> Any: ...
+    def power(self, base: Any, exponent: Any, written: bool = False) -> Any: ...
+    def call(self, name: str, *arguments: Any) -> Any: ...
+
+
 class Unwritten:
     """What lies in scratch and slope before the function writes there; nothing may depend on it."""
 
     def _refuse(self, *_: Any) -> Any:
-        raise NotStraightError("a number is read that was not written before")
+        raise UntraceableError("a number is read that was not written before")
 
     __bool__ = __int__ = __float__ = __index__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = __abs__ = (
@@ -67,16 +73,16 @@ def is_power(instruction: dis.Instruction) -> bool:
 
 
 class Symbol:
-    """A number that is not known yet: an operation of the straight line, or a value of each problem."""
+    """A number that is not known yet: an operation that is recorded, or a value of each problem."""
 
-    __slots__ = ("line", "place", "values")
+    __slots__ = ("place", "recorder", "values")
 
-    def __init__(self, line: Line, place: int, values: np.ndarray | None = None) -> None:
-        self.line, self.place, self.values = line, place, values
+    def __init__(self, recorder: Recorder, place: int, values: np.ndarray | None = None) -> None:
+        self.recorder, self.place, self.values = recorder, place, values
 
     def _known(self) -> np.ndarray:
         if self.values is None:
-            raise NotStraightError("a branch depends on the state or the time")
+            raise UntraceableError("a branch depends on the state or the time")
         return self.values
 
     def _decide(self, values: np.ndarray) -> Any:
@@ -91,14 +97,14 @@ class Symbol:
         return int(self._decide(self._known()))
 
     def __index__(self) -> int:
-        raise NotStraightError("a number is used as an index")
+        raise UntraceableError("a number is used as an index")
 
     def __float__(self) -> float:
-        raise NotStraightError("a number leaves the traced arrays")
+        raise UntraceableError("a number leaves the traced arrays")
 
     def _compare(self, other: Any, test: Callable[[Any, Any], Any]) -> bool:
         if not isinstance(other, Symbol) and not is_number(other):
-            raise NotStraightError(f"a number is compared with a {type(other).__name__}")
+            raise UntraceableError(f"a number is compared with a {type(other).__name__}")
         theirs = other._known() if isinstance(other, Symbol) else other
         return bool(self._decide(test(self._known(), theirs)))
 
@@ -123,44 +129,44 @@ class Symbol:
     __hash__ = None  # type: ignore[assignment]
 
     def __add__(self, other: Any) -> Any:
-        return self.line.binary("+", self, other)
+        return self.recorder.binary("+", self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return self.line.binary("+", other, self)
+        return self.recorder.binary("+", other, self)
 
     def __sub__(self, other: Any) -> Any:
-        return self.line.binary("-", self, other)
+        return self.recorder.binary("-", self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return self.line.binary("-", other, self)
+        return self.recorder.binary("-", other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return self.line.binary("*", self, other)
+        return self.recorder.binary("*", self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return self.line.binary("*", other, self)
+        return self.recorder.binary("*", other, self)
 
     def __truediv__(self, other: Any) -> Any:
-        return self.line.binary("/", self, other)
+        return self.recorder.binary("/", self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return self.line.binary("/", other, self)
+        return self.recorder.binary("/", other, self)
 
     def __pow__(self, other: Any) -> Any:
         caller = sys._getframe(1)
         if isinstance(other, Symbol) or caller.f_lasti not in written_exponents(caller.f_code):
-            return self.line.power(self, other)
-        return self._power(other) if type(other) is int else self.line.power(self, other, written=True)
+            return self.recorder.power(self, other)
+        return self._power(other) if type(other) is int else self.recorder.power(self, other, written=True)
 
     def __rpow__(self, other: Any) -> Any:
-        return self.line.power(other, self)
+        return self.recorder.power(other, self)
 
     def _power(self, exponent: int) -> Any:
         """Return an integer power as compiled code takes it: by squaring, and one division."""
         result, square = 1.0, self
         left = abs(exponent)
         if left > LARGEST_EXPONENT:
-            raise NotStraightError("an exponent is large")
+            raise UntraceableError("an exponent is large")
         while left:
             if left & 1:
                 result = result * square
@@ -170,13 +176,13 @@ class Symbol:
         return 1.0 / result if exponent < 0 else result
 
     def __neg__(self) -> Any:
-        return self.line.negative(self)
+        return self.recorder.negative(self)
 
     def __pos__(self) -> Any:
         return self
 
     def __abs__(self) -> Any:
-        return self.line.call("abs", self)
+        return self.recorder.call("abs", self)
 
 
 class Numbers(np.ndarray):
@@ -192,17 +198,17 @@ class Numbers(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         if method != "__call__" or options or ufunc not in self._ELEMENTWISE:
-            raise NotStraightError(f"{ufunc.__name__} of arrays")
+            raise UntraceableError(f"{ufunc.__name__} of arrays")
         plain = [one.view(np.ndarray) if isinstance(one, Numbers) else one for one in inputs]
         if out is None:
             return ufunc(*plain).view(Numbers)
         if not out[0].flags.writeable:
-            raise NotStraightError("the state or the parameters are overwritten")
+            raise UntraceableError("the state or the parameters are overwritten")
         ufunc(*plain, out=out[0].view(np.ndarray))
         return out[0]
 
     def __array_function__(self, function: Any, *_: Any) -> Any:
-        raise NotStraightError(f"{function.__name__} of arrays")
+        raise UntraceableError(f"{function.__name__} of arrays")
 
     def __setitem__(self, index: Any, value: Any) -> None:
         # An array of floats holds floats, whatever is written.

@@ -1,36 +1,36 @@
-"""Follow a right-hand side once with symbols for numbers, and keep the operations as a straight line.
+"""Trace a right-hand side: run it once with symbols for numbers, and record the operations, without branches.
 
 The equations of a model are written once, as the compiled function ``f(t, y, dy, params, work)`` with its loops over
 units and its scratch matrices.  Here the same function runs uncompiled on symbols: loops with known bounds unroll,
-scratch disappears, what is computed twice is kept once, and what no velocity needs is dropped.  The remaining operations
+scratch disappears, what is computed twice is recorded once, and what no velocity needs is dropped.  The remaining operations
 are those of the compiled function, in its order, up to signs and factors of one, so that both give the same bits.
 
-What depends on parameters alone is computed at once for all problems, and enters the straight line as an input.  A
-branch on such a value is followed where all problems agree; where they do not, `MixedError` says how to part them.
+What depends on parameters alone is computed at once for all problems, and enters the trace as an input.  A
+branch on such a value is traced where all problems agree; where they do not, `MixedError` says how to part them.
 
-Followed are numbers, arrays of given shapes with their slices, sums, differences, products and quotients of numbers and of
-whole arrays, the functions of `line.FUNCTIONS`, abs, min and max of two numbers, powers whose exponent is written as a number,
-and compiled helpers.  Everything else raises `NotStraightError`, and the lanes call the function itself: branches on
+Traced are numbers, arrays of given shapes with their slices, sums, differences, products and quotients of numbers and of
+whole arrays, the functions of `operations.FUNCTIONS`, abs, min and max of two numbers, powers whose exponent is written as a number,
+and compiled helpers.  Everything else raises `UntraceableError`, and the lanes call the function itself: branches on
 the state or the time, sums and matrix products of whole arrays (their order is that of a library), other powers, random
 numbers, single precision, reads of what was not written, writes to the state or the parameters.  A helper of numbers only that
-cannot be followed is called as it is if its value follows from its arguments.
+cannot be traced is called as it is if its value follows from its arguments.
 """
 
 from __future__ import annotations
 
 import builtins
-import dis
 import math
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from ....compiled import views as _views
-from .program import FUNCTIONS, Line, Program
-from .symbols import MixedError, NotStraightError, Numbers, Symbol, Unwritten, is_number, is_power
+from ....compiled.code import instructions, names, outside
+from ....compiled.jit import is_compiled, is_strict
+from .operations import FUNCTIONS, Operations, Program
+from .symbols import MixedError, Numbers, Symbol, UntraceableError, Unwritten, is_number, is_power
 
 _BUILTINS = {"range", "len", "abs", "min", "max", "int", "float", "bool", "enumerate", "zip", "pow"}
 _CONSTANTS = {"pi", "e", "inf", "nan", "tau"}
@@ -54,9 +54,8 @@ def trace(
     *,
     equations: Iterable[int] = (),
     instead: dict[Any, Any] | None = None,
-    record: type[Line] = Line,
 ) -> Program:
-    """Follow the uncompiled ``function(t, y, dy, params, work)``; a line of the type `record` takes down what it does.
+    """Follow the uncompiled ``function(t, y, dy, params, work)``.
 
     Parameters
     ----------
@@ -67,21 +66,21 @@ def trace(
     params : ndarray, shape (problems, m)
         Parameters of every problem.
     equations : iterable of int
-        Parameters that are part of the equations: their numbers are written into the straight line.  Who names some
-        also says that what is multiplied by a zero, of the equations or of the parameters of all problems, is finite, and that
-        the sign of a zero means nothing.
+        Parameters that are part of the equations: their numbers are written into the trace.  If given, products with
+        zero, of the equations or of the parameters of all problems, are folded to zero; the caller guarantees that the other
+        factor is finite and that the sign of a zero means nothing.
     instead : dict, optional
         Functions of one's own in place of compiled helpers, with the same values.
 
     Raises
     ------
-    NotStraightError
-        If it cannot be followed.
+    UntraceableError
+        If it cannot be traced.
     MixedError
         If problems take different branches.
     """
     fixed = set(equations)
-    line = record(len(params), finite=bool(fixed))
+    recorder = Operations(len(params), finite=bool(fixed))
     own: list[Any] = []
     for index in range(params.shape[1]):
         column = np.ascontiguousarray(params[:, index])
@@ -90,40 +89,40 @@ def trace(
                 raise MixedError(np.unique(column, return_inverse=True)[1])
             own.append(float(column[0]))
         else:
-            own.append(line.note(("p", float(index)), column))
-    state, given = Numbers.of([line.note(("y", index)) for index in range(n)]), Numbers.of(own)
+            own.append(recorder.note(("p", float(index)), column))
+    state, given = Numbers.of([recorder.note(("y", index)) for index in range(n)]), Numbers.of(own)
     state.flags.writeable = given.flags.writeable = False
     slope, work = Numbers.of([Unwritten()] * n), Numbers.of([Unwritten()] * work_size)
     try:
-        _Follower(line, instead or {}).follow(function)(line.note(("t", 0)), state, slope, given, work)
-        return line.finish(slope)
-    except (NotStraightError, MixedError):
+        _Tracer(recorder, instead or {}).trace(function)(recorder.note(("t", 0)), state, slope, given, work)
+        return recorder.finish(slope)
+    except (UntraceableError, MixedError):
         raise
     except Exception as error:  # what an interpreter cannot do with symbols, compiled code may do with numbers
-        raise NotStraightError(f"{type(error).__name__}: {error}") from None
+        raise UntraceableError(f"{type(error).__name__}: {error}") from None
 
 
-class _Follower:
+class _Tracer:
     """Makes functions that take symbols from uncompiled ones; all names that they use are looked at first."""
 
-    def __init__(self, line: Line, instead: dict[Any, Any]) -> None:
-        self.line, self.instead = line, instead
+    def __init__(self, recorder: Operations, instead: dict[Any, Any]) -> None:
+        self.recorder, self.instead = recorder, instead
         self.seen: dict[Any, Callable] = {}
         self.of_symbols = {name: self.elementary(name) for name in (*FUNCTIONS, "abs")}
 
-    def follow(self, function: Callable) -> Callable:
+    def trace(self, function: Callable) -> Callable:
         """Return the function with helpers and mathematical functions that take symbols."""
         if function not in self.seen:
             try:
                 self.seen[function] = self.make(function)
-            except NotStraightError:
+            except UntraceableError:
                 self.seen[function] = _refuse
                 raise
         return self.seen[function]
 
     def make(self, plain: Any) -> Callable:
         """Return the function with another scope."""
-        outside = _outside(plain)
+        found_outside = outside(plain)
         scope: dict[str, Any] = {"__builtins__": builtins, "__name__": plain.__name__}
         cells = {name: types.CellType() for name in plain.__code__.co_freevars}
         copy = types.FunctionType(
@@ -134,13 +133,13 @@ class _Follower:
             tuple(cells[name] for name in plain.__code__.co_freevars),
         )
         self.seen[plain] = copy  # for a function that calls itself
-        outer, others = _names(plain.__code__)
-        _check_names(outer, others, outside, _ATTRIBUTES)
-        found = {name: self.convert(outside[name], others) for name in sorted(outer) if name in outside}
+        outer, others = names(plain.__code__)
+        _check_names(outer, others, found_outside, _ATTRIBUTES)
+        found = {name: self.convert(found_outside[name], others) for name in sorted(outer) if name in found_outside}
         scope |= {
             "min": self.choose("min"),
             "max": self.choose("max"),
-            "pow": self.line.power,
+            "pow": self.recorder.power,
             "abs": self.of_symbols["abs"],
         }
         scope |= {"float": lambda x: x if isinstance(x, Symbol) else float(x)} | found
@@ -150,7 +149,7 @@ class _Follower:
 
     def convert(self, value: Any, names: set[str]) -> Any:
         """Return the stand-in of what a function finds outside itself."""
-        if _is_compiled(value):
+        if is_compiled(value):
             return self.helper(value)
         if isinstance(value, types.ModuleType):
             return types.SimpleNamespace(**dict(self.members(value, names)))
@@ -159,7 +158,7 @@ class _Follower:
         name = getattr(value, "__name__", "")
         if value is getattr(math, name, None) or value is getattr(np, name, None):
             return dict(self.members(np if isinstance(value, np.ufunc) else math, {name})).get(name, _refuse)
-        raise NotStraightError(f"something of type {type(value).__name__} is used")
+        raise UntraceableError(f"something of type {type(value).__name__} is used")
 
     def members(self, module: types.ModuleType, names: set[str]) -> Iterator[tuple[str, Any]]:
         """Yield the stand-ins of the members of a module that are named."""
@@ -175,20 +174,20 @@ class _Follower:
                 (name, self.of_symbols["abs"]) for name in names & {"abs", "absolute", "fabs"} if hasattr(module, name)
             )
             if module is math and "pow" in names:
-                yield "pow", self.line.power
+                yield "pow", self.recorder.power
             return
         for name in names & set(vars(module)):
             yield name, self.convert(vars(module)[name], names)
 
-    def helper(self, dispatcher: Dispatcher) -> Callable:
-        """Return a compiled helper that is followed, or called as it is where that is impossible and harmless."""
-        if not strict(getattr(dispatcher, "targetoptions", {})):
+    def helper(self, dispatcher: Any) -> Callable:
+        """Return a compiled helper that is traced, or called as it is where that is impossible and harmless."""
+        if not is_strict(dispatcher):
             return _refuse
         if dispatcher in self.instead:
             return self.instead[dispatcher]
         try:
-            body: Callable = self.follow(dispatcher.py_func)
-        except NotStraightError:
+            body: Callable = self.trace(dispatcher.py_func)
+        except UntraceableError:
             body = _refuse
 
         def run(*arguments: Any) -> Any:
@@ -201,7 +200,7 @@ class _Follower:
                 numbers = all(isinstance(one, Symbol) or type(one) in (float, np.float64) for one in arguments)
                 if not numbers or not _is_pure(dispatcher.py_func, all(isinstance(one, Symbol) for one in arguments)):
                     raise
-            return self.line.opaque(dispatcher, arguments)
+            return self.recorder.opaque(dispatcher, arguments)
 
         return run
 
@@ -211,14 +210,14 @@ class _Follower:
 
         def function(x: Any) -> Any:
             if isinstance(x, Symbol):
-                return self.line.call(name, x)
+                return self.recorder.call(name, x)
             if isinstance(x, Numbers):
                 made = np.empty(x.shape, dtype=object)
                 for index, one in np.ndenumerate(x.view(np.ndarray)):
                     made[index] = function(one)
                 return made.view(Numbers)
             if not is_number(x):
-                raise NotStraightError(f"{name} of a {type(x).__name__}")
+                raise UntraceableError(f"{name} of a {type(x).__name__}")
             return of_numbers(x)
 
         return function
@@ -228,64 +227,25 @@ class _Follower:
 
         def function(*arguments: Any) -> Any:
             if len(arguments) != 2 or not all(isinstance(one, Symbol) or is_number(one) for one in arguments):
-                raise NotStraightError(f"{name} of something else than two numbers")
+                raise UntraceableError(f"{name} of something else than two numbers")
             if not any(isinstance(one, Symbol) for one in arguments):
                 return getattr(builtins, name)(*arguments)
-            return self.line.call(name, *arguments)
+            return self.recorder.call(name, *arguments)
 
         return function
 
 
-def strict(options: Any) -> bool:
-    """Whether a function was compiled with the strict rules of floating-point arithmetic, and in one thread."""
-    return not options.get("fastmath") and not options.get("parallel")
-
-
 def _refuse(*_: Any) -> Any:
-    raise NotStraightError("a helper cannot be followed")
+    raise UntraceableError("a helper cannot be traced")
 
 
-def _outside(function: Any) -> dict[str, Any]:
-    """Return what a function finds outside itself: globals, and variables of the functions around it."""
-    cells = dict(zip(function.__code__.co_freevars, (cell.cell_contents for cell in function.__closure__ or ())))
-    return {**function.__globals__, **cells}
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for one in code.co_consts:
-        if isinstance(one, types.CodeType):
-            yield from _codes(one)
-
-
-def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
-    """Return the names of globals and outer variables, and all other names: of attributes, of imports."""
-    outer, others = set(code.co_freevars), set()
-    for one in _codes(code):
-        for instruction in dis.get_instructions(one):
-            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                outer.add(instruction.argval)
-            elif (
-                isinstance(instruction.argval, str)
-                and instruction.argval in one.co_names
-                and instruction.opname != "LOAD_CONST"
-            ):
-                others.add(instruction.argval)
-    return outer, others
-
-
-def _check_names(outer: set[str], others: set[str], outside: dict[str, Any], attributes: set[str]) -> None:
+def _check_names(outer: set[str], others: set[str], space: dict[str, Any], attributes: set[str]) -> None:
     """Refuse names that are neither outside, nor harmless built-ins, nor attributes of a known meaning."""
-    modules = [outside[name] for name in outer if isinstance(outside.get(name), types.ModuleType)]
+    modules = [space[name] for name in outer if isinstance(space.get(name), types.ModuleType)]
     members = {name for module in modules if module not in (np, math) for name in vars(module)}
-    unknown = sorted((outer - set(outside) - _BUILTINS) | (others - attributes - members))
+    unknown = sorted((outer - set(space) - _BUILTINS) | (others - attributes - members))
     if unknown:
-        raise NotStraightError(f"the meaning of `{unknown[0]}` is not known here")
-
-
-def _is_compiled(value: Any) -> bool:
-    """Whether the value is a compiled function, or stands for one where nothing is compiled."""
-    return isinstance(value, Dispatcher) or getattr(value, "py_func", None) is value
+        raise UntraceableError(f"the meaning of `{unknown[0]}` is not known here")
 
 
 def _is_constant(value: Any) -> bool:
@@ -300,28 +260,23 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
 
     A power of a number that is known here, but not there or the other way round, may round differently.
     """
-    outside, (outer, others) = _outside(function), _names(function.__code__)
+    space, (outer, others) = outside(function), names(function.__code__)
     try:
-        _check_names(outer, others, outside, _ATTRIBUTES | _PURE)
-    except NotStraightError:
+        _check_names(outer, others, space, _ATTRIBUTES | _PURE)
+    except UntraceableError:
         return False
-    for code in _codes(function.__code__):
-        for instruction in dis.get_instructions(code):
-            subscript = "SUBSCR" in instruction.opname or (
-                instruction.opname == "BINARY_OP" and instruction.argrepr == "[]"
-            )
-            if subscript or "JUMP_BACKWARD" in instruction.opname or (is_power(instruction) and not of_symbols):
-                return False
-    used = [outside[name] for name in outer if name in outside]
+    for instruction in instructions(function.__code__):
+        subscript = "SUBSCR" in instruction.opname or (
+            instruction.opname == "BINARY_OP" and instruction.argrepr == "[]"
+        )
+        if subscript or "JUMP_BACKWARD" in instruction.opname or (is_power(instruction) and not of_symbols):
+            return False
+    used = [space[name] for name in outer if name in space]
     modules = [one for one in used if isinstance(one, types.ModuleType) and one not in (np, math)]
     used += [vars(module)[name] for module in modules for name in others & set(vars(module))]
     for value in used:
-        if _is_compiled(value):
-            if (
-                value.py_func is function
-                or not strict(getattr(value, "targetoptions", {}))
-                or not _is_pure(value.py_func, of_symbols)
-            ):
+        if is_compiled(value):
+            if value.py_func is function or not is_strict(value) or not _is_pure(value.py_func, of_symbols):
                 return False
         elif not isinstance(value, types.ModuleType) and not _is_constant(value):
             name = getattr(value, "__name__", "")
@@ -330,4 +285,4 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
     return True
 
 
-__all__ = ["MixedError", "NotStraightError", "Program", "strict", "trace"]
+__all__ = ["MixedError", "Program", "UntraceableError", "trace"]

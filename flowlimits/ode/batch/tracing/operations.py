@@ -1,8 +1,8 @@
-"""The straight line of operations that a followed right-hand side leaves.
+"""The operations that a traced right-hand side leaves, without branches.
 
-What is kept gives the bits of compiled code: single operations of IEEE arithmetic, in their order, and functions of the same library.
+They give the bits of compiled code: single operations of IEEE arithmetic, in their order, and functions of the same library.
 Left out is what changes no bit: a sum or a product in the other order, a factor that is one or minus one in all problems, a sign that
-another operation takes up.  What has the same values in all problems is one number, so that networks of equal units have a shorter line.
+another operation takes up.  What has the same values in all problems is one number, so that networks of equal units have fewer operations.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba.core import config
-from numba.core.dispatcher import Dispatcher
 
-from .symbols import NotStraightError, Symbol, is_number
+from ....compiled.jit import rounds_in_vectors
+from .symbols import Symbol, UntraceableError, is_number
 
-#: Operations beyond which a straight line compiles too slowly.
+#: Operations beyond which a trace compiles too slowly.
 LONGEST = 6000
 #: Operations that may be met on the way, before what is not needed is dropped, and with those that are met again.
 MOST_MET = 60_000
@@ -37,7 +36,7 @@ _EXACT = ("sqrt", "abs", "max", "min")
 
 @dataclass(frozen=True)
 class Program:
-    """A straight line: operations in order, which of them are the velocities, inputs and called functions.
+    """A trace: operations in order, which of them are the velocities, inputs and called functions.
 
     An operation is ``(name, argument, ...)``; an argument is the place of an operation, or a number as a float.
     """
@@ -45,11 +44,11 @@ class Program:
     operations: list[tuple[Any, ...]]
     velocities: list[Any]
     inputs: np.ndarray
-    functions: dict[str, Dispatcher]
+    functions: dict[str, Any]
 
 
-class Line:
-    """The operations met so far; equal operations are kept once.
+class Operations:
+    """The operations met so far; equal ones are recorded once.
 
     Parameters
     ----------
@@ -68,7 +67,7 @@ class Line:
         #: Places by what all problems have there, and the zeros and ones of either sign among them.
         self.shared: dict[bytes, int] = {}
         self.trivial: dict[int, float] = {}
-        self.functions: dict[str, Dispatcher] = {}
+        self.functions: dict[str, Any] = {}
         self.repeated = 0
 
     def note(self, operation: tuple[Any, ...], values: np.ndarray | None = None) -> Symbol:
@@ -84,13 +83,13 @@ class Line:
                     self.values[place] = values
             self.known[key] = place
         if place > MOST_MET or self.repeated > MOST_REPEATED:
-            raise NotStraightError("there are too many operations")
+            raise UntraceableError("there are too many operations")
         return Symbol(self, place, self.values.get(place))
 
     def _place_of(self, values: np.ndarray) -> int:
         """Return the place of a number that is the same in all problems, or the next one.
 
-        One problem alone says nothing: its parameters may be equal by chance, and the next problem wants another line.
+        One problem alone says nothing: its parameters may be equal by chance, and the next problem wants another trace.
         """
         place = len(self.operations)
         if self.problems == 1:
@@ -107,15 +106,15 @@ class Line:
             return value.place
         if is_number(value):
             return float(value)
-        raise NotStraightError(f"a value is of type {type(value).__name__}")
+        raise UntraceableError(f"a value is of type {type(value).__name__}")
 
     def binary(self, name: str, left: Any, right: Any) -> Any:
         if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
             return NotImplemented
         first, second = self.argument(left), self.argument(right)
-        kept = self._left_out(name, first, second, left, right)
-        if kept is not None:
-            return kept
+        simpler = self._left_out(name, first, second, left, right)
+        if simpler is not None:
+            return simpler
         values = self._compute(_BINARY[name], left, right)
         return self._signed(name, first, second) if values is None else self.note((name, first, second), values)
 
@@ -179,11 +178,11 @@ class Line:
         What is a number here may be one that compiled code does not know, or a whole number that it takes for another kind.
         """
         if not isinstance(base, Symbol):
-            raise NotStraightError("the base of a power is no symbol")
+            raise UntraceableError("the base of a power is no symbol")
         if not isinstance(exponent, Symbol) and not (written and isinstance(exponent, float)):
-            raise NotStraightError("an exponent may be known or not when compiled")
+            raise UntraceableError("an exponent may be known or not when compiled")
         if base.values is not None and not isinstance(exponent, Symbol):
-            raise NotStraightError("a power of parameters may be taken by products")
+            raise UntraceableError("a power of parameters may be taken by products")
         return self.call("pow", base, exponent)
 
     def _compute(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray | None:
@@ -202,15 +201,15 @@ class Line:
             return self.note(
                 (name, *places), np.array([_safely(_plain(name), *map(float, row)) for row in zip(*columns)])
             )
-        if getattr(config, "USING_SVML", False) and name not in _EXACT:
-            raise NotStraightError("functions of several numbers at once round differently here")
+        if rounds_in_vectors() and name not in _EXACT:
+            raise UntraceableError("functions of several numbers at once round differently here")
         return self.note((name, *places))
 
-    def opaque(self, function: Dispatcher, arguments: Iterable[Any]) -> Symbol:
+    def opaque(self, function: Any, arguments: Iterable[Any]) -> Symbol:
         plain = function.py_func
         name = "".join(one if one.isalnum() else "_" for one in f"{plain.__module__}.{plain.__qualname__}")
-        if getattr(config, "USING_SVML", False) or self.functions.setdefault(name, function) is not function:
-            raise NotStraightError("two functions have one name, or functions of several numbers round differently")
+        if rounds_in_vectors() or self.functions.setdefault(name, function) is not function:
+            raise UntraceableError("two functions have one name, or functions of several numbers round differently")
         return self.note(("call", name, *(self.argument(one) for one in arguments)))
 
     def finish(self, velocities: Iterable[Any]) -> Program:
@@ -230,7 +229,7 @@ class Line:
                     if isinstance(one, int) and self.operations[place][0] not in ("y", "t")
                 ]
         if len(live) > LONGEST:
-            raise NotStraightError("there are too many operations")
+            raise UntraceableError("there are too many operations")
         operations: list[tuple[Any, ...]] = []
         columns: list[np.ndarray] = []
         moved: dict[int, int] = {}
@@ -258,4 +257,4 @@ def _safely(function: Callable, *arguments: float) -> float:
     try:
         return float(function(*arguments))
     except (ValueError, OverflowError, ZeroDivisionError, TypeError):
-        raise NotStraightError("a function of parameters is not defined everywhere") from None
+        raise UntraceableError("a function of parameters is not defined everywhere") from None

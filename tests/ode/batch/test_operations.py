@@ -1,24 +1,24 @@
-"""A straight line leaves out what changes no bit: signs, factors of one, and what all problems share."""
+"""A trace leaves out what changes no bit: signs, factors of one, and what all problems share."""
 
 from collections import Counter
 
 import numpy as np
 
 import flowlimits as fl
-from flowlimits.ode.batch.tracing.compile import check_straight, compile_straight
+from flowlimits.ode.batch.tracing.generate import compile_program, gives_the_same_bits
 from flowlimits.ode.batch.tracing.trace import trace
 from flowlimits.ode.functions import address_of
 
 
 def verify(function, params=None, starts=None):
-    """Check the straight line against the compiled function; return its operations."""
+    """Check the trace against the compiled function; return its operations."""
     rng = np.random.default_rng(1)
     rhs = fl.ode.right_hand_side(function)
     own = np.ones((64, 2)) if params is None else params
     program = trace(function, 3, own, 0)
-    wide = compile_straight(program)
+    traced = compile_program(program)
     points = rng.standard_normal((64, 3)) if starts is None else starts
-    assert check_straight(address_of(wide), address_of(rhs.function), (0.0, 2.0), points, own, program.inputs, 0)
+    assert gives_the_same_bits(address_of(traced), address_of(rhs.function), (0.0, 2.0), points, own, program.inputs, 0)
     return program.operations
 
 

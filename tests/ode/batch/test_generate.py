@@ -1,4 +1,4 @@
-"""Straight lines are compiled once per machine; no file is trusted, and none is needed."""
+"""Traces are compiled once per machine; no file is trusted, and none is needed."""
 
 import os
 import subprocess
@@ -11,9 +11,9 @@ import pytest
 
 import flowlimits as fl
 from flowlimits.compiled.jit import jit
-from flowlimits.ode.batch import run as batch_run
-from flowlimits.ode.batch.tracing import compile as straight
-from flowlimits.ode.batch.tracing.program import Line, Program
+from flowlimits.ode.batch import groups
+from flowlimits.ode.batch.tracing import generate
+from flowlimits.ode.batch.tracing.operations import Operations, Program
 from flowlimits.ode.batch.tracing.trace import trace
 from flowlimits.ode.functions import address_of
 
@@ -23,7 +23,7 @@ CODE = """
 import sys
 import numpy as np
 import flowlimits as fl
-from flowlimits.ode.batch.tracing import compile as straight
+from flowlimits.ode.batch.tracing import generate
 import hashlib
 
 @fl.ode.right_hand_side
@@ -32,7 +32,7 @@ def decay(t, y, dy, params, work):
 
 params = np.linspace(0.5, 2.0, 200)[:, None]
 _, states, report = fl.ode.integrate_batch(decay, np.ones((200, 1)), [1.0], params)
-(function,) = straight._compiled.values()
+(function,) = generate._compiled.values()
 digest = hashlib.sha256(states.tobytes()).hexdigest()
 print(report.operations, function.cache_hits, digest, function.__wrapped__.__code__.co_filename)
 """
@@ -59,8 +59,8 @@ def test_the_next_process_finds_the_compiled_line_and_other_files_are_replaced(t
     assert first[:2] == (7, 0)
     path = Path(first[3])
     assert path.parent == tmp_path / "cache" / "flowlimits"
-    assert path.read_text().startswith("def straight(t, y, dy, inputs):\n    v")
-    assert path.stat().st_mtime == straight.TIME
+    assert path.read_text().startswith("def traced(t, y, dy, inputs):\n    v")
+    assert path.stat().st_mtime == generate.TIME
     second = run(tmp_path, **environment)
     assert second == (7, 1, *first[2:])
 
@@ -76,17 +76,17 @@ def test_places_that_cannot_be_written_are_done_without(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     blocked = str(tmp_path / "file" / "below")
     monkeypatch.setenv("NUMBA_CACHE_DIR", blocked)
-    assert straight.cache_folder() is None
+    assert generate.cache_folder() is None
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", blocked)
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
-    assert straight.cache_folder() is None
+    assert generate.cache_folder() is None
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert straight.cache_folder() == tmp_path / ".cache" / "flowlimits"
+    assert generate.cache_folder() == tmp_path / ".cache" / "flowlimits"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
-    assert straight.cache_folder() == tmp_path / "other" / "flowlimits"
+    assert generate.cache_folder() == tmp_path / "other" / "flowlimits"
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert straight.cache_folder() is None
+    assert generate.cache_folder() is None
 
 
 def program_of(function, n=1, m=1):
@@ -102,27 +102,27 @@ def test_lines_compile_without_any_place_for_their_text(place, tmp_path, monkeyp
 
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     if place == "nowhere":
-        monkeypatch.setattr(straight, "cache_folder", lambda: None)
+        monkeypatch.setattr(generate, "cache_folder", lambda: None)
     elif place == "full":
         monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     else:
-        monkeypatch.setattr(straight, "cache_folder", lambda: tmp_path / "gone")
-    wide = straight.compile_straight(program_of(shifted))
-    assert wide.__wrapped__.__code__.co_filename == "<straight line>"
+        monkeypatch.setattr(generate, "cache_folder", lambda: tmp_path / "gone")
+    traced = generate.compile_program(program_of(shifted))
+    assert traced.__wrapped__.__code__.co_filename == "<trace>"
     rhs = fl.ode.right_hand_side(shifted)
-    assert straight.check_straight(
-        address_of(wide), address_of(rhs.function), (0.0, 1.0), np.ones((3, 1)), np.ones((1, 1)), np.zeros((1, 0)), 0
+    assert generate.gives_the_same_bits(
+        address_of(traced), address_of(rhs.function), (0.0, 1.0), np.ones((3, 1)), np.ones((1, 1)), np.zeros((1, 0)), 0
     )
 
 
 def test_two_processes_may_write_the_same_file(tmp_path):
     path = tmp_path / "line.py"
-    assert straight._file(path, "first\n") == str(path)
+    assert generate._file(path, "first\n") == str(path)
     stamp = path.stat()
-    assert straight._file(path, "first\n") == str(path)
+    assert generate._file(path, "first\n") == str(path)
     assert path.stat().st_ino == stamp.st_ino  # nothing to write
     os.utime(path)
-    assert straight._file(path, "first\n") == str(path)
+    assert generate._file(path, "first\n") == str(path)
     assert path.stat().st_mtime == stamp.st_mtime
 
 
@@ -149,9 +149,11 @@ def test_a_line_that_is_another_function_is_noticed_wherever_it_differs():
     rhs = fl.ode.right_hand_side(right)
     found = []
     for other in (right, late, rounded, elsewhere):
-        wide = straight.compile_straight(trace(other, 2, params, 0))
+        traced = generate.compile_program(trace(other, 2, params, 0))
         found.append(
-            straight.check_straight(address_of(wide), address_of(rhs.function), (0.0, 1.0), starts, params, inputs, 0)
+            generate.gives_the_same_bits(
+                address_of(traced), address_of(rhs.function), (0.0, 1.0), starts, params, inputs, 0
+            )
         )
     assert found == [True, False, False, False]
 
@@ -195,17 +197,17 @@ def test_lines_that_do_not_compile_are_done_without(monkeypatch):
     def broken(function, n, params, work_size, **options):
         return Program([("y", 0), ("call", "unknown", 0)], [1], np.zeros((1, 0)), {})
 
-    monkeypatch.setattr("flowlimits.ode.batch.tracing.trace.trace", broken)
-    _, states, report = fl.ode.integrate_batch(fl.ode.right_hand_side(plain), np.ones((batch_run.WORTH, 1)), [1.0])
+    monkeypatch.setattr("flowlimits.ode.batch.tracing.cache.trace", broken)
+    _, states, report = fl.ode.integrate_batch(fl.ode.right_hand_side(plain), np.ones((groups.WORTH, 1)), [1.0])
     assert report.operations == 0
     assert np.isfinite(states).all()
 
 
 def test_numbers_in_the_text_are_exact():
-    made = Line(1)
+    made = Operations(1)
     y = made.note(("y", 0))
     numbers = (0.1, -2.5, float("inf"), -float("inf"), float("nan"), -0.0, 5e-324)
     ends = [y * number for number in numbers]
-    text = straight.text_of(made.finish(ends))
+    text = generate.text_of(made.finish(ends))
     for word in ("(0.1)", "(-2.5)", "(np.inf)", "(-np.inf)", "(np.nan)", "(-0.0)", "(5e-324)"):
         assert f"v0 * {word}" in text

@@ -1,4 +1,4 @@
-"""Compile a straight line of operations to the right-hand side of all lanes, once per machine.
+"""Compile a trace to the right-hand side of all lanes, once per machine.
 
 The text of the function is written to a cache folder, because Numba keeps compiled code of functions that have a file:
 the next process makes the same text, and finds the compiled code.  What is compiled is always the text just made; a file
@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.ccallback import CFunc
 
 from ....compiled.jit import A1, A2, ADDRESS, call_rhs, callback, jit
-from ....compiled.simd import LANES, each, maximum, minimum, spread
+from ....compiled.numbers import maximum, minimum
+from ....compiled.simd import LANES, each, spread
 from ....compiled.simd_arrays import ROWS, line_of, rows_of
-from ...explicit.velocity import WIDE_SIGNATURE, call_wide
-from .program import Program
+from ..velocity import LANES_SIGNATURE, call_traced
+from .operations import Program
 
 #: By the text and the functions that it calls.
-_compiled: dict[Any, CFunc] = {}
+_compiled: dict[Any, Any] = {}
 #: What the text mentions.
 _SCOPE = {
     "np": np,
@@ -40,7 +40,7 @@ _SCOPE = {
     "minimum": minimum,
     "spread": spread,
 }
-#: Starts at which a straight line is compared with the function it was made of.
+#: Starts at which a trace is compared with the function it was made of.
 CHECKED = 128
 #: All files of one text have one time, so that compiled code made from any of them belongs to all.
 TIME = 1_000_000_000
@@ -48,7 +48,7 @@ TIME = 1_000_000_000
 
 def text_of(program: Program) -> str:
     """Return the function as text."""
-    lines = ["def straight(t, y, dy, inputs):"]
+    lines = ["def traced(t, y, dy, inputs):"]
     written: set[int] = set()
     for index, end in enumerate(program.velocities):
         if isinstance(end, int):
@@ -116,7 +116,7 @@ def _name(argument: Any) -> str:
     )
 
 
-def compile_straight(program: Program) -> CFunc:
+def compile_program(program: Program) -> Any:
     """Return the compiled right-hand side of all lanes."""
     text = text_of(program)
     key = (text, *program.functions.items())
@@ -125,16 +125,16 @@ def compile_straight(program: Program) -> CFunc:
     return _compiled[key]
 
 
-def _compile(text: str, functions: dict[str, Any]) -> CFunc:
-    name = "straight_" + hashlib.sha256(text.encode()).hexdigest()[:24]
+def _compile(text: str, functions: dict[str, Any]) -> Any:
+    name = "traced_" + hashlib.sha256(text.encode()).hexdigest()[:24]
     folder = cache_folder()
-    path = "<straight line>" if folder is None else _file(folder / f"{name}.py", text)
+    path = "<trace>" if folder is None else _file(folder / f"{name}.py", text)
     # Compiled code from the disk asks for the module of its function by name.
     module = ModuleType(f"{__package__}.{name}")
     vars(module).update(_SCOPE, **functions)
     sys.modules[module.__name__] = module
     exec(compile(text, path, "exec"), vars(module))  # our own text, made above
-    return callback(WIDE_SIGNATURE)(vars(module)["straight"])
+    return callback(LANES_SIGNATURE)(vars(module)["traced"])
 
 
 def _file(path: Path, text: str) -> str:
@@ -148,7 +148,7 @@ def _file(path: Path, text: str) -> str:
         os.utime(temporary, (TIME, TIME))
         os.replace(temporary, path)
     except OSError:
-        return "<straight line>"
+        return "<trace>"
     return str(path)
 
 
@@ -172,7 +172,7 @@ def cache_folder() -> Path | None:
 
 
 @jit(types.boolean(ADDRESS, ADDRESS, A1, A2, A2, A2, A1))
-def _same(wide, rhs, times, points, params, inputs, work):
+def _same(traced, rhs, times, points, params, inputs, work):
     """Whether both right-hand sides give the same bits at all points; NaN equals NaN."""
     count, n = points.shape
     board, own, lanes, dy = (
@@ -190,7 +190,7 @@ def _same(wide, rhs, times, points, params, inputs, work):
                 board[i, 0, l] = points[point, i]
             for i in range(inputs.shape[1]):
                 own[i, l] = inputs[min(point, inputs.shape[0] - 1), i]
-        call_wide(wide, line_of(lanes), rows[0], rows[1], line_of(own))
+        call_traced(traced, line_of(lanes), rows[0], rows[1], line_of(own))
         for l in range(min(LANES, count - first)):
             work[:] = 0.0
             call_rhs(rhs, times[first + l], points[first + l], dy, params[min(first + l, params.shape[0] - 1)], work)
@@ -201,8 +201,8 @@ def _same(wide, rhs, times, points, params, inputs, work):
     return True
 
 
-def check_straight(
-    wide: int,
+def gives_the_same_bits(
+    traced: int,
     rhs: int,
     span: tuple[float, float],
     y0s: np.ndarray,
@@ -210,7 +210,7 @@ def check_straight(
     inputs: np.ndarray,
     work_size: int,
 ) -> bool:
-    """Whether a straight line gives the bits of the right-hand side it was made of.
+    """Whether a compiled trace gives the bits of the right-hand side it was made of.
 
     It has no branches, so that every operation is seen in every call.  What differs is seen unless it is small beside
     the rest: the points are starts, and states and times at random around them and on other scales, some components zero.
@@ -232,4 +232,4 @@ def check_straight(
     times = np.full((len(points), len(some)), span[0])
     times[1:] += (span[1] - span[0]) * rng.random((len(points) - 1, len(some)))
     rows = [np.tile(one if len(one) == 1 else one[some], (len(points), 1)) for one in (params, inputs)]
-    return bool(_same(wide, rhs, times.ravel(), np.concatenate(points), *rows, np.zeros(work_size)))
+    return bool(_same(traced, rhs, times.ravel(), np.concatenate(points), *rows, np.zeros(work_size)))

@@ -1,0 +1,28 @@
+"""The verb `warm-up`."""
+
+from flowlimits.command_line import warm_up
+
+
+def test_rooms_are_compiled_with_what_they_need(run, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(warm_up, "compile_room", compiled.append)
+    status, said, _ = run("warm-up mixture")
+    assert (status, compiled) == (0, ["gaussian", "spectrum", "ode", "mixture"])
+    assert said.endswith(" s: mixture.\n")
+    compiled.clear()
+    run("warm-up")
+    assert set(compiled) == {"gaussian", "spectrum", *warm_up.ROOMS}
+
+
+def test_an_unknown_room_is_refused(run):
+    status, _, error = run("warm-up kitchen")
+    assert status == 2
+    assert "There is no room `kitchen`; the rooms are ode, quadratic, committee," in error
+
+
+def test_all_modules_of_a_room_are_found():
+    import flowlimits.ode
+
+    assert {"flowlimits.ode.explicit.loop", "flowlimits.ode.implicit.loop", "flowlimits.ode.batch.loop"} <= set(
+        warm_up.modules(flowlimits.ode)
+    )

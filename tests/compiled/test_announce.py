@@ -1,0 +1,43 @@
+"""The first use says so: once, and only where it takes long."""
+
+import time
+
+import pytest
+
+from flowlimits.compiled import announce
+
+
+@pytest.fixture
+def announcement(monkeypatch):
+    monkeypatch.setattr(announce, "PATIENCE", 0.2)
+    return announce.Announcement()
+
+
+def test_a_long_compilation_is_announced_once_while_it_runs(announcement, capsys):
+    for _ in range(2):
+        with announcement.compiling(), announcement.compiling():
+            time.sleep(0.6)
+            assert announcement.said
+    assert capsys.readouterr().err == announce.SENTENCE + "\n"
+
+
+def test_many_short_compilations_one_after_the_other_are_announced(announcement, capsys):
+    for _ in range(100):
+        with announcement.compiling():
+            time.sleep(0.01)
+    assert capsys.readouterr().err == announce.SENTENCE + "\n"
+
+
+def test_short_compilations_are_not_announced(announcement, capsys):
+    for _ in range(2):
+        with announcement.compiling():
+            pass
+        announcement.ended -= 1.0
+    assert not announcement.said
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_stream_nothing_fails(announcement, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    announcement.say()
+    assert announcement.said
