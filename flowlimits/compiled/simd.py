@@ -1,11 +1,11 @@
-"""A number in every lane: values that compiled code handles by one vector instruction each (compiled part).
+"""Vectors of one number per SIMD lane, each handled by one vector instruction (compiled part).
 
-Problems that are integrated side by side lie in lanes.  A `WIDE` holds one number for each of them, a `MASK` one truth
+Problems that are integrated side by side lie in lanes.  A `VECTOR` holds one number for each of them, a `MASK` one truth
 value, and compiled functions calculate with them as with numbers, so that one text serves one problem and all lanes,
 with the same bits.  What cannot be said in the same words: branches become `where`, ``max`` and ``min`` become
 `maximum` and `minimum`, ``not`` and ``and`` become ``~`` and ``&``, functions are applied by `each`.
 
-Uncompiled, wide numbers are NumPy arrays of one number for each lane; ``a = a + b`` is written in full, because ``+=``
+Uncompiled, vectors are NumPy arrays of one number for each lane; ``a = a + b`` is written in full, because ``+=``
 would change them in place.
 """
 
@@ -26,17 +26,17 @@ from .numbers import maximum, minimum, where
 #: Problems side by side: the numbers that one vector instruction handles on processors of today, and two on older ones.
 LANES = 8
 
-_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+_LLVM = ir.VectorType(ir.DoubleType(), LANES)
 _TRUTHS = ir.VectorType(ir.IntType(1), LANES)
 _BITS = ir.IntType(LANES)
 _PLACE = ir.IntType(32)
 
 
-class WideType(types.Type):
+class VectorType(types.Type):
     """Type of one number for each lane."""
 
     def __init__(self):
-        super().__init__(name=f"Wide{LANES}")
+        super().__init__(name=f"Vector{LANES}")
 
 
 class MaskType(types.Type):
@@ -46,13 +46,13 @@ class MaskType(types.Type):
         super().__init__(name=f"Mask{LANES}")
 
 
-WIDE, MASK = WideType(), MaskType()
+VECTOR, MASK = VectorType(), MaskType()
 
 
-@register_model(WideType)
-class _WideModel(models.PrimitiveModel):
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, _VECTOR)
+        super().__init__(dmm, fe_type, _LLVM)
 
 
 @register_model(MaskType)
@@ -63,16 +63,16 @@ class _MaskModel(models.PrimitiveModel):
 
 def _spread(context, builder, kind, value):
     """Return the value in all lanes."""
-    if kind == WIDE:
+    if kind == VECTOR:
         return value
     number = context.cast(builder, value, kind, types.float64)
-    nothing = ir.Constant(_VECTOR, ir.Undefined)
+    nothing = ir.Constant(_LLVM, ir.Undefined)
     single = builder.insert_element(nothing, number, _PLACE(0))
     return builder.shuffle_vector(single, nothing, ir.Constant(ir.VectorType(_PLACE, LANES), [0] * LANES))
 
 
 def _is_number(kind):
-    return kind == WIDE or isinstance(kind, types.Float | types.Integer)
+    return kind == VECTOR or isinstance(kind, types.Float | types.Integer)
 
 
 def _generate(instruction):
@@ -83,20 +83,20 @@ def _generate(instruction):
 
 
 def _define(function, arity, result, instruction):
-    """Define what a function of numbers does where at least one of them is wide."""
+    """Define what a function of numbers does where at least one of them is a vector."""
 
     @type_callable(function)
     def _type(context):
         def one(value):
-            return result if value == WIDE else None
+            return result if value == VECTOR else None
 
         def two(first, second):
-            return result if WIDE in (first, second) and _is_number(first) and _is_number(second) else None
+            return result if VECTOR in (first, second) and _is_number(first) and _is_number(second) else None
 
         return one if arity == 1 else two
 
-    kinds = (WIDE, types.Float, types.Integer)
-    accepted = [(WIDE,)] if arity == 1 else [(a, b) for a in kinds for b in kinds if WIDE in (a, b)]
+    kinds = (VECTOR, types.Float, types.Integer)
+    accepted = [(VECTOR,)] if arity == 1 else [(a, b) for a in kinds for b in kinds if VECTOR in (a, b)]
     for arguments in accepted:
         lower_builtin(function, *arguments)(_generate(instruction))
 
@@ -108,7 +108,7 @@ def _select(sign):
 
 def _of_llvm(name):
     def instruction(builder, value):
-        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        kind = ir.FunctionType(_LLVM, [_LLVM])
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f64"), [value])
 
     return instruction
@@ -122,7 +122,7 @@ for _function, _instruction in (
     (maximum, _select(">")),
     (minimum, _select("<")),
 ):
-    _define(_function, 2, WIDE, _instruction)
+    _define(_function, 2, VECTOR, _instruction)
 for _function, _sign in (
     (operator.lt, "<"),
     (operator.le, "<="),
@@ -132,11 +132,11 @@ for _function, _sign in (
 ):
     _define(_function, 2, MASK, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b))
 _define(operator.ne, 2, MASK, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
-_define(operator.neg, 1, WIDE, lambda builder, a: builder.fsub(ir.Constant(_VECTOR, [-0.0] * LANES), a))
+_define(operator.neg, 1, VECTOR, lambda builder, a: builder.fsub(ir.Constant(_LLVM, [-0.0] * LANES), a))
 for _single, _name in (
     (abs, "fabs"), (math.fabs, "fabs"), (np.abs, "fabs"), (np.fabs, "fabs"), (math.sqrt, "sqrt"), (np.sqrt, "sqrt"),
 ):  # fmt: skip
-    _define(_single, 1, WIDE, _of_llvm(f"llvm.{_name}"))
+    _define(_single, 1, VECTOR, _of_llvm(f"llvm.{_name}"))
 
 
 def _define_logic(function, instruction, arity):
@@ -169,7 +169,7 @@ def _choose(typingctx, condition, this, other):
         values = (_spread(context, builder, *one) for one in zip(typed.args[1:], arguments[1:]))
         return builder.select(arguments[0], *values)
 
-    return WIDE(condition, this, other), generate
+    return VECTOR(condition, this, other), generate
 
 
 @overload(where)
@@ -209,7 +209,7 @@ def _spread_number(typingctx, value):
     def generate(context, builder, typed, arguments):
         return _spread(context, builder, value, arguments[0])
 
-    return WIDE(value), generate
+    return VECTOR(value), generate
 
 
 @overload(spread, inline="always")
@@ -230,7 +230,7 @@ class _Each(AbstractTemplate):
         function, *arguments = args
         if kws or not isinstance(function, types.Callable) or not all(map(_is_number, arguments)):
             return None
-        return signature(WIDE if WIDE in arguments else types.float64, *args)
+        return signature(VECTOR if VECTOR in arguments else types.float64, *args)
 
 
 @lower_builtin(each, types.VarArg(types.Any))
@@ -242,14 +242,14 @@ def _lower_each(context, builder, typed, arguments):
     def value(numbers):
         return context.cast(builder, call(builder, numbers), single.return_type, types.float64)
 
-    if typed.return_type != WIDE:
+    if typed.return_type != VECTOR:
         return value(
             [context.cast(builder, one, kind, types.float64) for one, kind in zip(arguments[1:], typed.args[1:])]
         )
-    wide = [_spread(context, builder, *one) for one in zip(typed.args[1:], arguments[1:])]
-    result = ir.Constant(_VECTOR, ir.Undefined)
+    vectors = [_spread(context, builder, *one) for one in zip(typed.args[1:], arguments[1:])]
+    result = ir.Constant(_LLVM, ir.Undefined)
     for lane in range(LANES):
         result = builder.insert_element(
-            result, value([builder.extract_element(one, _PLACE(lane)) for one in wide]), _PLACE(lane)
+            result, value([builder.extract_element(one, _PLACE(lane)) for one in vectors]), _PLACE(lane)
         )
     return result

@@ -7,7 +7,7 @@ import pytest
 
 from flowlimits.compiled.jit import jit
 from flowlimits.compiled.simd import LANES, each, holds, maximum, minimum, spread, where
-from flowlimits.compiled.simd_arrays import ROWS, address_of_numbers, line_of, numbers_at, part_of, rows_from, rows_of
+from flowlimits.compiled.simd_arrays import TABLE_ROWS, address_of_numbers, numbers_at, packed, table_of, tail
 
 SPECIAL = [0.0, -0.0, 1.0, -1.5, np.inf, -np.inf, np.nan, 1e-308, 1e308, 3.0]
 FIRST, SECOND = (np.array(one, dtype=float).ravel() for one in np.meshgrid(SPECIAL, SPECIAL))
@@ -44,7 +44,7 @@ def calls(a, b):
 
 @jit
 def on_rows(function, a, b, out):
-    first, second, result = line_of(a), line_of(b), line_of(out)
+    first, second, result = packed(a), packed(b), packed(out)
     for i in range(len(first)):
         result[i] = function(first[i], second[i])
 
@@ -65,13 +65,13 @@ def test_every_lane_has_the_bits_of_single_numbers(function):
 
 @jit
 def share(board, line, out):
-    rows, wide = rows_of(board), line_of(line)
-    y, shifted = rows[1], rows_from(rows, 2)
+    rows, wide = table_of(board), packed(line)
+    y, shifted = rows[1], tail(rows, 2)
     for i in range(len(y)):
         shifted[0][i] = y[i] + rows[0, i]
         shifted[1][i, 3] = y[i, 2]
-    out[0] = len(rows_from(wide, 1))
-    out[1] = rows_from(wide, 1)[0, 4]
+    out[0] = len(tail(wide, 1))
+    out[1] = tail(wide, 1)[0, 4]
     out[2] = 1.0 if holds(wide[0] > 0.5) else 0.0
     out[3] = 1.0 if holds(wide[0] > 2.0) else 0.0
     numbers_at(address_of_numbers(out), 2, 3)[1, 1] = 9.0
@@ -80,30 +80,13 @@ def share(board, line, out):
 
 def test_rows_are_views_of_the_board():
     rng = np.random.default_rng(0)
-    board, line, out = rng.normal(size=(5, ROWS, LANES)), np.zeros((2, LANES)), np.zeros(6)
+    board, line, out = rng.normal(size=(5, TABLE_ROWS, LANES)), np.zeros((2, LANES)), np.zeros(6)
     line[0, 6], line[1, 4] = 1.0, 4.0
     before = board.copy()
     share(board, line, out)
     assert np.array_equal(board[:, 2], before[:, 1] + before[:, 0])
     assert np.array_equal(board[:, 3, 3], before[:, 1, 2])
-    untouched = [row for row in range(ROWS) if row not in (2, 3)]
+    untouched = [row for row in range(TABLE_ROWS) if row not in (2, 3)]
     assert np.array_equal(board[:, untouched], before[:, untouched])
     assert out.tolist() == [2.0, 4.0, 1.0, 0.0, 9.0, 0.0]
     assert (line[1] == 2.5).all()
-
-
-@jit
-def exchange(line, out):
-    part = part_of(part_of(line_of(line), 1, 5), 2, 2)
-    out[0], out[1], out[2] = len(part), part[0, 1], part[1, LANES - 1]
-    part[1] = part[0] + 1.0
-
-
-def test_parts_are_views_of_a_line():
-    line, out = np.random.default_rng(0).normal(size=(7, LANES)), np.zeros(3)
-    before = line.copy()
-    exchange(line, out)
-    assert out.tolist() == [2.0, before[3, 1], before[4, LANES - 1]]
-    assert np.array_equal(line[4], before[3] + 1.0)
-    untouched = [row for row in range(7) if row != 4]
-    assert np.array_equal(line[untouched], before[untouched])

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from ...compiled.simd import LANES
-from ...compiled.simd_arrays import ROWS
+from ...compiled.simd_arrays import TABLE_ROWS
 from ...core.threads import for_each
 from .. import layout
 from ..functions import address_of
@@ -66,7 +66,7 @@ class Lanes:
         place[lanes_layout.PROBLEM] = -1
         queue = np.zeros(lanes_layout.QUEUE, dtype=np.int64)
         queue[lanes_layout.OPEN] = 1
-        board, scratch = aligned(n, ROWS, LANES), np.zeros((4, n))
+        table, scratch = aligned(n, TABLE_ROWS, LANES), np.zeros((4, n))
         inputs, own = aligned(self.inputs.shape[1], LANES), np.zeros((LANES, self.params.shape[1]))
         work = np.zeros((LANES, batch.work_size))
         code, budget, done = layout.RUNNING, 8, 0
@@ -78,7 +78,7 @@ class Lanes:
                     queue[lanes_layout.OPEN] = first < last
                 before = time.perf_counter()
                 code = loop.advance(
-                    self.model, batch.settings, lane, place, queue, board, inputs, own, self.y0s, self.inputs,
+                    self.model, batch.settings, lane, place, queue, table, inputs, own, self.y0s, self.inputs,
                     self.params, batch.times, self.states, self.outcome, self.reached, batch.atol, scratch, work, budget,
                 )  # fmt: skip
                 took = max(time.perf_counter() - before, 1e-9)

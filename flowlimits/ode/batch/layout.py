@@ -1,9 +1,9 @@
 """Where the loop over lanes keeps its numbers (compiled part).
 
-The states, slopes and scratch of all lanes are the rows of one array, the board; see `rows`.
+The states, slopes and scratch of all lanes are the rows of one table of vectors.
 """
 
-# rows of the board, a float64 array (n, rows.ROWS, LANES); K is followed by the other slopes
+# rows of the table, a float64 array (n, TABLE_ROWS, LANES); K is followed by the other slopes
 Y, NEW, POINT, WEIGHTS, K = range(5)
 
 # lane: float64 array (LANE_NUMBERS, LANES); counts are numbers too, so that decisions are taken for all lanes at once

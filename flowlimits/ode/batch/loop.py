@@ -11,7 +11,7 @@ from numba import types
 from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
 from ...compiled.numbers import where
 from ...compiled.simd import LANES
-from ...compiled.simd_arrays import A3, address_of_numbers, line_of, rows_from, rows_of
+from ...compiled.simd_arrays import A3, address_of_numbers, packed, table_of, tail
 from ..control import all_finite, guess_step, trial_step
 from ..explicit import dop853
 from ..explicit.step_control import LAST as END_SLOPE
@@ -86,7 +86,7 @@ def retire(l, status, lane, place, queue, outcome, reached):
 
 
 @jit
-def slope_in_lane(l, model, t, y, slope, lane, board, inputs, own, work):
+def slope_in_lane(l, model, t, y, slope, lane, table, inputs, own, work):
     """Write the slope at state y of the problem in a lane, by the function for all lanes if there is one: it takes less time."""
     if model[1] == 0:
         # What it forgets is found out.
@@ -94,18 +94,18 @@ def slope_in_lane(l, model, t, y, slope, lane, board, inputs, own, work):
             slope[i] = np.nan
         call_rhs(model[0], t, y, slope, own[l], work[l])
         return
-    rows, line = rows_of(board), line_of(lane)
+    vectors, lanes = table_of(table), packed(lane)
     lane[SHIFTED, l] = t
     for i in range(y.size):
-        board[i, NEW, l] = y[i]
-    call_traced(model[1], rows_from(line, SHIFTED), rows[NEW], rows[POINT], line_of(inputs))
+        table[i, NEW, l] = y[i]
+    call_traced(model[1], tail(lanes, SHIFTED), vectors[NEW], vectors[POINT], packed(inputs))
     for i in range(y.size):
-        slope[i] = board[i, POINT, l]
+        slope[i] = table[i, POINT, l]
 
 
 @jit
 def load(
-    l, model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, atol, scratch, work
+    l, model, settings, lane, place, queue, table, inputs, own, y0s, all_inputs, params, times, states, atol, scratch, work
 ):  # fmt: skip
     """Put the next waiting problem into a lane, with its first slope and step; return a status."""
     problem = queue[FOLLOWING]
@@ -124,10 +124,10 @@ def load(
         work[l, i] = 0.0
     for i in range(own.shape[1]):
         own[l, i] = params[min(problem, params.shape[0] - 1), i]
-    source = min(problem, wide_inputs.shape[0] - 1)
-    for i in range(wide_inputs.shape[1]):
-        inputs[i, l] = wide_inputs[source, i]
-    slope_in_lane(l, model, settings[START], y, slope, lane, board, inputs, own, work)
+    source = min(problem, all_inputs.shape[0] - 1)
+    for i in range(all_inputs.shape[1]):
+        inputs[i, l] = all_inputs[source, i]
+    slope_in_lane(l, model, settings[START], y, slope, lane, table, inputs, own, work)
     lane[EVALUATIONS, l] = 1.0
     if not all_finite(slope):
         return NOT_FINITE
@@ -135,7 +135,7 @@ def load(
     if settings[FIRST_STEP] <= 0.0:
         span, rtol = settings[END] - settings[START], settings[RTOL]
         trial = trial_step(y, slope, span, rtol, atol, point)
-        slope_in_lane(l, model, settings[START] + trial, point, other, lane, board, inputs, own, work)
+        slope_in_lane(l, model, settings[START] + trial, point, other, lane, table, inputs, own, work)
         lane[H, l] = guess_step(trial, y, slope, other, ORDER, span, rtol, atol)
         lane[EVALUATIONS, l] += 1.0
     if times[0] <= settings[START]:
@@ -146,21 +146,21 @@ def load(
             return SUCCESS
     lane[GOAL, l] = times[place[NEXT, l]]
     for i in range(y.size):
-        board[i, Y, l] = y[i]
-        board[i, K, l] = slope[i]
+        table[i, Y, l] = y[i]
+        table[i, K, l] = slope[i]
     return RUNNING
 
 
 @jit
 def fill(
-    model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, outcome, reached, atol,
+    model, settings, lane, place, queue, table, inputs, own, y0s, all_inputs, params, times, states, outcome, reached, atol,
     scratch, work,
 ):  # fmt: skip
     """Put waiting problems into free lanes."""
     for l in range(LANES):
         while place[PROBLEM, l] < 0 and queue[FOLLOWING] < queue[LAST]:
             status = load(
-                l, model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, atol,
+                l, model, settings, lane, place, queue, table, inputs, own, y0s, all_inputs, params, times, states, atol,
                 scratch, work,
             )  # fmt: skip
             if status != RUNNING:
@@ -179,7 +179,7 @@ def give_up(settings, lane, place, queue, outcome, reached):
 
 
 @jit
-def emit(lane, place, queue, board, times, states, outcome, reached):
+def emit(lane, place, queue, table, times, states, outcome, reached):
     """Write the states of the lanes that reached a requested time; retire those that reached the last one."""
     n = states.shape[2]
     for l in range(LANES):
@@ -187,7 +187,7 @@ def emit(lane, place, queue, board, times, states, outcome, reached):
             continue
         problem, following = place[PROBLEM, l], place[NEXT, l]
         for i in range(n):
-            states[problem, following, i] = board[i, Y, l]
+            states[problem, following, i] = table[i, Y, l]
         place[NEXT, l] = following + 1
         if following + 1 == times.size:
             retire(l, SUCCESS, lane, place, queue, outcome, reached)
@@ -196,13 +196,13 @@ def emit(lane, place, queue, board, times, states, outcome, reached):
 
 
 @jit
-def attempt(rhs, lane, rows, params, work, rtol, atol):
+def attempt(rhs, lane, vectors, params, work, rtol, atol):
     """Take one step in all lanes, with its error and the slope at its end."""
     t, h, target = lane[T], lane[STEP], lane[TARGET]
-    y, new, slopes = rows[Y], rows[NEW], rows_from(rows, K)
+    y, new, slopes = vectors[Y], vectors[NEW], tail(vectors, K)
     end = slopes[END_SLOPE]
-    dop853.stages(rhs, t, h, y, slopes, rows[POINT], params, work)
-    error = dop853.end_and_error(h, y, slopes, new, rtol, atol, rows[WEIGHTS])
+    dop853.stages(rhs, t, h, y, slopes, vectors[POINT], params, work)
+    error = dop853.end_and_error(h, y, slopes, new, rtol, atol, vectors[WEIGHTS])
     call_lanes(rhs, target, new, end, params, work)
     lane[ERROR] = error
     count_calls(lane)
@@ -210,7 +210,7 @@ def attempt(rhs, lane, rows, params, work, rtol, atol):
     for i in range(len(end)):
         bad = bad + (end[i] - end[i])
     error = where((bad != 0.0) & (error <= 1.0), np.inf, error)
-    fast, lane[QUICKNESS] = dop853.fast_motion(h, slopes, new, rows[POINT], rows[WEIGHTS])
+    fast, lane[QUICKNESS] = dop853.fast_motion(h, slopes, new, vectors[POINT], vectors[WEIGHTS])
     error = where((error <= 1.0) & (fast > error), fast, error)
     lane[ERROR] = error
 
@@ -239,7 +239,7 @@ def attempt(rhs, lane, rows, params, work, rtol, atol):
     )
 )
 def advance(
-    model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, outcome, reached, atol,
+    model, settings, lane, place, queue, table, inputs, own, y0s, all_inputs, params, times, states, outcome, reached, atol,
     scratch, work, budget,
 ):  # fmt: skip
     """Run at most `budget` steps of all lanes; return SUCCESS when no problem waits and every lane is free.
@@ -252,9 +252,9 @@ def advance(
         Addresses of the right-hand sides of one problem and of all lanes (0: there is none).
     settings, queue : ndarray
         Bounds and tolerances, and which problems wait; see `lanes_layout`.
-    lane, place, board, inputs, own, work : ndarray
+    lane, place, table, inputs, own, work : ndarray
         State of the lanes between two slices of work; `own`, shape (lanes, m), holds their parameters.
-    y0s, wide_inputs, params : ndarray, shapes (problems, n), (problems or 1, inputs), (problems or 1, m)
+    y0s, all_inputs, params : ndarray, shapes (problems, n), (problems or 1, inputs), (problems or 1, m)
         Starts, and what the two right-hand sides read.
     times, states : ndarray, shapes (times,), (problems, times, n)
         Requested times, and the place for the states there.
@@ -265,9 +265,9 @@ def advance(
     rtol, end, patience = settings[RTOL], settings[END], settings[PATIENCE]
     longest, most = settings[MAX_STEP], settings[MAX_STEPS]
     # None of these counts references, which in every call would take as long as the step itself.
-    line, rows, tolerances = line_of(lane), rows_of(board), address_of_numbers(atol)
-    wide_params = line, line_of(inputs)
-    wide_work = (
+    lanes, vectors, tolerances = packed(lane), table_of(table), address_of_numbers(atol)
+    lanes_params = lanes, packed(inputs)
+    lanes_work = (
         address_of_numbers(own),
         own.shape[1],
         address_of_numbers(work),
@@ -279,19 +279,19 @@ def advance(
             return RUNNING
         if queue[TAKEN] < LANES and queue[FOLLOWING] < queue[LAST]:
             fill(
-                model, settings, lane, place, queue, board, inputs, own, y0s, wide_inputs, params, times, states, outcome,
+                model, settings, lane, place, queue, table, inputs, own, y0s, all_inputs, params, times, states, outcome,
                 reached, atol, scratch, work,
             )  # fmt: skip
         if queue[TAKEN] == 0:
             return RUNNING if queue[OPEN] == 1 else SUCCESS
-        if choose_steps(line, longest, most):
+        if choose_steps(lanes, longest, most):
             give_up(settings, lane, place, queue, outcome, reached)
             continue
-        attempt(model, line, rows, wide_params, wide_work, rtol, tolerances)
-        judge(line)
-        leaving = patience >= 0.0 and count_signs(line, rows, end, patience)
-        if take(line, rows):
-            emit(lane, place, queue, board, times, states, outcome, reached)
+        attempt(model, lanes, vectors, lanes_params, lanes_work, rtol, tolerances)
+        judge(lanes)
+        leaving = patience >= 0.0 and count_signs(lanes, vectors, end, patience)
+        if take(lanes, vectors):
+            emit(lane, place, queue, table, times, states, outcome, reached)
         if leaving:
             for l in range(LANES):
                 if place[PROBLEM, l] >= 0 and lane[LEAVES, l] != 0.0:

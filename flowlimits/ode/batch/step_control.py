@@ -6,7 +6,7 @@ Free lanes take part with steps of length zero.
 from ...compiled.jit import jit
 from ...compiled.numbers import minimum, where
 from ...compiled.simd import holds
-from ...compiled.simd_arrays import rows_from
+from ...compiled.simd_arrays import tail
 from ..control import fit, too_small
 from ..explicit.step_control import LAST, at_limit, factors, following
 from .layout import (
@@ -72,13 +72,13 @@ def judge(lane):
 
 
 @jit
-def count_signs(lane, rows, end, patience):
+def count_signs(lane, vectors, end, patience):
     """Count signs of stiffness, see `explicit.is_stiff`; return whether a lane is to leave for the implicit method."""
     h = lane[STEP]
     judged = (lane[ACCEPTED] != 0.0) & (h >= lane[NATURAL]) & ((end - lane[T]) / h > patience)
     if not holds(judged):
         return False
-    limited = at_limit(h, rows_from(rows, K), rows[NEW], rows[POINT], rows[WEIGHTS])
+    limited = at_limit(h, tail(vectors, K), vectors[NEW], vectors[POINT], vectors[WEIGHTS])
     signs = where(limited, lane[SIGNS] + 1.0, lane[SIGNS])
     calm = where(limited, 0.0, lane[CALM] + 1.0)
     many = limited & (signs >= 15.0)
@@ -91,9 +91,9 @@ def count_signs(lane, rows, end, patience):
 
 
 @jit
-def take(lane, rows):
+def take(lane, vectors):
     """Move the lanes whose step was accepted to their new time, state and slope; return whether a requested time was reached."""
-    y, new, slope, end = rows[Y], rows[NEW], rows[K], rows[K + LAST]
+    y, new, slope, end = vectors[Y], vectors[NEW], vectors[K], vectors[K + LAST]
     accepted = lane[ACCEPTED] != 0.0
     for i in range(len(y)):
         y[i] = where(accepted, new[i], y[i])

@@ -6,12 +6,12 @@ from numba.extending import overload
 
 from ...compiled.jit import _call_by_address, _intrinsic, call_rhs, jit
 from ...compiled.simd import LANES
-from ...compiled.simd_arrays import LINE, ROW, numbers_at, rows_from
+from ...compiled.simd_arrays import PACKED, STRIDED, numbers_at, tail
 from ..explicit.velocity import velocity
 from .layout import BUSY, SHIFTED
 
 #: f(t, y, dy, inputs) is a right-hand side for all lanes at once: ``t[0]`` are the times
-LANES_SIGNATURE = types.void(LINE, ROW, ROW, LINE)
+LANES_SIGNATURE = types.void(PACKED, STRIDED, STRIDED, PACKED)
 
 
 @_intrinsic
@@ -40,16 +40,16 @@ def call_lanes(rhs, t, y, dy, params, work):
     ----------
     rhs : tuple of int
         Addresses of the right-hand side of one problem, and of that of all lanes, 0 if there is none.
-    t, y, dy : wide number, row, row
+    t, y, dy : vector, row, row
     params : tuple
-        The rows of `lane`, and what the right-hand side of all lanes reads besides the state.
+        The vectors of `lane`, and what the right-hand side of all lanes reads besides the state.
     work : tuple
         Addresses of the parameters, scratch and of two states of one problem, with the numbers of the first two in a lane.
     """
     lane, inputs = params
     lane[SHIFTED] = t
     if rhs[1] != 0:
-        call_traced(rhs[1], rows_from(lane, SHIFTED), y, dy, inputs)
+        call_traced(rhs[1], tail(lane, SHIFTED), y, dy, inputs)
     else:
         lane_by_lane(rhs[0], lane, y, dy, work)
 

@@ -13,7 +13,7 @@ from numpy import cos, hypot
 import flowlimits as fl
 from flowlimits.compiled.jit import jit
 from flowlimits.compiled.simd import LANES
-from flowlimits.compiled.simd_arrays import ROWS, line_of, rows_of
+from flowlimits.compiled.simd_arrays import TABLE_ROWS, packed, table_of
 from flowlimits.gaussian import erf
 from flowlimits.ode.batch.tracing import operations as line
 from flowlimits.ode.batch.tracing.generate import compile_program, gives_the_same_bits
@@ -232,18 +232,18 @@ def test_zeros_and_infinities_of_a_users_equations_stay():
 
     verify(zeros)
     function = compile_program(trace(zeros, 3, np.ones((1, 2)), 0))
-    board = np.zeros((3, ROWS, LANES))
-    board[:, 0] = [[-1.0], [-1.0], [0.0]]
+    table = np.zeros((3, TABLE_ROWS, LANES))
+    table[:, 0] = [[-1.0], [-1.0], [0.0]]
 
     @jit
-    def call(address, t, board, inputs):
-        rows = rows_of(board)
-        call_traced(address, line_of(t), rows[0], rows[1], line_of(inputs))
+    def call(address, t, table, inputs):
+        rows = table_of(table)
+        call_traced(address, packed(t), rows[0], rows[1], packed(inputs))
 
-    call(function.address, np.zeros((1, LANES)), board, np.zeros((0, LANES)))
-    assert np.isnan(board[0, 1]).all()
-    assert (board[1, 1] == np.inf).all()  # 0.0 + -0.0 is 0.0
-    assert np.isnan(board[2, 1]).all()  # -inf + inf
+    call(function.address, np.zeros((1, LANES)), table, np.zeros((0, LANES)))
+    assert np.isnan(table[0, 1]).all()
+    assert (table[1, 1] == np.inf).all()  # 0.0 + -0.0 is 0.0
+    assert np.isnan(table[2, 1]).all()  # -inf + inf
 
 
 def test_places_and_numbers_are_not_taken_for_each_other():

@@ -86,7 +86,7 @@ def ours_batch(method: str) -> Callable[[Subject], Prepare]:
 
 
 def numbalsoda(solver: str) -> Callable[[Subject], Prepare]:
-    """A compiled loop over the problems; the right-hand side is the straight line, with fused multiply and add."""
+    """A compiled loop over the problems; the right-hand side is the trace, with fused multiply and add."""
 
     def build(subject: Subject) -> Prepare:
         import numba
@@ -117,7 +117,7 @@ def numbalsoda(solver: str) -> Callable[[Subject], Prepare]:
 
 
 def cyrk(method: str) -> Callable[[Subject], Prepare]:
-    """`nbsolve2_ivp`, the C++ solver called from a compiled loop, with the straight line as a C callback."""
+    """`nbsolve2_ivp`, the C++ solver called from a compiled loop, with the trace as a C callback."""
 
     def build(subject: Subject) -> Prepare:
         import numba
@@ -150,7 +150,7 @@ def cyrk(method: str) -> Callable[[Subject], Prepare]:
 
 
 def diffrax(solver: str) -> Callable[[Subject], Prepare]:
-    """``jit(vmap(diffeqsolve))`` in double precision on blocks of problems; the matrix form is faster there than straight lines."""
+    """``jit(vmap(diffeqsolve))`` in double precision on blocks of problems; the matrix form is faster there than traces."""
 
     def build(subject: Subject) -> Prepare:
         jax = importlib.import_module("jax")
@@ -191,7 +191,7 @@ def diffrax(solver: str) -> Callable[[Subject], Prepare]:
 
 
 def torchdiffeq(method: str, compiled: bool) -> Callable[[Subject], Prepare]:
-    """`odeint` on blocks of problems, which share their steps: batched matrices, or straight lines through `torch.compile`."""
+    """`odeint` on blocks of problems, which share their steps: batched matrices, or traces through `torch.compile`."""
 
     def build(subject: Subject) -> Prepare:
         torch = importlib.import_module("torch")

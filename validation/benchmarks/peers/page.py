@@ -137,7 +137,7 @@ def throughput(found: dict[str, Any]) -> list[str]:
         "11 outputs, one thread. Time of the processor per problem; ratios are to `fl.solve_many`, whose checks and labelled result count. "
         "Left: everybody at rtol = 1e-8, atol = 1e-10, with the error that results. Right: everybody at the tolerance that gives an error of 2e-9. "
         "The error of a problem is the largest absolute one over times and components; the median over problems counts, the worst is in brackets. "
-        "With these weights of the second layers, all equal to one, the straight line of everybody has a seventh fewer operations than in general.",
+        "With these weights of the second layers, all equal to one, the trace of everybody has a seventh fewer operations than in general.",
         "",
         *contest(found),
         "Others integrate compiled straight-line code too, the one that is generated here (numbalsoda, CyRK, torch.compile), or matrices where "

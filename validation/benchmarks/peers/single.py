@@ -32,7 +32,7 @@ def run(quick: bool) -> dict[str, Any]:
         }  # fmt: skip
         built, skipped = integrators.build_all(subject)
         for name, prepare in built.items():
-            # One problem is no block: compiling straight lines for it gains nothing.
+            # One problem is no block: compiling traces for it gains nothing.
             if "torch.compile" in name or name.startswith("flowlimits"):
                 continue
             try:

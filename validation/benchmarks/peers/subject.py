@@ -28,7 +28,7 @@ WEIGHTS = np.concatenate([np.full(WIDTH, 1 / WIDTH), np.full(WIDTH, -1 / WIDTH)]
 
 @dataclass(frozen=True)
 class Subject:
-    """Problems in two forms: overlaps, and the numbers that the straight-line right-hand side reads.
+    """Problems in two forms: overlaps, and the numbers that the traced right-hand side reads.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Subject:
     y0s : ndarray, shape (problems, 26)
         The upper triangle of Q, then R.
     inputs : ndarray, shape (problems, m)
-        What the straight lines read besides the state.
+        What traces read besides the state.
     lines : str
         The right-hand side as assignments, one operation each: reads ``y`` and ``p``, writes ``dy``.
     """
@@ -62,7 +62,7 @@ class Subject:
         np.savez(path, Q=self.Q, R=self.R, T=self.T, y0s=self.y0s, inputs=self.inputs, lines=np.array(self.lines))
 
     def function(self, header: str, ending: str = "", **names: object):
-        """Return the straight lines as a Python function."""
+        """Return traces as a Python function."""
         text = "\n    ".join([header, *self.lines.splitlines(), *ending.splitlines()])
         space = {"np": np, **names}
         exec(text, space)  # our own text
@@ -88,12 +88,11 @@ def overlaps(problems: int, rng: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @functools.cache
 def make(problems: int) -> Subject:
-    """Return the problems, with the straight lines of the package's own equations."""
+    """Return the problems, with traces of the package's own equations."""
     import flowlimits as fl
     from flowlimits.committee.equations import layout, system
     from flowlimits.committee.equations import square as equations_square
-    from flowlimits.ode.batch.tracing import compile as straight
-    from flowlimits.ode.batch.tracing import trace
+    from flowlimits.ode.batch.tracing import generate, trace
 
     Q, R, T = overlaps(problems)
     committees = [fl.Committee(*one) for one in zip(Q, R, T)]
@@ -105,7 +104,7 @@ def make(problems: int) -> Subject:
         equations_square.rhs.__wrapped__, COMPONENTS, params, equations_square.work_size(WIDTH, WIDTH), equations=header
     )
     # The text for all lanes, without its header, reads for one problem as well.
-    text = "\n".join(line.strip() for line in straight.text_of(program).splitlines()[1:])
+    text = "\n".join(line.strip() for line in generate.text_of(program).splitlines()[1:])
     text = re.sub(r"\binputs\[", "p[", text)
     y0s = np.array([system.start(one) for one in committees])
     return Subject(Q, R, T, y0s, np.ascontiguousarray(program.inputs), text)

@@ -24,7 +24,7 @@ from numba import types
 from ....compiled.jit import A1, A2, ADDRESS, call_rhs, callback, jit
 from ....compiled.numbers import maximum, minimum
 from ....compiled.simd import LANES, each, spread
-from ....compiled.simd_arrays import ROWS, line_of, rows_of
+from ....compiled.simd_arrays import TABLE_ROWS, packed, table_of
 from ..velocity import LANES_SIGNATURE, call_traced
 from .operations import Program
 
@@ -48,15 +48,15 @@ TIME = 1_000_000_000
 
 def text_of(program: Program) -> str:
     """Return the function as text."""
-    lines = ["def traced(t, y, dy, inputs):"]
+    text = ["def traced(t, y, dy, inputs):"]
     written: set[int] = set()
     for index, end in enumerate(program.velocities):
         if isinstance(end, int):
             for place in _needed(program, end, written):
                 name, *arguments = program.operations[place]
-                lines.append(f"    v{place} = {_expression(name, arguments)}")
-        lines.append(f"    dy[{index}] = {_name(end) if isinstance(end, int) else f'spread({_name(end)})'}")
-    return "\n".join(lines) + "\n"
+                text.append(f"    v{place} = {_expression(name, arguments)}")
+        text.append(f"    dy[{index}] = {_name(end) if isinstance(end, int) else f'spread({_name(end)})'}")
+    return "\n".join(text) + "\n"
 
 
 def _needed(program: Program, end: int, written: set[int]) -> Iterator[int]:
@@ -175,27 +175,27 @@ def cache_folder() -> Path | None:
 def _same(traced, rhs, times, points, params, inputs, work):
     """Whether both right-hand sides give the same bits at all points; NaN equals NaN."""
     count, n = points.shape
-    board, own, lanes, dy = (
-        np.zeros((n, ROWS, LANES)),
+    table, own, lanes, dy = (
+        np.zeros((n, TABLE_ROWS, LANES)),
         np.zeros((inputs.shape[1], LANES)),
         np.zeros((1, LANES)),
         np.zeros(n),
     )
-    rows = rows_of(board)
+    vectors = table_of(table)
     for first in range(0, count, LANES):
         for l in range(LANES):
             point = min(first + l, count - 1)
             lanes[0, l] = times[point]
             for i in range(n):
-                board[i, 0, l] = points[point, i]
+                table[i, 0, l] = points[point, i]
             for i in range(inputs.shape[1]):
                 own[i, l] = inputs[min(point, inputs.shape[0] - 1), i]
-        call_traced(traced, line_of(lanes), rows[0], rows[1], line_of(own))
+        call_traced(traced, packed(lanes), vectors[0], vectors[1], packed(own))
         for l in range(min(LANES, count - first)):
             work[:] = 0.0
             call_rhs(rhs, times[first + l], points[first + l], dy, params[min(first + l, params.shape[0] - 1)], work)
             for i in range(n):
-                value = board[i, 1, l]
+                value = table[i, 1, l]
                 if value != dy[i] and not (np.isnan(value) and np.isnan(dy[i])):
                     return False
     return True
@@ -231,5 +231,5 @@ def gives_the_same_bits(
     points.append(rng.standard_normal(shape) * 10.0 ** rng.uniform(-3.0, 3.0, shape))
     times = np.full((len(points), len(some)), span[0])
     times[1:] += (span[1] - span[0]) * rng.random((len(points) - 1, len(some)))
-    rows = [np.tile(one if len(one) == 1 else one[some], (len(points), 1)) for one in (params, inputs)]
-    return bool(_same(traced, rhs, times.ravel(), np.concatenate(points), *rows, np.zeros(work_size)))
+    repeated = [np.tile(one if len(one) == 1 else one[some], (len(points), 1)) for one in (params, inputs)]
+    return bool(_same(traced, rhs, times.ravel(), np.concatenate(points), *repeated, np.zeros(work_size)))
