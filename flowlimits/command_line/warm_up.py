@@ -26,9 +26,9 @@ SHARED = ("gaussian", "spectrum", "ode")
 @click.command("warm-up")
 @click.argument("rooms", nargs=-1, metavar="[ROOM ...]")
 def warm_up(rooms: tuple[str, ...]) -> int:
-    """Compile the equations of all rooms, or of those named, and keep them in Numba's cache.
+    """Compile equations ahead of their first use.
 
-    For containers and clusters: the first computation in each of their processes then starts at once. Rooms: ode,
+    Those of all rooms, or of the rooms named; Numba keeps them in its cache. For containers and clusters: the first computation in each of their processes then starts at once. Rooms: ode,
     quadratic, committee, mixture, samples, margin, random_networks.
     """
     for room in rooms:

@@ -1,4 +1,4 @@
-"""What the code of a function holds and finds outside itself."""
+"""Walkers over the code of a function, and the names that it finds outside itself."""
 
 import dis
 import types

@@ -1,4 +1,4 @@
-"""Problems by their own `solve`, side by side in threads; what is asked of many problems, and what comes back."""
+"""Problems solved one by one, side by side in threads; the options and the solutions of `solve_many`."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def check_times(times: Any) -> np.ndarray:
 
 
 def check_class(owner: Any) -> None:
-    """Refuse what is no problem class with a `solve` over times."""
+    """Raise unless `owner` is a Problem subclass whose `solve` takes `times`."""
     if (
         not (isinstance(owner, type) and issubclass(owner, Problem))
         or "times" not in inspect.signature(owner.solve).parameters

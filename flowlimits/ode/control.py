@@ -6,8 +6,8 @@ Errors are measured in the maximum norm, in units of ``atol + rtol |y|``: no com
 import numpy as np
 
 from ..compiled.jit import call_rhs, jit
-from ..compiled.numbers import where
-from .copies import copy
+from ..compiled.numbers import minimum, where
+from .arrays import copy
 from .dense import evaluate
 from .layout import DENSE_FROM, DENSE_MODE, DENSE_WHILE, END, MAX_STEP, NEXT, H, T
 
@@ -97,6 +97,17 @@ def fit(t, natural, goal):
     left = goal - t
     ends = 1.01 * natural >= left
     return where(ends, left, where(2.0 * natural > left, 0.5 * left, natural)), ends
+
+
+@jit
+def between(t, end, h, natural):
+    """Return the length of a step from t to `end`, and the natural one: the difference of the times where h is not near it.
+
+    Times far from zero are rounded by a part of the step that adds up; then the step is what the times say.
+    """
+    exact = end - t
+    differs = abs(exact - h) > 1e-11 * h
+    return where(differs, exact, h), where(differs, minimum(natural, exact), natural)
 
 
 @jit

@@ -4,56 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from . import layout
 from .explicit import step_control
-from .functions import address_of
+from .matrices import Jacobian, implicit_arrays
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
-from .structure import Structure
 
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
 SLICE = 0.15
-#: Crossings of events kept in the compiled loop before Python takes them.
+#: Seconds between two looks for an interrupt while a slice runs in a thread of its own, and the number of components from
+#: which on it does so from the beginning.
+TURN, LARGE = 0.1, 400
+#: Crossings of events that the compiled loop logs before Python takes them.
 LOG_ROWS = 64
 #: After this many changes between explicit and implicit methods the implicit one stays.
 MOST_SWITCHES = 8
 
 #: First, lowest and highest index of the implicit methods (3, 5, 7 stages).
 _IMPLICIT = {"radau5": (0, 0, 0), "radau9": (1, 1, 1), "radau13": (2, 2, 2)}
-
-
-@dataclass(frozen=True)
-class Jacobian:
-    """How the implicit method gets its Jacobian: kind (see `jacobian`), address, rank, pattern of non-zeros."""
-
-    kind: int = 2
-    address: int = 0
-    rank: int = 0
-    sparsity: np.ndarray | None = None
-    structure: Structure | None = None
-
-
-def groups_of(pattern: np.ndarray) -> np.ndarray:
-    """Return a group for each column such that no two columns of a group share a row (greedily, densest first)."""
-    n = pattern.shape[1]
-    groups = np.full(n, -1, dtype=np.int64)
-    occupied: list[np.ndarray] = []
-    for column in np.argsort(-pattern.sum(axis=0), kind="stable"):
-        rows = pattern[:, column]
-        for number, used in enumerate(occupied):
-            if not (used & rows).any():
-                used |= rows
-                groups[column] = number
-                break
-        else:
-            groups[column] = len(occupied)
-            occupied.append(rows.copy())
-    return groups
 
 
 class Integration:
@@ -70,15 +41,19 @@ class Integration:
         rtol: float = 1e-8,
         atol: np.ndarray,
         method: str = "auto",
-        jacobian: Jacobian = Jacobian(),
+        jacobian: Jacobian | None = None,
         events: tuple[tuple[int, bool, int], ...] = (),
         max_steps: int = 1_000_000,
         work_size: int = 0,
         first_step: float = 0.0,
         max_step: float = np.inf,
         dense_from: int | None = None,
+        owner: Any = None,
     ) -> None:
         n, number = y0.size, len(events)
+        #: Keeps the compiled functions alive that the addresses belong to.
+        self.owner = owner
+        self.slow = n >= LARGE
         # Copies: the compiled loops take writable, contiguous arrays.
         self.address, self.times = address, np.array(times, dtype=np.float64)
         self.params, self.atol = np.array(params, dtype=np.float64), np.array(atol, dtype=np.float64)
@@ -87,14 +62,14 @@ class Integration:
         self.real, self.count = np.zeros(layout.REALS), np.zeros(layout.COUNTS, dtype=np.int64)
         self.real[layout.T], self.real[layout.H], self.real[layout.END] = start, first_step, times[-1]
         self.real[layout.RTOL], self.real[layout.MAX_STEP] = rtol, max_step
-        self.count[layout.MAX_STEPS], self.dense_from = max_steps, dense_from
+        self.count[layout.MAX_STEPS], self.dense_from = min(max_steps, 2**62), dense_from
         rows = max(LOG_ROWS, 4 * layout.PIECES * number) if number else 0
         self.addresses = np.array([event[0] for event in events], dtype=np.int64)
         self.info = np.array([event[1:] for event in events], dtype=np.int64).reshape(-1, 2)
         self.values, self.found = np.zeros((2, number)), np.zeros((layout.PIECES * number, 3))
         self.log, self.logged = np.zeros((rows, 1 + n)), np.zeros(rows, dtype=np.int64)
-        self.kept: list[tuple[np.ndarray, np.ndarray]] = []
-        self.automatic, self.jacobian = method == "auto", jacobian
+        self.crossings: list[tuple[np.ndarray, np.ndarray]] = []
+        self.automatic, self.jacobian = method == "auto", jacobian or Jacobian()
         self.switches: list[tuple[float, str]] = []
         self.implicit_arrays: tuple[Any, ...] | None = None
         self.use("dop853" if self.automatic else method)
@@ -163,13 +138,14 @@ class Integration:
     ) -> tuple[np.ndarray, np.ndarray, Report]:
         """Integrate to the end; see `integrate` for what is returned and raised."""
         began = time.perf_counter()
-        code, budget = layout.RUNNING, 8
+        code, budget = layout.RUNNING, 0  # the first slice evaluates once or twice, and takes no step
         bar = None if progress is False else progress_bar(progress, self.real[layout.T], self.times[-1])
         try:
             while code in (layout.RUNNING, layout.LOG_FULL, layout.STIFF, layout.NONSTIFF):
                 before = time.perf_counter()
-                code = self.slice(budget)
+                code = self.watched_slice(budget) if self.slow else self.slice(budget)
                 took = max(time.perf_counter() - before, 1e-9)
+                self.slow = self.slow or (budget <= 1 and took > 0.2 * TURN)
                 budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
                 if self.count[layout.LOGGED]:
                     self.take_log()
@@ -181,15 +157,42 @@ class Integration:
                     bar.update(self.real[layout.T] - bar.n - self.switches[0][0])
         except KeyboardInterrupt:
             code = layout.INTERRUPTED
+            # A slice that was left behind still writes to the others.
+            self.real, self.count, self.y, self.states = map(np.copy, (self.real, self.count, self.y, self.states))
         finally:
             if bar is not None:
                 bar.close()
         return self.finish(status_of(code), time.perf_counter() - began, advice)
 
+    def watched_slice(self, budget: int) -> int:
+        """Run a slice in a thread, so that an interrupt need not wait for a step whose evaluations are slow."""
+        if threading.current_thread() is not threading.main_thread():
+            return self.slice(budget)
+        ended: list[Any] = []
+
+        def work() -> None:
+            try:
+                ended.append(self.slice(budget))
+            except BaseException as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(TURN)
+        if isinstance(ended[0], BaseException):
+            raise ended[0]
+        return ended[0]
+
+    @property
+    def step(self) -> float:
+        """The length of the step to come."""
+        return float(min(self.real[layout.H], self.real[layout.MAX_STEP]))
+
     def take_log(self) -> None:
         """Take the crossings out of the compiled loop."""
         filled = self.count[layout.LOGGED]
-        self.kept.append((self.log[:filled].copy(), self.logged[:filled].copy()))
+        self.crossings.append((self.log[:filled].copy(), self.logged[:filled].copy()))
         self.count[layout.LOGGED] = 0
 
     def finish(
@@ -213,8 +216,8 @@ class Integration:
         crossings: tuple[np.ndarray, ...] = ()
         event_states: tuple[np.ndarray, ...] = ()
         if self.addresses.size:
-            log = np.concatenate([self.log[:0], *(rows for rows, _ in self.kept)])
-            which = np.concatenate([self.logged[:0], *(rows for _, rows in self.kept)])
+            log = np.concatenate([self.log[:0], *(rows for rows, _ in self.crossings)])
+            which = np.concatenate([self.logged[:0], *(rows for _, rows in self.crossings)])
             order = np.argsort(log[:, 0], kind="stable")
             log, which = log[order], which[order]
             crossings = tuple(log[which == e, 0] for e in range(self.addresses.size))
@@ -271,51 +274,6 @@ def widening(rtol: float, stages: int) -> float:
     if rtol <= 0.0:
         return 1.0
     return max(1.0, 0.1 * rtol ** ((stages + 1.0) / (2.0 * stages) - 1.0))
-
-
-def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, tuple, tuple]:
-    """Load the implicit loop and make its arrays."""
-    from .implicit import jacobian, radau
-    from .implicit import loop as stiff
-    from .implicit import tableau as radau_tables
-
-    structured = given.kind == jacobian.STRUCTURED
-    order = given.rank if structured else 0 if given.structure is not None else n
-    full, thin = (0, n) if structured else (order, 0)
-    matrices = (
-        np.zeros((full, full)), np.zeros(thin), np.zeros((thin, given.rank)), np.zeros((thin, given.rank)),
-        np.zeros((order, order)), np.zeros((3, order, order), dtype=np.complex128),
-        np.zeros((4, order), dtype=np.int64), np.zeros(thin), np.zeros((3, thin), dtype=np.complex128),
-        np.zeros(given.rank), np.zeros(given.rank, dtype=np.complex128), np.zeros(0, dtype=np.int64),
-    )  # fmt: skip
-    if given.structure is not None:
-        matrices = own_matrices(given.structure)
-    workspace = (
-        np.zeros((radau.VECTORS, n)),
-        np.zeros((3, radau_tables.WIDTH, n)),
-        np.zeros(n, dtype=np.complex128),
-        np.zeros((radau_tables.WIDTH + 1, n)),
-    )
-    pattern = np.zeros((0, 0), dtype=np.bool_)
-    groups = np.arange(n, dtype=np.int64)
-    if given.kind == jacobian.COLOURED:
-        assert given.sparsity is not None
-        pattern = np.ascontiguousarray(given.sparsity, dtype=np.bool_)
-        groups = groups_of(pattern)
-    model = (given.kind, given.address, groups, pattern)
-    return stiff, model, workspace, matrices, radau_tables.tables()
-
-
-def own_matrices(structure: Structure) -> tuple:
-    """Return the arrays of a Jacobian of a structure of its own, in the places of the others, see `implicit.loop`."""
-    none, size = np.zeros((0, 0)), structure.factors_size
-    functions = (structure.factor, structure.solve, structure.factor_complex, structure.solve_complex)
-    return (
-        none, np.zeros(structure.data_size), none, none, np.zeros((1, size)), np.zeros((3, 1, size), dtype=np.complex128),
-        np.zeros((4, structure.pivots_size), dtype=np.int64), np.zeros(0), np.zeros((3, 0), dtype=np.complex128),
-        np.zeros(0), np.zeros(0, dtype=np.complex128),
-        np.array([address_of(function) for function in functions], dtype=np.int64),
-    )  # fmt: skip
 
 
 def progress_bar(progress: bool | None, start: float, end: float) -> Any:

@@ -1,9 +1,9 @@
-"""Where event functions cross zero within a step (compiled part)."""
+"""Zeros of event functions within a step (compiled part)."""
 
 import numpy as np
 
 from ..compiled.jit import call_event, jit
-from .copies import copy
+from .arrays import copy
 from .dense import event_on_polynomial
 from .layout import LOGGED, PIECES
 

@@ -1,4 +1,4 @@
-"""What a user writes: right-hand sides, Jacobians and event functions, compiled to callbacks with an address."""
+"""Right-hand sides, Jacobians and event functions of a user, compiled to callbacks with an address."""
 
 from __future__ import annotations
 
@@ -99,7 +99,10 @@ def right_hand_side(
     ----------
     function : callable
         ``f(t, y, dy, params, work)``: time, state (n,), place for the velocity (n,), parameters, scratch.  It is
-        compiled by Numba, should allocate nothing, and must not raise: where it is not defined, let it write NaN.
+        compiled by Numba, should allocate nothing, and must not raise: where it is not defined, let it write NaN.  Numbers
+        and arrays that it finds outside itself are those of the moment of its compilation, here: what changes from one
+        integration to the next belongs into `params`.  It must read `y` and `params` only, and depend on nothing else: no
+        random numbers, no memory from call to call.
     jacobian : callable, optional
         For the implicit method.  Either dense, ``jac(t, y, J, params, work)`` which writes every entry of J, shape
         (n, n); or structured, ``jac(t, y, D, U, V, params, work)`` which writes every entry of D (n,), U and V

@@ -1,4 +1,4 @@
-"""Checks of what a user passes to `integrate`."""
+"""Checks of the arguments of `integrate`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
-from .driver import Jacobian
 from .functions import Event, RightHandSide, address_of, check_pattern
+from .matrices import Jacobian
 from .structure import Structure
 
 METHODS = ("auto", "dop853", "radau", "radau5", "radau9", "radau13")
@@ -24,29 +24,6 @@ def check_rhs(rhs: Any) -> RightHandSide:
             f"Argument `rhs` must be a function decorated with fl.ode.right_hand_side, but is {checks.show(rhs)}{hint}"
         )
     return rhs
-
-
-#: Components up to which a call of the uncompiled function costs nothing to speak of.
-INTERPRETED = 300
-
-
-def check_indices(rhs: RightHandSide, t: float, y: np.ndarray, params: np.ndarray, work_size: int) -> None:
-    """Refuse arrays that the right-hand side reads beyond: compiled code does not look, and would compute with foreign memory."""
-    plain = rhs.function.__wrapped__
-    used = [plain.__globals__.get(name) for name in plain.__code__.co_names]
-    # Compiled helpers would be compiled again to be called from here.
-    if y.size > INTERPRETED or plain.__closure__ or any(hasattr(value, "py_func") for value in used):
-        return
-    try:
-        with np.errstate(all="ignore"):
-            plain(t, y.copy(), np.empty_like(y), params.copy(), np.empty(work_size))
-    except IndexError as error:
-        raise ValueError(
-            f"The right-hand side `{rhs.name}` needs longer arrays than y0 ({y.size}), `params` ({params.size}) and "
-            f"`work_size` ({work_size}): {error}."
-        ) from None
-    except Exception:  # what the interpreter cannot do, compiled code may
-        return
 
 
 def check_method(method: Any, known: Sequence[str] = METHODS) -> str:
@@ -71,6 +48,28 @@ def check_times(times: Any, start: float) -> np.ndarray:
             f"Argument `times` must increase strictly, but {result[i + 1]:g} follows {result[i]:g} at index {i + 1}."
         )
     return result
+
+
+def check_jumps(jumps: Any, start: float, end: float) -> np.ndarray:
+    """Return the times at which the right-hand side jumps that lie inside the integration."""
+    given = np.atleast_1d(checks.array("jumps", jumps, allow_empty=True))
+    if given.ndim != 1:
+        raise ValueError(f"Argument `jumps` must be one-dimensional, but has shape {given.shape}.")
+    return np.unique(given[(given > start) & (given < end)])
+
+
+def check_max_step(max_step: Any, start: float, end: float) -> float:
+    """Return the longest step; one that cannot move the time is refused."""
+    if max_step is None:
+        return float("inf")
+    longest = checks.number("max_step", max_step, positive=True)
+    spacing = float(np.spacing(max(abs(start), abs(end))))
+    if longest < spacing and end > start:
+        raise ValueError(
+            f"Argument `max_step` must be long enough to move the time, but is {longest:g}: between {start:g} and {end:g} "
+            f"numbers of double precision are up to {spacing:.2g} apart."
+        )
+    return longest
 
 
 def check_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, np.ndarray]:

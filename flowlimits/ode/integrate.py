@@ -8,9 +8,12 @@ import numpy as np
 
 from ..core import checks
 from . import inputs
+from .diagnosis import ADVICE, SHORT_STEPS, slides
 from .driver import Integration
 from .functions import RightHandSide, address_of
-from .report import Report, Status
+from .guards import Guard
+from .jumps import integrate_pieces
+from .report import IntegrationError, IntegrationInterrupted, Report, Status
 from .structure import Structure
 
 
@@ -35,6 +38,7 @@ def integrate(
     sparsity: Any = None,
     structure: Structure | None = None,
     advice: dict[Status, str] | None = None,
+    jumps: Any = (),
 ) -> tuple[np.ndarray, np.ndarray, Report]:
     r"""Integrate y' = f(t, y) with adaptive steps and return the states at the requested times.
 
@@ -75,8 +79,9 @@ def integrate(
         steps in which the step times a norm of the Jacobian was below 2.
     events : Event or sequence of Event
         Functions decorated with `event`.  Sign changes are looked for at four points in every step; each root is then
-        refined by real steps that end on it, so its time is as accurate as the solution.  A value that is exactly zero
-        at the start is no event.
+        refined by real steps that end on it, so its time is as accurate as the solution.  Two sign changes between
+        neighbouring points go unseen: `max_step` brings the points nearer.  A value that is exactly zero at the start is
+        no event.
     max_steps : int
         Accepted and rejected steps together.
     work_size : int
@@ -99,6 +104,9 @@ def integrate(
         How to evaluate the Jacobian and to solve with it, in the place of a Jacobian of `rhs`.
     advice : dict of Status to str
         What to say after a failure instead of the general advice.
+    jumps : array_like, shape (jumps,)
+        Times at which the right-hand side jumps, such as the edges of a pulse: steps end there, and the integration
+        begins anew.  Without them a pulse shorter than a step may be stepped over; `max_step` bounds the steps.
 
     Raises
     ------
@@ -107,7 +115,8 @@ def integrate(
     IntegrationInterrupted
         A KeyboardInterrupt that carries the same.
     ValueError, TypeError
-        For bad arguments.
+        For bad arguments, and for a right-hand side that reads beyond its arrays, writes to `y`, or is random: it is
+        called without compilation at the start and at states that were reached, as far as its loops are short.
 
     Notes
     -----
@@ -136,26 +145,38 @@ def integrate(
     relative, absolute = inputs.check_tolerances(rtol, atol, state.size)
     parameters = checks.array("params", params, ["m"], allow_empty=True)
     work = checks.integer("work_size", work_size, minimum=0)
-    inputs.check_indices(rhs, begin, state, parameters, work)
+    wanted = inputs.check_times(times, begin)
+    watched = inputs.check_events(events)
     shown = checks.progress(progress)
-    integration = Integration(
-        address_of(rhs.function),
-        state,
-        inputs.check_times(times, begin),
-        parameters,
-        start=begin,
-        rtol=relative,
-        atol=absolute,
-        method=inputs.check_method(method),
-        jacobian=inputs.check_jacobian(rhs, state.size, rank, sparsity, structure),
-        events=tuple((address_of(e.function), e.terminal, e.direction) for e in inputs.check_events(events)),
-        max_steps=checks.integer("max_steps", max_steps, minimum=1),
-        work_size=work,
-        first_step=0.0 if first_step is None else checks.number("first_step", first_step, positive=True),
-        max_step=np.inf if max_step is None else checks.number("max_step", max_step, positive=True),
-        dense_from=inputs.check_dense(dense),
-    )
-    return integration.run(shown, advice)
+    options: dict[str, Any] = {
+        "rtol": relative, "atol": absolute, "method": inputs.check_method(method),
+        "jacobian": inputs.check_jacobian(rhs, state.size, rank, sparsity, structure),
+        "events": tuple((address_of(e.function), e.terminal, e.direction) for e in watched),
+        "work_size": work, "dense_from": inputs.check_dense(dense), "owner": (rhs, watched),
+        "first_step": 0.0 if first_step is None else checks.number("first_step", first_step, positive=True),
+        "max_step": inputs.check_max_step(max_step, begin, wanted[-1]),
+    }  # fmt: skip
+    most = checks.integer("max_steps", max_steps, minimum=1)
+    broken = inputs.check_jumps(jumps, begin, wanted[-1])
+    guard = Guard(rhs, state.size, parameters, work, watched)
+    guard.start(begin, state)
+
+    def piece(at: float, y: np.ndarray, until: np.ndarray, left: int) -> tuple[np.ndarray, np.ndarray, Report]:
+        integration = Integration(address_of(rhs.function), y, until, parameters, start=at, max_steps=left, **options)
+        try:
+            found = integration.run(shown, advice)
+        except (IntegrationError, IntegrationInterrupted) as error:
+            guard.reached(error.times, error.states)
+            short = error.report.status in SHORT_STEPS and guard.active
+            if short and slides(guard.velocity, error.report.reached, integration.y, integration.step):
+                raise error.with_advice(ADVICE) from None  # type: ignore[union-attr]
+            raise
+        guard.reached(*found[:2])
+        return found
+
+    if broken.size:
+        return integrate_pieces(piece, state, wanted, begin, broken, most, advice)
+    return piece(begin, state, wanted, most)
 
 
 def _solve(

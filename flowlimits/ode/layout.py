@@ -1,4 +1,4 @@
-"""Where the integrators keep their state between two slices of work, and the codes they return.
+"""Places of the integrators' state between two slices of work, and the codes that they return.
 
 A loop runs a bounded number of steps and returns, so that Python sees interrupts and can show progress.  Everything
 that the next slice needs lies in these arrays: cutting the work into slices does not change a bit of the result.

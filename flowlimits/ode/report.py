@@ -1,9 +1,9 @@
-"""What an integration returns: why it stopped, what it cost, and what to do about a failure."""
+"""The report of an integration: why it stopped, its cost, and advice after a failure."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,11 @@ class IntegrationError(Unfinished, RuntimeError):
     report : Report
         How it went; `report.status` says why it stopped.
     """
+
+    def with_advice(self, advice: str) -> IntegrationError:
+        """Return the error with other advice."""
+        message = message_of(self.report.status, self.report.reached, {self.report.status: advice})
+        return IntegrationError(message, self.times, self.states, replace(self.report, message=message))
 
 
 class IntegrationInterrupted(Unfinished, KeyboardInterrupt):

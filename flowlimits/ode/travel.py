@@ -1,4 +1,4 @@
-"""How compiled functions of a user travel to other processes: by name, or as Python functions compiled again there."""
+"""Compiled functions of a user on their way to other processes: by name, or as Python functions compiled again there."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 import pickle
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -191,6 +192,27 @@ def test_the_report_is_plain_values_for_a_file():
     assert json.loads(json.dumps(plain)) == plain
     assert plain["method"] == "dop853"
     assert plain["switches"] == [[0.0, "dop853"]]
+
+
+def test_an_interrupt_need_not_wait_for_slow_evaluations():
+    @ode.right_hand_side
+    def slow(t, y, dy, params, work):
+        total = 0.0
+        for i in range(int(params[0])):
+            total += np.sin(i + y[0])
+        dy[0] = -y[0] + 1e-300 * total
+
+    began = time.perf_counter()
+    ode.integrate(slow, [1.0], [1e-9], [1e6], first_step=1e-9)
+    one = (time.perf_counter() - began) / 14
+    # A step then takes some seconds.
+    timer = threading.Timer(1.0, lambda: signal.raise_signal(signal.SIGINT))
+    timer.start()
+    with pytest.raises(ode.IntegrationInterrupted) as caught:
+        ode.integrate(slow, [1.0], [0.0, 5.0], [1e6 * 0.25 / one])
+    assert time.perf_counter() - began < 14 * one + 1.0 + 6 * 0.25
+    assert caught.value.times.tolist() == [0.0]
+    timer.join()
 
 
 def test_an_interrupt_stops_a_long_integration_and_keeps_the_finished_part():

@@ -1,6 +1,7 @@
 """Functions that other processes import."""
 
 import flowlimits as fl
+from flowlimits.compiled.jit import jit
 
 
 @fl.ode.right_hand_side
@@ -15,3 +16,8 @@ def late(t, y, params, work):
 
 def end(rhs):
     return float(fl.ode.integrate(rhs, [1.0], [1.0])[1][0, 0])
+
+
+@jit
+def third(params):
+    return params[2]

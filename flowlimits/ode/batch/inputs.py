@@ -1,4 +1,4 @@
-"""Checks of what a user passes to `integrate_batch`."""
+"""Checks of the arguments of `integrate_batch`."""
 
 from __future__ import annotations
 
@@ -28,15 +28,20 @@ def check_starts(y0s: Any) -> np.ndarray:
 def check_params(params: Any, problems: int) -> np.ndarray:
     """Return the parameters, shape (problems, m), or (1, m) if all problems share them."""
     given = rectangular("params", params)
+    if given.ndim == 1 and len(given) == problems > 1:
+        raise ValueError(
+            f"Argument `params` of shape ({problems},) could mean one parameter for each of the {problems} problems, or "
+            f"{problems} parameters for all of them: give it the shape ({problems}, 1) or (1, {problems})."
+        )
     if given.ndim <= 1:
         own = given.reshape(1, -1)
-    elif given.ndim == 2 and len(given) == problems:
+    elif given.ndim == 2 and len(given) in (1, problems):
         own = given
     else:
         raise ValueError(
-            f"Argument `params` must have shape (problems, m) = ({problems}, m), or (m,) for all problems, but has shape {given.shape}."
+            f"Argument `params` must have shape (problems, m) = ({problems}, m), or (m,) or (1, m) for all problems, but has shape {given.shape}."
         )
-    finite("params", own, shared=given.ndim <= 1)
+    finite("params", own, shared=len(own) == 1 < problems)
     return np.ascontiguousarray(own)
 
 

@@ -11,6 +11,7 @@ from ...core import checks
 from ...core.threads import check_threads
 from .. import inputs
 from ..functions import RightHandSide
+from ..guards import Guard
 from .batch import Batch
 from .inputs import check_params, check_starts, check_times
 from .report import BatchReport, sentence, tell
@@ -44,7 +45,7 @@ def integrate_batch(
         The states at time `start`.
     times : array_like, shape (times,)
         Requested times, the same for all problems, strictly increasing, none before `start`.
-    params : array_like, shape (problems, m), or (m,) for all problems, optional
+    params : array_like, shape (problems, m), or (m,) or (1, m) for all problems, optional
         Passed to the right-hand side.
 
     Returns
@@ -105,17 +106,19 @@ def integrate_batch(
     own = check_params(params, len(starts))
     work = checks.integer("work_size", work_size, minimum=0)
     wanted = check_times(times, begin)
-    inputs.check_indices(rhs, begin, starts[0], own[0], work)
+    guard = Guard(rhs, starts.shape[1], own[0], work)
+    guard.start(begin, starts[0])
     options: dict[str, Any] = {
         "start": begin, "rtol": relative, "atol": np.array(absolute, dtype=np.float64),
         "method": inputs.check_method(method),
         "max_steps": checks.integer("max_steps", max_steps, minimum=1), "work_size": work,
         "first_step": 0.0 if first_step is None else checks.number("first_step", first_step, positive=True),
-        "max_step": np.inf if max_step is None else checks.number("max_step", max_step, positive=True),
+        "max_step": inputs.check_max_step(max_step, begin, wanted[-1]),
         "threads": check_threads(threads), "progress": checks.progress(progress),
     }  # fmt: skip
     states = np.empty((len(starts), wanted.size, starts.shape[1]))
     report = solve_batch(rhs, starts, wanted, own, states, **options)
+    guard.reached(wanted, states[0])
     tell(report, wanted)
     return wanted, states, report
 

@@ -1,4 +1,4 @@
-"""Where the loop over lanes keeps its numbers (compiled part).
+"""Places of the numbers of the loop over lanes (compiled part).
 
 The states, slopes and scratch of all lanes are the rows of one table of vectors.
 """
@@ -6,7 +6,7 @@ The states, slopes and scratch of all lanes are the rows of one table of vectors
 # rows of the table, a float64 array (n, TABLE_ROWS, LANES); K is followed by the other slopes
 Y, NEW, POINT, WEIGHTS, K = range(5)
 
-# lane: float64 array (LANE_NUMBERS, LANES); counts are numbers too, so that decisions are taken for all lanes at once
+# lane: float64 array (LANE_NUMBERS, LANES); counts are numbers too, so that steps are controlled in all lanes at once
 (
     T,
     H,  # natural length of the next step

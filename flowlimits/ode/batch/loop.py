@@ -1,6 +1,6 @@
-"""The loop of the explicit methods over many problems at once, one in each lane (compiled part).
+"""The loop of the explicit method over many problems at once, one in each SIMD lane (compiled part).
 
-Every lane has its own time and step and takes the decisions of `explicit.advance` with steps that end on the requested
+Every lane has its own time and step and controls its steps as `explicit.advance` does, with steps that end on the requested
 times; a lane whose problem ends takes the next one that waits.  Lanes share nothing but the instructions, so what
 happens to a problem does not depend on its neighbours, and its bits are those of `explicit.advance`.
 """

@@ -1,4 +1,4 @@
-"""What the integration of many problems returns: how each went, and what is said about those that failed."""
+"""The report of many integrations, and the warning about those that failed."""
 
 from __future__ import annotations
 

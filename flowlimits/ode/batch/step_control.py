@@ -1,4 +1,4 @@
-"""Decisions about the steps of all lanes at once, in the words of `control` and `decisions` (compiled part).
+"""Step-size control of all SIMD lanes at once, in the words of `control` and `explicit.step_control` (compiled part).
 
 Free lanes take part with steps of length zero.
 """
@@ -7,7 +7,7 @@ from ...compiled.jit import jit
 from ...compiled.numbers import minimum, where
 from ...compiled.simd import holds
 from ...compiled.simd_arrays import tail
-from ..control import fit, too_small
+from ..control import between, fit, too_small
 from ..explicit.step_control import LAST, at_limit, factors, following
 from .layout import (
     ACCEPTED,
@@ -46,10 +46,13 @@ def choose_steps(lane, longest, most):
     h, ends = fit(t, natural, goal)
     busy = lane[BUSY] != 0.0
     stuck = (lane[AFTER_REJECTION] != 0.0) & too_small(t, natural)
+    target = where(ends, goal, t + h)
+    stuck = stuck | ~(target > t)
+    h, natural = between(t, target, h, natural)
     stuck = busy & (stuck | (lane[FAILING] > 40.0) | (lane[STEPS] + lane[REJECTED] >= most))
     lane[NATURAL] = natural
     lane[STEP] = where(busy, h, 0.0)
-    lane[TARGET] = where(ends, goal, t + h)
+    lane[TARGET] = target
     lane[ENDS] = where(ends & busy, 1.0, 0.0)
     lane[STUCK] = where(stuck, 1.0, 0.0)
     return holds(stuck)

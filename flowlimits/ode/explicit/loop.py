@@ -4,8 +4,8 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, ADDRESS, call_event, call_rhs, jit
-from ..control import all_finite, emit, emit_end, first_step, fit, target, too_small
-from ..copies import copy, fill
+from ..arrays import copy, fill
+from ..control import all_finite, between, emit, emit_end, first_step, fit, target, too_small
 from ..dense import hermite
 from ..events import evaluate_all, find, forget_later, suspect
 from ..layout import (
@@ -159,6 +159,9 @@ def advance(
         if (count[AFTER_REJECTION] == 1 and too_small(t, natural)) or count[NOT_FINITE_RUN] > 40:
             return NOT_FINITE if count[NOT_FINITE_RUN] > 0 else STEP_TOO_SMALL
         tnew = goal if ends else t + h
+        if not tnew > t:
+            return STEP_TOO_SMALL
+        h, natural = between(t, tnew, h, natural)
         dop853.stages(rhs, t, h, y, K, point, params, work)
         error = dop853.end_and_error(h, y, K, ynew, real[RTOL], atol, weights)
         count[EVALUATIONS] += 11

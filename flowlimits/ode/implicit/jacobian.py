@@ -4,7 +4,8 @@ import numpy as np
 
 from ...compiled.jit import call_jacobian, call_rhs, call_structured_jacobian, jit
 from ...compiled.structures import call_structure
-from ..copies import clear
+from ..arrays import clear
+from ..control import all_finite
 from ..layout import EVALUATIONS, JACOBIANS
 
 DENSE, STRUCTURED, DIFFERENCES, COLOURED, OWN = range(5)
@@ -73,6 +74,15 @@ def differences(kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, point
                 point[j] += shift(j, y, slope, h, rtol, atol, largest)
         call_rhs(rhs, t, point, other, params, work)
         count[EVALUATIONS] += 1
+        for factor in (-1.0, 1e-3, -1e-3):
+            # The increment may leave the domain of the right-hand side: turn it, shrink it.
+            if all_finite(other):
+                break
+            for j in range(n):
+                if groups[j] == g:
+                    point[j] = y[j] + factor * shift(j, y, slope, h, rtol, atol, largest)
+            call_rhs(rhs, t, point, other, params, work)
+            count[EVALUATIONS] += 1
         for j in range(n):
             if groups[j] == g:
                 increment = point[j] - y[j]

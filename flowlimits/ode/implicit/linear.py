@@ -9,7 +9,7 @@ leaves one small system (m, m).  All functions serve real and complex numbers.
 """
 
 from ...compiled.jit import jit
-from ..copies import clear, fill
+from ..arrays import clear, fill
 
 
 @jit

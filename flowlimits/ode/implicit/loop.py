@@ -10,8 +10,8 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
-from ..control import SPACING, all_finite, emit, emit_end, fit, target, too_small
-from ..copies import copy
+from ..arrays import copy
+from ..control import SPACING, all_finite, between, emit, emit_end, fit, target, too_small
 from ..events import evaluate_all, find, forget_later, suspect
 from ..layout import (
     AFTER_REJECTION,
@@ -149,6 +149,9 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
                 return NOT_FINITE
             return NEWTON_FAILED if count[FAILURES] > 0 else STEP_TOO_SMALL
         tnew = end if ends else t + h
+        if not tnew > t:
+            return STEP_TOO_SMALL
+        h, natural = between(t, tnew, h, natural)
         k = count[METHOD]
         s = 2 * k + 3
         if (kind <= STRUCTURED or kind == OWN) and real[FACTORED_H] != h and count[CURRENT_JACOBIAN] == 0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...compiled.jit import call_rhs, jit
 from ...compiled.structures import call_factor, call_factor_complex, call_solve, call_solve_complex
-from ..copies import fill
+from ..arrays import fill
 from ..layout import EVALUATIONS, FACTORISATIONS
 from .jacobian import OWN, STRUCTURED
 from .linear import prepare_dense, prepare_structured, solve_structured, substitute
@@ -22,17 +22,17 @@ CONVERGED, SLOW, DIVERGED, BROKEN = range(4)
 def prepare(kind, h, k, ctables, matrices, count):
     """Decompose the matrices of the method of index k; whether all are regular."""
     J, D, U, V, real, cplx, pivots, diagonal, cdiagonal = matrices[:9]
-    pairs = k + 1
+    complex_pairs = k + 1
     if kind == OWN:
         return prepare_own(h, k, ctables, matrices, count)
-    count[FACTORISATIONS] += 1 + pairs
+    count[FACTORISATIONS] += 1 + complex_pairs
     lowest = ctables[k, EIGENVALUES, 0].real
     if kind == STRUCTURED:
         if not prepare_structured(lowest, h, D, U, V, diagonal, real, pivots[0]):
             return False
     elif not prepare_dense(lowest, h, J, real, pivots[0]):
         return False
-    for i in range(pairs):
+    for i in range(complex_pairs):
         shift = ctables[k, EIGENVALUES, 1 + i]
         if kind == STRUCTURED:
             regular = prepare_structured(shift, h, D, U, V, cdiagonal[i], cplx[i], pivots[1 + i])

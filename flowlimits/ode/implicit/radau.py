@@ -1,10 +1,10 @@
-"""The pieces of a step of the implicit loop: start, first guess, error, order, events (compiled part); see `stiff`."""
+"""The pieces of a step of the implicit loop: start, first guess, error, order, events (compiled part); see `loop`."""
 
 import numpy as np
 
 from ...compiled.jit import call_event, call_rhs, jit
+from ..arrays import clear, copy, fill
 from ..control import all_finite, emit_end, first_step
-from ..copies import clear, copy, fill
 from ..dense import evaluate
 from ..events import evaluate_all
 from ..layout import (

@@ -63,7 +63,7 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
         eigenvalues, right = np.linalg.eig(inverse)
         left = np.linalg.inv(right)
         one = int(np.argmin(abs(eigenvalues.imag)))
-        pairs = [i for i in np.argsort(eigenvalues.imag) if eigenvalues[i].imag > 1e-6]
+        upper = [i for i in np.argsort(eigenvalues.imag) if eigenvalues[i].imag > 1e-6]
         real[k, NODES, :s] = c
         real[k, START_SLOPE, :s] = derivatives[0, 1:]
         phase = right[0, one] / abs(right[0, one])
@@ -72,7 +72,7 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
         real[k, INVERSE : INVERSE + s, :s] = inverse
         real[k, NESTED : NESTED + s, :s] = np.linalg.inv(nested_basis(c, s))
         cplx[k, EIGENVALUES, 0] = eigenvalues[one].real
-        for i, pair in enumerate(pairs):
+        for i, pair in enumerate(upper):
             cplx[k, EIGENVALUES, 1 + i] = eigenvalues[pair]
             cplx[k, RIGHT + i, :s] = right[:, pair]
             cplx[k, LEFT + i, :s] = left[pair]

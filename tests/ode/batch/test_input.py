@@ -31,9 +31,9 @@ VALUES = [
     ({"y0s": [1.0, 2.0]}, "Argument `y0s` must have shape (problems, n), one start per row, but has shape (2,)."),
     ({"params": with_entry(np.ones((200, 2)), (8, 0), -np.inf)}, "Argument `params` must be finite, but problem 8 holds -inf."),
     ({"params": [1.0, np.nan]}, "Argument `params` must be finite, but holds nan."),
-    ({"params": np.ones((3, 2))}, "Argument `params` must have shape (problems, m) = (200, m), or (m,) for all problems, but has shape (3, 2)."),
-    ({"params": np.ones((200, 2, 1))}, "Argument `params` must have shape (problems, m) = (200, m), or (m,) for all problems, but has shape (200, 2, 1)."),
-    ({"params": [1.0]}, "The right-hand side `pendulum` needs longer arrays than y0 (2), `params` (1) and `work_size` (0): index 1 is out of bounds for axis 0 with size 1."),
+    ({"params": np.ones((3, 2))}, "Argument `params` must have shape (problems, m) = (200, m), or (m,) or (1, m) for all problems, but has shape (3, 2)."),
+    ({"params": np.ones((200, 2, 1))}, "Argument `params` must have shape (problems, m) = (200, m), or (m,) or (1, m) for all problems, but has shape (200, 2, 1)."),
+    ({"params": [1.0]}, "The right-hand side `pendulum` needs longer arrays than y0 (2), `params` (1) and `work_size` (0) at t = 0: index 1 is out of bounds for axis 0 with size 1."),
     (
         {"times": np.ones((200, 2))},
         "Argument `times` must be one-dimensional: all problems of a batch share the requested times.  For other times, ask for all of them and select, or make one batch per set of times.",

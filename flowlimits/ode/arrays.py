@@ -1,4 +1,4 @@
-"""Copies of arrays (compiled part).
+"""Assignments of arrays (compiled part).
 
 Written as loops: an assignment of a whole array takes as long to compile as some twenty lines of arithmetic.
 """
