@@ -97,9 +97,9 @@ class Guard:
     def __init__(self, rhs: RightHandSide, n: int, params: np.ndarray, work_size: int, events: Iterable[Event] = ()):
         self.rhs, self.events, self.work_size = rhs, tuple(events), work_size
         self.sizes = (n, params.size, work_size)
-        seen = _seen.setdefault(rhs.function, {})
-        self.first = self.sizes not in seen
-        self.active = self.first or seen[self.sizes] < SLOW
+        self.seen = [_seen.setdefault(one.function, {}) for one in (rhs, *self.events)]
+        self.first = any(self.sizes not in seen for seen in self.seen)
+        self.active = self.first or self.seen[0][self.sizes] < SLOW
         if self.active:
             self.params = _locked(params)
 
@@ -107,15 +107,17 @@ class Guard:
         """Look at the first call, and whether a second one gives the same."""
         if not self.active:
             return
-        began = time.perf_counter()
+        began = time.thread_time()
         slope = self.velocity(t, y)
-        _seen[self.rhs.function][self.sizes] = time.perf_counter() - began
+        took = time.thread_time() - began
         if self.first and not np.array_equal(slope, self.velocity(t, y), equal_nan=True):
             raise ValueError(
                 f"The right-hand side `{self.rhs.name}` gives other values in a second call with the same arguments; steps of "
                 "an integrator need a function of its arguments, without random numbers."
             )
         self._events(t, y)
+        for seen in self.seen:
+            seen[self.sizes] = took
 
     def reached(self, times: np.ndarray, states: np.ndarray) -> None:
         """Look at calls at the last state, and at some before it if the sizes are new."""

@@ -197,7 +197,9 @@ def test_an_increment_that_leaves_the_domain_is_turned():
 
 
 def test_a_huge_number_of_steps_is_a_number_of_steps():
-    assert ode.integrate(OSCILLATOR, [1.0, 0.0], [1.0], [1.0], max_steps=2**63)[2].status is ode.Status.SUCCESS
+    assert ode.integrate(OSCILLATOR, [1.0, 0.0], [1.0], [1.0], max_steps=2**63 - 1)[2].status is ode.Status.SUCCESS
+    with pytest.raises(ValueError, match="Argument `max_steps` must be at most"):
+        ode.integrate(OSCILLATOR, [1.0, 0.0], [1.0], [1.0], max_steps=2**63)
 
 
 def test_one_parameter_for_each_problem_or_all_of_them():

@@ -270,7 +270,7 @@ def test_arrays_too_short_for_the_right_hand_side_are_refused():
     with pytest.raises(ValueError) as caught:
         ode.integrate(needs_three, [1.0], [1.0], params=[1.0])
     assert str(caught.value) == (
-        "The right-hand side `needs_three` needs longer arrays than y0 (1), `params` (1) and `work_size` (0): "
+        "The right-hand side `needs_three` needs longer arrays than y0 (1), `params` (1) and `work_size` (0) at t = 0: "
         "index 2 is out of bounds for axis 0 with size 1."
     )
     with pytest.raises(ValueError, match="index 2 is out of bounds for axis 0 with size 0"):

@@ -96,7 +96,7 @@ def growth(t, y, dy, params, work):
 cloudpickle.dumps(fl)
 code = "import pickle, sys; rhs = pickle.load(sys.stdin.buffer); import flowlimits as fl; print(fl.ode.integrate(rhs, [1.0], [1.0])[1][0, 0])"
 done = subprocess.run([sys.executable, "-c", code], input=cloudpickle.dumps(growth), capture_output=True)
-print(done.stdout.decode(), done.stderr.decode())
+print(done.stdout.decode())
 """
 
 
