@@ -167,6 +167,9 @@ def integrate(
             found = integration.run(shown, advice)
         except (IntegrationError, IntegrationInterrupted) as error:
             guard.reached(error.times, error.states)
+            # What stopped it may be a branch that is first reached in the step after.
+            after = error.report.reached + max(integration.step, 1e-6 * (wanted[-1] - begin))
+            guard.reached(np.array([after]), integration.y[None])
             short = error.report.status in SHORT_STEPS and guard.active
             if short and slides(guard.velocity, error.report.reached, integration.y, integration.step):
                 raise error.with_advice(ADVICE) from None  # type: ignore[union-attr]
