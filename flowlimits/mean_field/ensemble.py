@@ -33,8 +33,8 @@ class Ensemble(Description):
         a.
     projections : array_like, shape (P, m)
         u, in the coordinates of the teacher (see `MeanField`).
-    norms : float or array_like, shape (P,)
-        s, not negative.
+    norms : float or array_like, shape (P,) or (P, L)
+        s, not negative; by group where the inputs have a covariance of L groups.
     dimension : int, optional
         d; infinite if not given.
 
@@ -67,10 +67,12 @@ class Ensemble(Description):
         size = len(u)
         masses = np.full(size, 1.0 / size) if weights is None else checks.array("weights", weights, (size,))
         self._set("atoms", _check_masses("weights", masses), _one_or_all("second_layer", second_layer, size), u)
-        s = _one_or_all("norms", norms, size)
+        grouped = not checks.is_single(norms) and np.ndim(norms) == 2
+        s = checks.array("norms", norms, (size, "L")) if grouped else _one_or_all("norms", norms, size)
         if (s < 0).any():
-            i = int(np.argmax(s < 0))
-            raise ValueError(f"Argument `norms` must not be negative, but is {s[i]:g} at index [{i}].")
+            where = np.argwhere(s < 0)[0]
+            place = ", ".join(map(str, where))
+            raise ValueError(f"Argument `norms` must not be negative, but is {s[tuple(where)]:g} at index [{place}].")
         self._freeze("norms", s)
         object.__setattr__(self, "dimension", check_dimension(dimension))
         if self.dimension is not None:

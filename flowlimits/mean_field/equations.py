@@ -3,8 +3,10 @@ r"""State, parameters and the terms that all forms of the mean-field equations s
 A particle j stands for the share omega_j of the units: a second-layer weight a_j, m coordinates u_j in the span of the teacher, and a
 length s_j outside it (docs/mean_field.md, F1).
 
-State ``y``: u by directions (m rows of P), then s (P,), then a (P,), so that loops over particles run over neighbours.
-Parameters: a header of `HEADER` numbers, the masses omega (P,), then what the form needs.
+State ``y``: u by directions (m rows of P), then s (R rows of P, one for each group of the covariance), then a (P,), so that loops over
+particles run over neighbours.  With a covariance u and s of a group are scaled by the root of its eigenvalue c, and move c times as fast.
+Parameters: a header of `HEADER` numbers, the masses omega (P,), speed, temperature and inverse eigenvalue of each of the m + R rows, then what
+the form needs, from `form_at` on.
 
 Every form first writes the *pulls* into ``dy``: the derivatives of the risk by u_j and s_j over m_j = omega_j a_j, and by m_j.
 `finish` makes velocities of them.
@@ -21,55 +23,70 @@ from ..compiled.jit import A1, A2, ADDRESS, call_rhs, jit
     NODES,
     RATE,
     DECAY,
-    TEMPERATURE,
+    HEATED,
     SPHERICAL,
     KIND,
     DEGREE,
     TEACHER_DEGREE,
     REST,
     CENTRED,
-) = range(13)
-HEADER = 13
+    REMAINDERS,
+) = range(14)
+HEADER = 14
 
 #: Kinds of activations.
 ERF, RELU, POLYNOMIAL = range(3)
 
 
+@jit(inline="always")
+def rows_of(params):
+    """Return the number of rows of the state before the second layer."""
+    return int(params[DIRECTIONS]) + int(params[REMAINDERS])
+
+
+@jit(inline="always")
+def form_at(params):
+    """Return the place of the first parameter of the form."""
+    return HEADER + int(params[PARTICLES]) + 3 * rows_of(params)
+
+
 @jit
 def masses_and_variances(y, params, mass, q):
     """Write m_j = omega_j a_j and q_j = |u_j|^2 + s_j^2."""
-    P, m = int(params[PARTICLES]), int(params[DIRECTIONS])
+    P, rows = int(params[PARTICLES]), rows_of(params)
     for j in range(P):
-        mass[j] = params[HEADER + j] * y[(m + 1) * P + j]
+        mass[j] = params[HEADER + j] * y[rows * P + j]
         q[j] = 0.0
-    for c in range(m + 1):
+    for c in range(rows):
         for j in range(P):
             q[j] += y[c * P + j] * y[c * P + j]
 
 
 @jit
 def finish(y, dy, params, along):
-    """Turn pulls into velocities, add decay and temperature, and stay on the sphere if asked (F1); `along` (P,) is scratch."""
-    P, m = int(params[PARTICLES]), int(params[DIRECTIONS])
-    decay, temperature, rate = params[DECAY], params[TEMPERATURE], params[RATE]
-    for c in range(m + 1):
+    """Turn pulls into velocities, add decay and temperature, and stay on the sphere if asked (F2); `along` (P,) is scratch."""
+    P, rows = int(params[PARTICLES]), rows_of(params)
+    decay, rate = params[DECAY], params[RATE]
+    speed, heat, plain = HEADER + P, HEADER + P + rows, HEADER + P + 2 * rows
+    for c in range(rows):
         for j in range(P):
-            dy[c * P + j] = -y[(m + 1) * P + j] * dy[c * P + j] - decay * y[c * P + j]
-    if temperature != 0.0:
-        for j in range(P):
-            dy[m * P + j] += temperature / y[m * P + j]
+            dy[c * P + j] = -params[speed + c] * y[rows * P + j] * dy[c * P + j] - decay * y[c * P + j]
+    if params[HEATED] != 0.0:
+        for c in range(int(params[DIRECTIONS]), rows):
+            for j in range(P):
+                dy[c * P + j] += params[heat + c] / y[c * P + j]
     if params[SPHERICAL] != 0.0:
         for j in range(P):
             along[j] = 0.0
             q = 0.0
-            for c in range(m + 1):
-                along[j] += y[c * P + j] * dy[c * P + j]
-                q += y[c * P + j] * y[c * P + j]
+            for c in range(rows):
+                along[j] += params[plain + c] * y[c * P + j] * dy[c * P + j]
+                q += params[plain + c] * y[c * P + j] * y[c * P + j]
             along[j] /= q
-        for c in range(m + 1):
+        for c in range(rows):
             for j in range(P):
                 dy[c * P + j] -= along[j] * y[c * P + j]
-    for j in range((m + 1) * P, (m + 2) * P):
+    for j in range(rows * P, (rows + 1) * P):
         dy[j] *= -rate
 
 

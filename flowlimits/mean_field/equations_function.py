@@ -8,6 +8,8 @@ Parameters after the masses: points xi (m, G), their weights (G,), the target th
 and their weights.
 """
 
+import math
+
 from numba import types
 
 from ..compiled.jit import A1, A2, RHS_SIGNATURE, callback, jit
@@ -17,13 +19,15 @@ from .equations import (
     DEGREE,
     DIRECTIONS,
     ERF,
-    HEADER,
     KIND,
     NODES,
     PARTICLES,
     RELU,
+    REMAINDERS,
     finish,
+    form_at,
     masses_and_variances,
+    rows_of,
 )
 from .equations_smoothed import erf_row, polynomial_row, relu_row
 
@@ -34,10 +38,21 @@ def work_size(particles, points):
 
 
 @jit
+def length(y, P, m, R, j):
+    """Return the length of particle j outside the span, of R groups; a single one with its sign."""
+    if R == 1:
+        return y[m * P + j]
+    total = 0.0
+    for c in range(m, m + R):
+        total += y[c * P + j] * y[c * P + j]
+    return math.sqrt(total)
+
+
+@jit
 def smooth(y, params, q, line, S, Y, D):
     """Write sbar and its derivatives by y and s of every particle, shapes (P, G)."""
     P, m, G = int(params[PARTICLES]), int(params[DIRECTIONS]), int(params[NODES])
-    xi = HEADER + P
+    xi, R = form_at(params), int(params[REMAINDERS])
     at = xi + (m + 2) * G
     kind, degree = int(params[KIND]), int(params[DEGREE])
     count = degree // 2 + 1
@@ -51,11 +66,11 @@ def smooth(y, params, q, line, S, Y, D):
             for g in range(G):
                 line[g] += u * params[xi + c * G + g]
         if kind == ERF:
-            erf_row(line, y[m * P + j], S[j], Y[j], D[j])
+            erf_row(line, length(y, P, m, R, j), S[j], Y[j], D[j])
         elif kind == RELU:
-            relu_row(line, y[m * P + j], S[j], Y[j], D[j])
+            relu_row(line, length(y, P, m, R, j), S[j], Y[j], D[j])
         else:
-            polynomial_row(line, y[m * P + j], powers, eta, weights, S[j], Y[j], D[j])
+            polynomial_row(line, length(y, P, m, R, j), powers, eta, weights, S[j], Y[j], D[j])
             if params[CENTRED] != 0.0:
                 for g in range(G):
                     S[j, g] -= q[j]
@@ -67,7 +82,7 @@ def error(y, params, mass, q, line, e, S, Y, D):
     P, m, G = int(params[PARTICLES]), int(params[DIRECTIONS]), int(params[NODES])
     masses_and_variances(y, params, mass, q)
     smooth(y, params, q, line, S, Y, D)
-    target = HEADER + P + (m + 1) * G
+    target = form_at(params) + (m + 1) * G
     for g in range(G):
         e[g] = -params[target + g]
     for j in range(P):
@@ -98,21 +113,26 @@ def pull(y, dy, params, work):
     at = 2 * P + 2 * G
     S, Y, D = matrix(work, at, P, G), matrix(work, at + P * G, P, G), matrix(work, at + 2 * P * G, P, G)
     error(y, params, mass, q, line, e, S, Y, D)
-    xi, weights = HEADER + P, HEADER + P + m * G
+    xi, weights, rows = form_at(params), form_at(params) + m * G, rows_of(params)
     mean = 0.0
     for g in range(G):
         e[g] *= params[weights + g]
         mean += e[g]
     for j in range(P):
-        dy[(m + 1) * P + j] = dot(e, S[j])
-        dy[m * P + j] = dot(e, D[j])
+        dy[rows * P + j] = dot(e, S[j])
+        along = dot(e, D[j])
+        s = length(y, P, m, rows - m, j)
+        for c in range(m, rows):
+            # One remainder keeps its sign; several make one length.
+            share = 1.0 if rows == m + 1 else y[c * P + j] / s if s > 0.0 else 0.0
+            dy[c * P + j] = along * share
     for c in range(m):
         for g in range(G):
             line[g] = e[g] * params[xi + c * G + g]
         for j in range(P):
             dy[c * P + j] = dot(line, Y[j])
     if params[CENTRED] != 0.0:
-        for c in range(m + 1):
+        for c in range(rows):
             for j in range(P):
                 dy[c * P + j] -= 2.0 * mean * y[c * P + j]
 

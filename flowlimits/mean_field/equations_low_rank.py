@@ -19,7 +19,7 @@ from numba import types
 from ..compiled.jit import A1, A2, RHS_SIGNATURE, callback, jit
 from ..compiled.views import matrix
 from ..gaussian.hermite import coefficient_rows, slope_rows, vanishes
-from .equations import DEGREE, DIRECTIONS, HEADER, NODES, PARTICLES, REST, finish, masses_and_variances
+from .equations import DEGREE, DIRECTIONS, NODES, PARTICLES, REST, finish, form_at, masses_and_variances, rows_of
 from .equations_function import dot
 
 ORDER, PARENT, FACTOR, WEIGHT, TARGET, POWERS = range(6)
@@ -34,8 +34,8 @@ def work_size(particles, monomials, degree):
 def moments(y, params, mass, q, line, c, d, Z, M):
     """Write the coefficients, the monomials of every particle and the moments M of the error."""
     P, m, N, degree = int(params[PARTICLES]), int(params[DIRECTIONS]), int(params[NODES]), int(params[DEGREE])
-    table = params[HEADER + P : HEADER + P + (degree + 1) * (degree // 2 + 1)]
-    first, width = HEADER + P + table.size, POWERS + 2 * (m + 1)
+    table = params[form_at(params) : form_at(params) + (degree + 1) * (degree // 2 + 1)]
+    first, width = form_at(params) + table.size, POWERS + 2 * (m + 1)
     masses_and_variances(y, params, mass, q)
     coefficient_rows(table, degree, q, c)
     slope_rows(table, degree, q, d)
@@ -67,12 +67,13 @@ def pull(y, dy, params, work):
     at += 2 * (degree + 1) * P
     Z, M = matrix(work, at, N, P), work[at + N * P : at + N * P + N]
     moments(y, params, mass, q, line, c, d, Z, M)
-    first, width = HEADER + P + (degree + 1) * (degree // 2 + 1), POWERS + 2 * (m + 1)
+    first, width = form_at(params) + (degree + 1) * (degree // 2 + 1), POWERS + 2 * (m + 1)
     for j in range(P):
         alpha[j] = 0.0
-    for j in range((m + 2) * P):
+    rows = rows_of(params)
+    for j in range((rows + 1) * P):
         dy[j] = 0.0
-    own = dy[(m + 1) * P : (m + 2) * P]
+    own = dy[rows * P : (rows + 1) * P]
     for beta in range(N):
         row = params[first + beta * width : first + (beta + 1) * width]
         strength = row[WEIGHT] * M[beta]
@@ -90,7 +91,7 @@ def pull(y, dy, params, work):
                 factor = strength * power
                 for j in range(P):
                     out[j] += factor * coefficient[j] * lower[j]
-    for coordinate in range(m + 1):
+    for coordinate in range(rows):
         out, place = dy[coordinate * P : (coordinate + 1) * P], y[coordinate * P : (coordinate + 1) * P]
         for j in range(P):
             out[j] += alpha[j] * place[j]
@@ -111,7 +112,7 @@ def risks(states, params, work, out):
     c, d = matrix(work, at, degree + 1, P), matrix(work, at + (degree + 1) * P, degree + 1, P)
     at += 2 * (degree + 1) * P
     Z, M = matrix(work, at, N, P), work[at + N * P : at + N * P + N]
-    first, width = HEADER + P + (degree + 1) * (degree // 2 + 1), POWERS + 2 * (m + 1)
+    first, width = form_at(params) + (degree + 1) * (degree // 2 + 1), POWERS + 2 * (m + 1)
     for t in range(states.shape[0]):
         moments(states[t], params, work[:P], work[P : 2 * P], work[2 * P : 3 * P], c, d, Z, M)
         total = 0.0

@@ -20,7 +20,6 @@ from .equations import (
     DEGREE,
     DIRECTIONS,
     ERF,
-    HEADER,
     KIND,
     NODES,
     PARTICLES,
@@ -31,8 +30,10 @@ from .equations import (
     TEACHER_DEGREE,
     TEACHERS,
     finish,
+    form_at,
     half_of,
     masses_and_variances,
+    rows_of,
 )
 
 ROWS = 14
@@ -133,7 +134,7 @@ def pull(values, y, dy, params, work):
         work[10 * P : 11 * P],
     )
     one, two, three = work[11 * P : 12 * P], work[12 * P : 13 * P], work[13 * P : 14 * P]
-    at = HEADER + P
+    at, rows = form_at(params), rows_of(params)
     nodes, weights = params[at : at + N], params[at + N : at + 2 * N]
     U, b = at + 2 * N, at + 2 * N + k * m
     table = b + k
@@ -147,7 +148,7 @@ def pull(values, y, dy, params, work):
         for i in range(P):
             coefficients(params, table, degree, q[i], c, i * (degree + 1))
             slopes(params, table, degree, q[i], d, i * (degree + 1))
-    for i in range((m + 2) * P):
+    for i in range((rows + 1) * P):
         dy[i] = 0.0
     for i in range(P):
         alpha[i] = 0.0
@@ -172,7 +173,7 @@ def pull(values, y, dy, params, work):
                 add_relu(q, i, P, h, weight, s, x, tmp, one, two, three, B, Bh, A, K)
             else:
                 add_polynomial(degree, c, d, i, P, h, weight, s, x, B, Bh, A, K, back)
-        gather(kind, i, P, m, y, dy, mass, q, alpha, B, Bh, A, K, back)
+        gather(kind, i, P, m, rows, y, dy, mass, q, alpha, B, Bh, A, K, back)
     for r in range(k):
         T = 0.0
         for direction in range(m):
@@ -189,14 +190,14 @@ def pull(values, y, dy, params, work):
             for direction in range(m):
                 dy[direction * P + i] -= params[b + r] * product * params[U + r * m + direction]
     for i in range(P):
-        dy[(m + 1) * P + i] -= star[i]
-    for direction in range(m + 1):
+        dy[rows * P + i] -= star[i]
+    for direction in range(rows):
         for i in range(P):
             dy[direction * P + i] += alpha[i] * y[direction * P + i]
 
 
 @jit
-def gather(kind, i, P, m, y, dy, mass, q, alpha, B, Bh, A, K, back):
+def gather(kind, i, P, m, rows, y, dy, mass, q, alpha, B, Bh, A, K, back):
     """Add the moments of particle i with the particles from i on to the pulls of both."""
     own, total = 0.0, 0.0
     for j in range(i, P):
@@ -204,9 +205,9 @@ def gather(kind, i, P, m, y, dy, mass, q, alpha, B, Bh, A, K, back):
         total += mass[j] * K[j]
     for j in range(i + 1, P):
         alpha[j] += mass[i] * other_slope(kind, A[j], q[i], q[j], back[j])
-        dy[(m + 1) * P + j] += mass[i] * K[j]
+        dy[rows * P + j] += mass[i] * K[j]
     alpha[i] += own
-    dy[(m + 1) * P + i] += total
+    dy[rows * P + i] += total
     for direction in range(m + 1):
         factor = Bh if direction == m else B
         coordinate, out = y[direction * P : direction * P + P], dy[direction * P : direction * P + P]
@@ -229,11 +230,11 @@ def rhs(t, y, dy, params, work):
 @jit(types.void(A2, A1, A1, A1))
 def risks(states, params, work, out):
     """Write the risk (F4) at each state: half of m K m - 2 m K b/k + b K b/k^2, the last from the parameters."""
-    P, m = int(params[PARTICLES]), int(params[DIRECTIONS])
-    dy = work[work.size - (m + 2) * P :]
+    P, rows = int(params[PARTICLES]), rows_of(params)
+    dy = work[work.size - (rows + 1) * P :]
     for t in range(states.shape[0]):
         pull(True, states[t], dy, params, work)
-        out[t] = half_of(work, dy[(m + 1) * P :], P) - half_of(work, work[P:], P) + params[REST]
+        out[t] = half_of(work, dy[rows * P :], P) - half_of(work, work[P:], P) + params[REST]
 
 
 @jit(types.float64(types.int64, A2, A1, A1, types.int64, A1))

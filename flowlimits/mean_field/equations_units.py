@@ -105,24 +105,26 @@ def risks(states, params, work, out):
         out[t] = half_of(work, dy[(d + 1) * P :], P) - half_of(work, work[P:], P) + params[REST]
 
 
-@jit(types.int64(ADDRESS, RNG, A1, A1, A1, types.int64, types.float64, types.float64, types.boolean, types.int64))
-def diffuse(address, generator, y, params, work, count, step, size, spherical, d):
-    """Take `count` Euler steps of the flow with independent noise N(0, size^2) on every coordinate; return how many stayed finite.
+@jit(types.int64(ADDRESS, RNG, A1, A1, A1, types.int64, types.float64, A1, A1, types.boolean))
+def diffuse(address, generator, y, params, work, count, step, sizes, plain, spherical):
+    """Take `count` Euler steps of the flow with independent noise N(0, sizes^2) on each of the d coordinates; return how many stayed finite.
 
-    On the sphere each unit is scaled back to its norm.  `y` holds the last state.
+    On the sphere each unit is scaled back to its norm, a sum of squares weighted by `plain`.  `y` holds the last state.
     """
+    d = sizes.size
     P = y.size // (d + 2)
     dy = np.zeros(y.size)
     norms = np.zeros(P)
     for i in range(P):
         for c in range(d):
-            norms[i] += y[c * P + i] ** 2
+            norms[i] += plain[c] * y[c * P + i] ** 2
     for done in range(count):
         call_rhs(address, 0.0, y, dy, params, work)
         total = 0.0
-        for j in range(d * P):
-            y[j] += step * dy[j] + size * generator.standard_normal()
-            total += abs(y[j])
+        for c in range(d):
+            for j in range(c * P, (c + 1) * P):
+                y[j] += step * dy[j] + sizes[c] * generator.standard_normal()
+                total += abs(y[j])
         for j in range((d + 1) * P, (d + 2) * P):
             y[j] += step * dy[j]
             total += abs(y[j])
@@ -132,7 +134,7 @@ def diffuse(address, generator, y, params, work, count, step, size, spherical, d
             for i in range(P):
                 q = 0.0
                 for c in range(d):
-                    q += y[c * P + i] ** 2
+                    q += plain[c] * y[c * P + i] ** 2
                 for c in range(d):
                     y[c * P + i] *= math.sqrt(norms[i] / q)
     return count

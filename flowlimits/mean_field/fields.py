@@ -6,7 +6,7 @@ from ..core.words import SEED
 TABLES = {
     "MeanField": Table(
         (
-            array("teacher", "Overlaps of the teacher, or its rows.", ("k", None)),
+            array("teacher", "Overlaps of the teacher, or its rows.", None),
             Field("start", "ensemble", "Law of the units at the start."),
             Field("activation", "activation", "A name, such as erf or relu, or a polynomial such as x**3-3*x.", "erf"),
             Field("teacher_activation", "activation", "The same for the teacher.  [default: the student's]", None),
@@ -15,6 +15,7 @@ TABLES = {
             number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True),
             number("temperature", "Temperature of the noise; infinite dimension only.", 0.0, nonnegative=True),
             boolean("spherical", "Keep the norm of every unit."),
+            array("covariance", "Covariance of the inputs, as eigenvalues; infinite dimension only.", None, None),
         ),
         SEED
         | {
@@ -24,7 +25,6 @@ TABLES = {
                 "width."
             ),
             "noise": "label noise does not enter the population gradient flow.",
-            "covariance": "inputs are standard normal here.",
             "dimension": "it belongs to the start: Ensemble.gaussian(dimension), or Ensemble(..., dimension=).",
             "student_width": "the width is infinite here; it is an argument of `simulate`.",
             "second_layer": "it belongs to the start: Ensemble(weights, second_layer, projections, norms).",

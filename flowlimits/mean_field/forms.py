@@ -52,7 +52,8 @@ class Form:
         if self.name == "function":
             errors = np.zeros((len(states), int(self.params[equations.NODES])))
             self.module.errors(states, self.params, work, errors)
-            at = equations.HEADER + self.particles + self.directions * errors.shape[1]
+            rows = self.directions + int(self.params[equations.REMAINDERS])
+            at = equations.HEADER + self.particles + 3 * rows + self.directions * errors.shape[1]
             return 0.5 * (errors**2) @ self.params[at : at + errors.shape[1]]
         self.module.risks(states, self.params, work, out)
         # Round-off of the moments may leave a risk of -1e-17 at a perfect student; NaN stays.
@@ -99,13 +100,24 @@ def build(physics: MeanFieldPhysics, name: str, particles: Particles, level: int
     return make(physics, particles, level)
 
 
-def header(physics: MeanFieldPhysics, particles: Particles) -> np.ndarray:
+def table_of_rows(physics: MeanFieldPhysics) -> np.ndarray:
+    """Return speed, temperature and inverse eigenvalue of each row of the state, shape (3, m + R)."""
+    groups, temperature = physics.covariance, physics.temperature
+    if groups is None:
+        one = np.ones(physics.directions + 1)
+        return np.stack([one, temperature * one, one])
+    c, q = groups.eigenvalues[physics.row_groups], groups.weights[physics.row_groups]
+    return np.stack([c, temperature * c * q, 1.0 / c])
+
+
+def header(physics: MeanFieldPhysics, particles: Particles, remainders: int) -> np.ndarray:
     """Return what every form reads first."""
     head = np.zeros(equations.HEADER)
+    head[equations.REMAINDERS] = remainders
     P, m = particles.projections.shape
     head[equations.PARTICLES], head[equations.DIRECTIONS] = P, m
     head[equations.RATE], head[equations.DECAY] = physics.second_layer_rate, physics.weight_decay
-    head[equations.TEMPERATURE], head[equations.SPHERICAL] = physics.temperature, physics.spherical
+    head[equations.HEATED], head[equations.SPHERICAL] = physics.temperature > 0, physics.spherical
     polynomial = activations.is_polynomial(physics.activation)
     head[equations.KIND] = (
         equations.POLYNOMIAL if polynomial else equations.ERF if physics.activation == "erf" else equations.RELU
@@ -127,16 +139,23 @@ def pairs(physics: MeanFieldPhysics, particles: Particles, level: int, nodes: in
     else:
         count = ANGLES * 2**level if nodes is None else nodes
         refines = (outside(physics) or 0) > 1
-    return pairs_with(physics, particles, physics.teacher_rows, *rules.angles(outside(physics), count), refines)
+    table = table_of_rows(physics)
+    return pairs_with(physics, particles, table, physics.teacher_rows, *rules.angles(outside(physics), count), refines)
 
 
 def pairs_with(
-    physics: MeanFieldPhysics, particles: Particles, U: np.ndarray, h: np.ndarray, shares: np.ndarray, refines: bool
+    physics: MeanFieldPhysics,
+    particles: Particles,
+    rows: np.ndarray,
+    U: np.ndarray,
+    h: np.ndarray,
+    shares: np.ndarray,
+    refines: bool,
 ) -> Form:
-    """Return the pair form for given cosines and a teacher with rows U, in as many coordinates as the particles have."""
+    """Return the pair form for given rows of the state, cosines, and a teacher with rows U in as many coordinates as the particles have."""
     from .equations_pairs import work_size
 
-    head = header(physics, particles)
+    head = header(physics, particles, rows.shape[1] - particles.projections.shape[1])
     (P, m), k = particles.projections.shape, len(U)
     b = physics.teacher_shares if k else np.zeros(0)
     head[equations.TEACHERS], head[equations.NODES] = k, len(h)
@@ -148,7 +167,7 @@ def pairs_with(
             tables.append(activations.table(physics.teacher_activation).ravel())
     if k:
         head[equations.REST] = teacher_energy(physics, U)
-    params = np.concatenate([head, particles.masses, h, shares, U.ravel(), b, *tables])
+    params = np.concatenate([head, particles.masses, rows.ravel(), h, shares, U.ravel(), b, *tables])
     size = work_size(P, k, int(head[equations.DEGREE]), int(head[equations.TEACHER_DEGREE]))
     return Form("pairs", P, m, params, size, float(P * P * len(h)) + 0.1 * P * P * m, refines)
 
@@ -187,10 +206,13 @@ def function_at(
     """Return the function form at given points of the span."""
     from .equations_function import work_size
 
-    head = header(physics, particles)
+    rows = table_of_rows(physics)
+    head = header(physics, particles, rows.shape[1] - physics.directions)
     P, m = particles.projections.shape
     head[equations.NODES] = len(points)
-    params = np.concatenate([head, particles.masses, points.T.ravel(), weights, target, smoothing(physics)])
+    params = np.concatenate(
+        [head, particles.masses, rows.ravel(), points.T.ravel(), weights, target, smoothing(physics)]
+    )
     return Form("function", P, m, params, work_size(P, len(points)), float(P * len(points)), True)
 
 
@@ -206,7 +228,8 @@ def low_rank(physics: MeanFieldPhysics, particles: Particles, level: int) -> For
     """Return the low-rank form."""
     from .equations_low_rank import work_size
 
-    head = header(physics, particles)
+    speeds = table_of_rows(physics)
+    head = header(physics, particles, speeds.shape[1] - physics.directions)
     P, m = particles.projections.shape
     degree = activations.degree(physics.activation)
     away = outside(physics)
@@ -227,7 +250,9 @@ def low_rank(physics: MeanFieldPhysics, particles: Particles, level: int) -> For
     head[equations.NODES] = len(listed)
     explained = 0.5 * sum(targets[beta] ** 2 / moments.factorial(beta) for beta in in_span)
     head[equations.REST] = _unlearnable(physics, degree, explained, points)
-    params = np.concatenate([head, particles.masses, activations.table(physics.activation).ravel(), np.ravel(rows)])
+    params = np.concatenate(
+        [head, particles.masses, speeds.ravel(), activations.table(physics.activation).ravel(), np.ravel(rows)]
+    )
     return Form(
         "low rank", P, m, params, work_size(P, len(listed), degree), float(P * len(listed)), physics.target is not None
     )

@@ -165,7 +165,7 @@ class MeanFieldPath(Path):
     def _solution(self, rule: Rule, level: int, times: np.ndarray) -> Solution:
         """Return the solution of one rule; `level` doubles the grid or the angles."""
         physics = self.physics
-        particles = rules.particles(physics.start, physics.directions, rule)
+        particles = rules.particles_of(physics, rule)
         form = forms.build(physics, self._form(particles), particles, level)
         try:
             states = self._integrate(form, particles.state(), times)
@@ -204,11 +204,11 @@ class MeanFieldPath(Path):
         return solution if fixed else self._doubled(solution, level, times)
 
     def _doubled(self, solution: Solution, level: int, times: np.ndarray) -> Solution:
-        start, m, grid = self.physics.start, self.physics.directions, solution.accuracy
+        m, grid = self.physics.directions, solution.accuracy
         while True:
             failed = solution.rule.kind == "gauss" and 2 * solution.rule.points > MOST_NODES[m]
             rule = rules.finer(solution.rule, m, failed)
-            made = rules.particles(start, m, rule)
+            made = rules.particles_of(self.physics, rule)
             name = self._form(made)
             if forms.build(self.physics, name, made, level).cost > LIMITS[name]:
                 return solution
@@ -229,7 +229,7 @@ def _warn_if_nothing_moves(physics: MeanFieldPhysics) -> None:
     if physics.dimension is not None:
         return
     m = physics.directions
-    particles = rules.particles(physics.start, m, rules.first(physics.start, m))
+    particles = rules.particles_of(physics, rules.first(physics.start, m))
     if particles.projections.any():
         return
     form = forms.build(physics, forms.choose(physics, particles.masses.size), particles, 0)

@@ -16,7 +16,7 @@ from .rules import Particles
 if TYPE_CHECKING:
     from .physics import MeanFieldPhysics
 
-PARTICLE = ("second_layer", "projections", "norms")
+PARTICLE = ("second_layer", "projections", "norms", "group_norms")
 FUNCTION = ("function", "components")
 NAMES = (*PARTICLE, *FUNCTION)
 VARIABLES = {
@@ -26,6 +26,9 @@ VARIABLES = {
         "coordinates of the particles in the span of the teacher", "$u$", ("particle", "direction")
     ),
     "norms": Variable("lengths of the particles outside the span", "$s$", ("particle",)),
+    "group_norms": Variable(
+        "lengths of the particles outside the span, by group of the covariance", "$s_l$", ("particle", "group")
+    ),
     "function": Variable("learnt function on the span", "$f$", ("point",)),
     "components": Variable("orthonormal Hermite components of the learnt function", "$f_n$", ("component",)),
 }
@@ -83,6 +86,8 @@ def check_names(observables: Any, allowed: tuple[str, ...] = NAMES) -> tuple[str
 def check(physics: MeanFieldPhysics, names: tuple[str, ...], points: Any, degree: Any) -> Asked:
     """Return what is asked for."""
     m = physics.directions
+    if "group_norms" in names and physics.covariance is None:
+        raise ValueError('Argument `observables` must not hold "group_norms" without a covariance: ask for "norms".')
     if points is None:
         where = np.linspace(-3.0, 3.0, 61)
         chosen = np.zeros((61, m))
@@ -99,8 +104,17 @@ def describe(
     P, m = particles.projections.shape
     n = len(states)
     u = states[:, : m * P].reshape(n, m, P).transpose(0, 2, 1)
-    s, a = states[:, m * P : (m + 1) * P], states[:, (m + 1) * P :]
-    made: dict[str, np.ndarray] = {"second_layer": a, "projections": u, "norms": s}
+    s, a = states[:, m * P : -P].reshape(n, -1, P), states[:, -P:]
+    made: dict[str, np.ndarray] = {"second_layer": a, "projections": u}
+    if physics.covariance is None:
+        made["norms"] = s = s[:, 0]
+    else:
+        # The state holds them scaled.
+        roots = np.sqrt(physics.covariance.eigenvalues[physics.row_groups])
+        made["projections"] = u / roots[:m]
+        made["group_norms"] = s.transpose(0, 2, 1) / roots[m:]
+        made["norms"] = np.sqrt((made["group_norms"] ** 2).sum(2))
+        s = np.sqrt((s**2).sum(1))
     if "function" in asked.names:
         zero = np.zeros(len(asked.points))
         form = function_at(physics, particles, asked.points, zero, zero)

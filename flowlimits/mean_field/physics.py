@@ -11,6 +11,8 @@ import numpy as np
 from ..committee import activations
 from ..core import checks
 from ..core.problem import Description, Problem
+from ..spectrum.covariance import groups_of
+from ..spectrum.groups import CovarianceGroups
 from .ensemble import Ensemble, coordinates
 from .fields import TABLES
 
@@ -44,6 +46,7 @@ class MeanFieldPhysics(Problem):
     weight_decay: float
     temperature: float
     spherical: bool
+    covariance: CovarianceGroups | None
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class MeanFieldPhysics(Problem):
         weight_decay: float = 0.0,
         temperature: float = 0.0,
         spherical: bool = False,
+        covariance: Any = None,
         **other: Any,
     ) -> None:
         put = object.__setattr__
@@ -76,8 +80,9 @@ class MeanFieldPhysics(Problem):
         for name, value in rates:
             put(self, name, checks.number(name, value, nonnegative=True))
         put(self, "spherical", checks.boolean("spherical", spherical))
+        put(self, "covariance", None if covariance is None else _check_covariance(covariance, start, target))
         if target is None:
-            self._freeze("teacher", _check_teacher(teacher))
+            self._freeze("teacher", _check_teacher(teacher) if covariance is None else self._check_groups(teacher))
             k = len(self.teacher_rows)
             b = (
                 np.ones(k)
@@ -129,8 +134,34 @@ class MeanFieldPhysics(Problem):
             "activation, or a polynomial activation, which need none, or Committee at finite width."
         )
 
+    def _check_groups(self, value: Any) -> np.ndarray:
+        """Return the overlaps of the teacher by group of the covariance, shape (L, k, k)."""
+        groups = self.covariance
+        assert groups is not None
+        T = checks.array("teacher", value)
+        if T.ndim == 2 and is_overlap(T):
+            T = groups.weights[:, None, None] * T
+        if T.ndim != 3 or len(T) != groups.count or not all(is_overlap(one) for one in T):
+            raise ValueError(
+                f"Argument `teacher` must hold overlaps by group of the covariance, shape ({groups.count}, k, k), or (k, k) for a teacher that is alike in all, "
+                f"but has shape {np.shape(value)}."
+            )
+        for one in T:
+            if np.linalg.eigvalsh(one)[0] < -1e-12 * abs(T).max():
+                raise ValueError(
+                    "Argument `teacher` must be positive semidefinite in each group of the covariance, but is not."
+                )
+        _check_teacher(T.sum(0))
+        return T
+
     def _check_start(self) -> None:
         start, m = self.start, self.directions
+        if start.norms is not None and start.norms.ndim == 2:
+            count = 1 if self.covariance is None else self.covariance.count
+            if start.norms.shape[1] != count:
+                raise ValueError(
+                    f"Argument `start` must have norms for the {count} groups of the covariance, shape (P, {count}), but their shape is {start.norms.shape}."
+                )
         if start.projections is not None and start.projections.shape[1] != m:
             raise ValueError(
                 f"Argument `start` must have projections on the {m} directions of the teacher, shape (P, {m}), but their shape is {start.projections.shape}."
@@ -150,8 +181,8 @@ class MeanFieldPhysics(Problem):
             raise ValueError(
                 f"Argument `start` must have positive norms at a positive temperature, but norms[{int(start.norms.argmin())}] is 0."
             )
-        size = start.norms**2 + (start.projections**2).sum(1)
-        if (size == 0).any() and (self.spherical or self.activation == "relu"):
+        size = (start.norms.reshape(start.size, -1) ** 2).sum(1) + (start.projections**2).sum(1)
+        if (size <= 0).any() and (self.spherical or self.activation == "relu"):
             reason = "a unit of length zero has no direction" if self.spherical else "ReLU has no derivative at 0"
             raise ValueError(
                 f"Argument `start` must hold no unit of length zero, but atom {int(size.argmin())} is one: {reason}."
@@ -184,10 +215,28 @@ class MeanFieldPhysics(Problem):
 
     @property
     def teacher_rows(self) -> np.ndarray:
-        """The rows U of the teacher in an orthonormal basis of its span, shape (k, m)."""
+        """The rows U of the teacher in an orthonormal basis of its span, shape (k, m); with a covariance those of U S^(1/2)."""
         teacher = self.teacher
         assert isinstance(teacher, np.ndarray)
+        if self.covariance is not None:
+            scaled = [np.sqrt(c) * U for c, U in zip(self.covariance.eigenvalues, self.group_rows, strict=True)]
+            return np.concatenate(scaled, axis=1)
         return coordinates(teacher) if is_overlap(teacher) else teacher
+
+    @property
+    def group_rows(self) -> list[np.ndarray]:
+        """The rows of the teacher in each group of the covariance, shapes (k, m_l), not scaled."""
+        assert isinstance(self.teacher, np.ndarray)
+        return [coordinates(T) for T in self.teacher]
+
+    @property
+    def row_groups(self) -> np.ndarray:
+        """The group of the covariance of each direction, and then of each remainder."""
+        if self.covariance is None:
+            return np.zeros(self.directions + 1, dtype=int)
+        sizes = [U.shape[1] for U in self.group_rows]
+        groups = np.arange(len(sizes))
+        return np.concatenate([np.repeat(groups, sizes), groups])
 
     @property
     def teacher_shares(self) -> np.ndarray:
@@ -253,6 +302,22 @@ class MeanFieldPhysics(Problem):
             return cls(**given)
         given |= {"target": LostTarget(str(given["target"])), "teacher_activation": None, "teacher_second_layer": None}
         return cls(**given)
+
+
+def _check_covariance(covariance: Any, start: Ensemble, target: Any) -> CovarianceGroups:
+    """Return the groups of a covariance."""
+    if start.dimension is not None:
+        raise ValueError(
+            f"Argument `covariance` needs infinite dimension, where remainders of different units are orthogonal, but `start` has the dimension {start.dimension}."
+        )
+    if target is not None:
+        raise ValueError("Arguments `covariance` and `target` exclude each other: give a teacher.")
+    groups = groups_of(covariance)
+    if (groups.eigenvalues <= 0).any():
+        raise ValueError(
+            "Argument `covariance` must have positive eigenvalues: weights along the others neither move nor count."
+        )
+    return groups
 
 
 def is_overlap(teacher: np.ndarray) -> bool:

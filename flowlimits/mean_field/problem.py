@@ -45,6 +45,10 @@ class MeanField(MeanFieldPhysics):
         Theta of the noise sqrt(2 Theta) dB in dW; infinite dimension only.
     spherical : bool
         Keep the norm of every unit.
+    covariance : Spectrum, CovarianceGroups, or array_like of shape (d,) or (d, d), optional
+        Of the inputs, as its L groups of eigenvalues c_l, a share q_l of the dimensions each; infinite dimension, no target.  `teacher` holds
+        overlaps by group then, shape (L, k, k), or (k, k) for q_l times those; the projections of own atoms are along the teacher's span in one
+        group after the other, their norms by group, shape (P, L), or (P,) for sqrt(q_l) times those (docs/mean_field.md, F10).
 
     Raises
     ------
@@ -99,7 +103,7 @@ class MeanField(MeanFieldPhysics):
         form : {"auto", "pairs", "function", "low rank"}
             Of the equations; "auto" takes the one that serves.
         observables : sequence of str, optional
-            "second_layer", "projections", "norms" of the particles; "function", the learnt function at `points` of the span;
+            "second_layer", "projections", "norms" of the particles, with a covariance "group_norms"; "function", the learnt function at `points` of the span;
             "components", its orthonormal Hermite components up to `degree`.
         points : array_like, shape (n, m), optional
             By default 61 points from -3 to 3 along the first direction.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .ensemble import Ensemble
+
+if TYPE_CHECKING:
+    from .physics import MeanFieldPhysics
 
 #: Points per length outside the span beside n points per direction: a narrower law needs fewer.
 RADIAL = 4
@@ -25,7 +29,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Particles:
-    """Masses (P,), second layer (P,), coordinates in the span (P, m), lengths outside it (P,)."""
+    """Masses (P,), second layer (P,), coordinates in the span (P, m), lengths outside it (P,), or (P, L) by group of a covariance."""
 
     masses: np.ndarray
     second_layer: np.ndarray
@@ -34,7 +38,7 @@ class Particles:
 
     def state(self) -> np.ndarray:
         """Return the state vector of the compiled equations."""
-        return np.concatenate([self.projections.T.ravel(), self.norms, self.second_layer])
+        return np.concatenate([self.projections.T.ravel(), self.norms.T.ravel(), self.second_layer])
 
 
 def first(start: Ensemble, m: int) -> Rule:
@@ -71,6 +75,18 @@ def radial_points(start: Ensemble, m: int, n: int) -> int:
     if start.kind == "sphere" or start.dimension == m or n <= 2:
         return 1
     return min(MOST_RADIAL, 1 + -(-n // RADIAL))
+
+
+def particles_of(physics: MeanFieldPhysics, rule: Rule) -> Particles:
+    """Return the particles of a problem; with a covariance, coordinates and lengths by group, scaled by the root of its eigenvalue."""
+    made = particles(physics.start, physics.directions, rule)
+    groups = physics.covariance
+    if groups is None:
+        return made if made.norms.ndim == 1 else replace(made, norms=made.norms[:, 0])
+    roots = np.sqrt(groups.eigenvalues)
+    s = made.norms if made.norms.ndim == 2 else made.norms[:, None] * np.sqrt(groups.weights)
+    u = made.projections * roots[physics.row_groups[: physics.directions]]
+    return replace(made, projections=u, norms=s * roots)
 
 
 def particles(start: Ensemble, m: int, rule: Rule) -> Particles:

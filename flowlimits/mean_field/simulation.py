@@ -29,12 +29,26 @@ LEVEL = 1
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the span of the teacher lies among the d coordinates, and the group of the covariance of each coordinate."""
+
+    span: np.ndarray
+    groups: np.ndarray
+    eigenvalues: np.ndarray
+
+    def rest(self, group: int) -> np.ndarray:
+        """Return the coordinates of a group outside the span."""
+        return np.setdiff1d(np.flatnonzero(self.groups == group), self.span)
+
+
+@dataclass(frozen=True)
 class Setting:
     """What all runs of a simulation share."""
 
     physics: MeanFieldPhysics
     width: int
     dimension: int
+    places: Places
     times: np.ndarray
     rtol: float
     atol: float
@@ -51,6 +65,7 @@ def simulate(
     p = checks.integer("student_width", student_width, minimum=1)
     count = checks.integer("runs", runs, minimum=1)
     d = _check_dimension(physics, dimension)
+    places = _places(physics, d)
     asked = observables.check(physics, observables.check_names(observables_, observables.FUNCTION), points, degree)
     own = None if weights is None else _check_weights(weights, count, p, d)
     a = None if second_layer is None else checks.array("second_layer", second_layer, (p,))
@@ -62,6 +77,7 @@ def simulate(
         physics,
         p,
         d,
+        places,
         wanted,
         *checks.tolerances(rtol, atol),
         checks.number("step", 0.01 if step is None else step, positive=True),
@@ -86,7 +102,7 @@ def simulate(
         call["second_layer"] = a.tolist()
 
     def run(index: int) -> dict[str, np.ndarray]:
-        u, drawn = _draw(physics, p, d, generators[index])
+        u, drawn = _draw(physics, places, p, generators[index])
         if own is not None:
             u = (own if own.ndim == 2 else own[index]) / math.sqrt(d)
         return _run(setting, *equations_of, u, drawn if a is None else a, generators[index])
@@ -106,7 +122,7 @@ def simulate(
     _run(
         replace(setting, times=np.zeros(1)),
         *equations_of,
-        *_draw(physics, p, d, np.random.default_rng(0)),
+        *_draw(physics, places, p, np.random.default_rng(0)),
         np.random.default_rng(0),
     )
     return run_threads(run, count, threads=threads, progress=progress, description="runs", assemble=assemble)
@@ -142,19 +158,47 @@ def _check_weights(weights: Any, runs: int, p: int, d: int) -> np.ndarray:
     return checked
 
 
-def _draw(physics: MeanFieldPhysics, p: int, d: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return u = W/sqrt d, shape (p, d), the span of the teacher first, and the second layer."""
-    start, m = physics.start, physics.directions
+def _places(physics: MeanFieldPhysics, d: int) -> Places:
+    """Return the eigenbasis of the covariance: group after group, in each the span of the teacher first."""
+    m = physics.directions
+    if physics.covariance is None:
+        return Places(np.arange(m), np.zeros(d, dtype=int), np.ones(d))
+    sizes = physics.covariance.multiplicities(d)
+    opened = [U.shape[1] for U in physics.group_rows]
+    small = np.flatnonzero(sizes <= opened)
+    if small.size:
+        raise ValueError(
+            f"Argument `dimension` must leave each group of the covariance more directions than the teacher has there, but is {d}: "
+            f"group {small[0]} has {sizes[small[0]]}."
+        )
+    begins = np.cumsum(sizes) - sizes
+    span = np.concatenate([begin + np.arange(size) for begin, size in zip(begins, opened, strict=True)])
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    return Places(span, groups, physics.covariance.eigenvalues[groups])
+
+
+def _draw(
+    physics: MeanFieldPhysics, places: Places, p: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return u = W/sqrt d, shape (p, d), and the second layer."""
+    start, d = physics.start, places.groups.size
     chosen = generator.choice(start.size, size=p, p=start.weights / start.weights.sum())
     normal = generator.standard_normal((p, d))
     if start.kind == "atoms":
         assert start.projections is not None
         assert start.norms is not None
         u = np.zeros((p, d))
-        u[:, :m] = start.projections[chosen]
-        if d > m:
-            rest = normal[:, m:]
-            u[:, m:] = start.norms[chosen][:, None] * rest / np.linalg.norm(rest, axis=1, keepdims=True)
+        u[:, places.span] = start.projections[chosen]
+        count = 1 if physics.covariance is None else physics.covariance.count
+        norms = start.norms.reshape(start.size, -1)
+        if norms.shape[1] < count:
+            assert physics.covariance is not None
+            norms = norms * np.sqrt(physics.covariance.weights)
+        for group in range(count):
+            where = places.rest(group)
+            if where.size:
+                rest = normal[:, where]
+                u[:, where] = norms[chosen, group, None] * rest / np.linalg.norm(rest, axis=1, keepdims=True)
     elif start.kind == "gaussian":
         u = start.scale * normal / math.sqrt(d)
     else:
@@ -165,16 +209,19 @@ def _draw(physics: MeanFieldPhysics, p: int, d: int, generator: np.random.Genera
 def _form(setting: Setting) -> tuple[Any, Form]:
     """Return the compiled module and the pair form of the units, with the target on a grid where the teacher has no closed moments."""
     physics, p, d = setting.physics, setting.width, setting.dimension
+    c = np.append(setting.places.eigenvalues, 1.0)
+    # The last row, the length outside all coordinates, is zero.
+    rows = np.stack([c, np.zeros(d + 1), 1.0 / c])
     blank = Particles(np.full(p, 1.0 / p), np.zeros(p), np.zeros((p, d)), np.zeros(p))
     h, shares = rules.angles(None, 1)
     if physics.target is None and physics.closed:
         U = np.zeros((len(physics.teacher_rows), d))
-        U[:, : physics.directions] = physics.teacher_rows
-        form = forms.pairs_with(physics, blank, U, h, shares, refines=False)
+        U[:, setting.places.span] = physics.teacher_rows
+        form = forms.pairs_with(physics, blank, rows, U, h, shares, refines=False)
         return form.module, form
     from . import equations_units
 
-    form = forms.pairs_with(physics, blank, np.zeros((0, d)), h, shares, refines=False)
+    form = forms.pairs_with(physics, blank, rows, np.zeros((0, d)), h, shares, refines=False)
     level = LEVEL if physics.directions < 3 else 0
     points, weights = forms.grid_of(physics, level)
     values = physics.target_values(points)
@@ -195,7 +242,7 @@ def _run(
 ) -> dict[str, np.ndarray]:
     """Return the variables of one run."""
     physics, times, d = setting.physics, setting.times, setting.dimension
-    state = np.concatenate([u.T.ravel(), np.zeros(setting.width), a])
+    state = np.concatenate([(u * np.sqrt(setting.places.eigenvalues)).T.ravel(), np.zeros(setting.width), a])
     if physics.temperature > 0:
         states = _diffuse(setting, module, form, state, generator)
     else:
@@ -217,8 +264,10 @@ def _run(
         return made
     p, m = setting.width, physics.directions
     rows = states[:, : d * p].reshape(len(times), d, p)
-    rest = np.sqrt((rows[:, m:] ** 2).sum(1))
-    shells = np.concatenate([rows[:, :m].reshape(len(times), m * p), rest, states[:, (d + 1) * p :]], axis=1)
+    count = 1 if physics.covariance is None else physics.covariance.count
+    rest = [np.sqrt((rows[:, setting.places.rest(group)] ** 2).sum(1)) for group in range(count)]
+    span = rows[:, setting.places.span].reshape(len(times), m * p)
+    shells = np.concatenate([span, *rest, states[:, (d + 1) * p :]], axis=1)
     blank = Particles(np.full(p, 1.0 / p), a, np.zeros((p, m)), np.zeros(p))
     return made | observables.describe(physics, blank, shells, setting.asked)
 
@@ -232,7 +281,7 @@ def _diffuse(
     physics, d = setting.physics, setting.dimension
     # The noise is drawn here; the drift is that of the flow without temperature.
     params = form.params.copy()
-    params[equations.TEMPERATURE] = 0.0
+    params[equations.HEATED] = 0.0
     params[equations.SPHERICAL] = 0.0
     y, now, rows = state.copy(), 0.0, []
     work = np.zeros(form.work_size)
@@ -240,8 +289,19 @@ def _diffuse(
         count = math.ceil((end - now) / setting.step - 1e-9)
         if count:
             step = (end - now) / count
-            size = math.sqrt(2.0 * physics.temperature * step / d)
-            done = diffuse(module.rhs.address, generator, y, params, work, count, step, size, physics.spherical, d)
+            sizes = np.sqrt(2.0 * physics.temperature * step / d * setting.places.eigenvalues)
+            done = diffuse(
+                module.rhs.address,
+                generator,
+                y,
+                params,
+                work,
+                count,
+                step,
+                sizes,
+                1.0 / setting.places.eigenvalues,
+                physics.spherical,
+            )
             if done < count:
                 raise FloatingPointError(
                     f"The simulation left the finite range at t={now + done * step:.3g}. Lower the step, {setting.step:g}."

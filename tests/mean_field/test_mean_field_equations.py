@@ -16,12 +16,12 @@ def problem(dimension=None, start=FIVE, **physics):
 
 
 def form_of(made, name, level=2):
-    return forms.build(made, name, rules.particles(made.start, made.directions, rules.Rule("atoms")), level)
+    return forms.build(made, name, rules.particles_of(made, rules.Rule("atoms")), level)
 
 
 def velocity(made, name, level=2):
     form = form_of(made, name, level)
-    state = rules.particles(made.start, made.directions, rules.Rule("atoms")).state()
+    state = rules.particles_of(made, rules.Rule("atoms")).state()
     out = np.zeros((1, state.size))
     equations.velocities(form.module.rhs.address, state[None], form.params, np.zeros(form.work_size), out)
     P, m = form.particles, form.directions
@@ -83,7 +83,7 @@ def test_the_velocity_is_the_gradient_of_the_risk(activation, name, dimension):
     made = problem(dimension, activation=activation, second_layer_rate=1.0)
     form = form_of(made, name)
     du, ds, da, _ = velocity(made, name)
-    state = rules.particles(made.start, 2, rules.Rule("atoms")).state()
+    state = rules.particles_of(made, rules.Rule("atoms")).state()
     gradient = np.zeros(state.size)
     for i in range(state.size):
         step = 1e-5 * np.eye(state.size)[i]

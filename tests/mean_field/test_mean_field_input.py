@@ -90,7 +90,7 @@ def test_each_fault_of_a_start_has_its_sentence(make_one, sentence):
     ("solve", {"form": "low rank"}, 'Argument `form` must suit the problem, but is "low rank": it needs a polynomial activation.'),
     ("solve", {"form": "pair"}, "Argument `form` must be one of \"auto\", \"pairs\", \"function\", \"low rank\", but is 'pair'; did you mean `pairs`?"),
     ("solve", {"observables": ["norm"]},
-     "Argument `observables` must be one of \"second_layer\", \"projections\", \"norms\", \"function\", \"components\", but is 'norm'; did you mean `norms`?"),
+     "Argument `observables` must be one of \"second_layer\", \"projections\", \"norms\", \"group_norms\", \"function\", \"components\", but is 'norm'; did you mean `norms`?"),
     ("solve", {"points": [[1.0]]}, "Argument `points` must have shape (n, 2), but has shape (1, 1)."),
     ("solve", {"events": fl.Event("trace", 0.5)}, "Argument `variable` must be one of \"risk\", but is 'trace'."),
     ("simulate", {"student_width": 5}, "Argument `dimension` is missing: the start has infinite dimension, and runs need a finite one."),
