@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .checks import show
 
@@ -47,7 +47,10 @@ class _Attributes(_Checked):
     provenance: str = ""
     sentences: str = ""
     schema_: int = Field(1, alias="schema", ge=1)
-    dimension: int = Field(1, ge=1, le=LARGEST)
+    #: A limit may be of infinite dimension; the size of runs is a number.
+    dimension: Annotated[int, BeforeValidator(lambda value: 1 if value == "infinity" else value)] = Field(
+        1, ge=1, le=LARGEST
+    )
     student_width: int = Field(1, ge=1, le=LARGEST)
 
 

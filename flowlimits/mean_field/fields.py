@@ -6,7 +6,7 @@ from ..core.words import SEED
 TABLES = {
     "MeanField": Table(
         (
-            array("teacher", "Overlaps of the teacher, or its rows.", None),
+            array("teacher", "Overlaps of the teacher, or its rows.", ("k", None)),
             Field("start", "ensemble", "Law of the units at the start."),
             Field("activation", "activation", "A name, such as erf or relu, or a polynomial such as x**3-3*x.", "erf"),
             Field("teacher_activation", "activation", "The same for the teacher.  [default: the student's]", None),

@@ -11,25 +11,13 @@ import numpy as np
 from ..committee import activations
 from ..core import checks
 from ..core.problem import Description, Problem
-from ..spectrum.covariance import groups_of
 from ..spectrum.groups import CovarianceGroups
 from .ensemble import Ensemble, coordinates
 from .fields import TABLES
+from .teacher import LostTarget, check_covariance, check_groups, check_teacher, is_overlap, target_values
 
 #: Directions beyond which no grid over the span is made, and the points per direction that it starts with.
 GRID = {1: 40, 2: 20, 3: 12}
-
-
-@dataclass(frozen=True)
-class LostTarget:
-    """Stands for the target of a problem that was read from a file, which knows its name only."""
-
-    __qualname__: str
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        raise ValueError(
-            f"The target `{self.__qualname__}` is a function of your own and cannot be rebuilt from a file."
-        )
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -80,9 +68,11 @@ class MeanFieldPhysics(Problem):
         for name, value in rates:
             put(self, name, checks.number(name, value, nonnegative=True))
         put(self, "spherical", checks.boolean("spherical", spherical))
-        put(self, "covariance", None if covariance is None else _check_covariance(covariance, start, target))
+        put(self, "covariance", None if covariance is None else check_covariance(covariance, start, target))
         if target is None:
-            self._freeze("teacher", _check_teacher(teacher) if covariance is None else self._check_groups(teacher))
+            self._freeze(
+                "teacher", check_teacher(teacher) if self.covariance is None else check_groups(teacher, self.covariance)
+            )
             k = len(self.teacher_rows)
             b = (
                 np.ones(k)
@@ -126,33 +116,13 @@ class MeanFieldPhysics(Problem):
         if self.directions not in GRID:
             raise ValueError(self._too_many())
         if not isinstance(self.target, LostTarget):
-            _target_values(self.target, np.random.default_rng(0).standard_normal((3, self.directions)))
+            target_values(self.target, np.random.default_rng(0).standard_normal((3, self.directions)))
 
     def _too_many(self) -> str:
         return (
             f"A grid over the span holds at most {max(GRID)} directions, but there are {self.directions}: use a teacher of the student's own "
             "activation, or a polynomial activation, which need none, or Committee at finite width."
         )
-
-    def _check_groups(self, value: Any) -> np.ndarray:
-        """Return the overlaps of the teacher by group of the covariance, shape (L, k, k)."""
-        groups = self.covariance
-        assert groups is not None
-        T = checks.array("teacher", value)
-        if T.ndim == 2 and is_overlap(T):
-            T = groups.weights[:, None, None] * T
-        if T.ndim != 3 or len(T) != groups.count or not all(is_overlap(one) for one in T):
-            raise ValueError(
-                f"Argument `teacher` must hold overlaps by group of the covariance, shape ({groups.count}, k, k), or (k, k) for a teacher that is alike in all, "
-                f"but has shape {np.shape(value)}."
-            )
-        for one in T:
-            if np.linalg.eigvalsh(one)[0] < -1e-12 * abs(T).max():
-                raise ValueError(
-                    "Argument `teacher` must be positive semidefinite in each group of the covariance, but is not."
-                )
-        _check_teacher(T.sum(0))
-        return T
 
     def _check_start(self) -> None:
         start, m = self.start, self.directions
@@ -263,7 +233,7 @@ class MeanFieldPhysics(Problem):
     def target_values(self, points: np.ndarray) -> np.ndarray:
         """Return the target at points of the span, shape (n, m)."""
         if self.target is not None:
-            return _target_values(self.target, points)
+            return target_values(self.target, points)
         U = self.teacher_rows
         fields_ = points @ U.T
         if self.teacher_activation == "erf":
@@ -302,53 +272,6 @@ class MeanFieldPhysics(Problem):
             return cls(**given)
         given |= {"target": LostTarget(str(given["target"])), "teacher_activation": None, "teacher_second_layer": None}
         return cls(**given)
-
-
-def _check_covariance(covariance: Any, start: Ensemble, target: Any) -> CovarianceGroups:
-    """Return the groups of a covariance."""
-    if start.dimension is not None:
-        raise ValueError(
-            f"Argument `covariance` needs infinite dimension, where remainders of different units are orthogonal, but `start` has the dimension {start.dimension}."
-        )
-    if target is not None:
-        raise ValueError("Arguments `covariance` and `target` exclude each other: give a teacher.")
-    groups = groups_of(covariance)
-    if (groups.eigenvalues <= 0).any():
-        raise ValueError(
-            "Argument `covariance` must have positive eigenvalues: weights along the others neither move nor count."
-        )
-    return groups
-
-
-def is_overlap(teacher: np.ndarray) -> bool:
-    """Whether the teacher is given by its overlaps T, a symmetric matrix, and not by its rows U."""
-    return bool(teacher.shape[0] == teacher.shape[1] and np.array_equal(teacher, teacher.T))
-
-
-def _check_teacher(value: Any) -> np.ndarray:
-    if value is None:
-        raise ValueError("Argument `teacher` is missing: give overlaps T (k, k) or rows U (k, m), or a `target`.")
-    teacher = checks.array("teacher", value, ("k", "m"))
-    if is_overlap(teacher):
-        lowest = float(np.linalg.eigvalsh(teacher)[0])
-        if lowest < -1e-12 * abs(teacher).max():
-            raise ValueError(
-                f"Argument `teacher` is symmetric, hence taken for overlaps T = W* W*^T/d, and must be positive semidefinite, but has the eigenvalue {lowest:.3g}."
-            )
-    if not (np.abs(teacher).sum(1) > 0).all():
-        raise ValueError(
-            f"Argument `teacher` must not hold a unit of norm zero, but unit {int(np.abs(teacher).sum(1).argmin())} is one: leave it out."
-        )
-    return teacher
-
-
-def _target_values(target: Callable[[np.ndarray], Any], points: np.ndarray) -> np.ndarray:
-    values = checks.array("target(points)", target(points))
-    if values.shape != (len(points),):
-        raise ValueError(
-            f"Argument `target` must return one number for each point, shape ({len(points)},), but returns the shape {values.shape}."
-        )
-    return values
 
 
 def _name(activation: activations.Activation) -> str:

@@ -619,6 +619,11 @@ def mean_field_limits():
             )
             forms = ["pairs"] if activation in ("erf", "relu") else ["pairs", "low rank"]
             found += [problem.solve([0.1], form=form, **options) for form in forms]
+    blocks = fl.Ensemble([1.0], 1.0, [[0.1, 0.2]], [[0.9, 0.5]])
+    law = fl.Spectrum([1.5, 0.5], [0.5, 0.5])
+    for form in ("pairs", "low rank"):
+        grouped = fl.MeanField([[1.0]], blocks, activation="hermite3", covariance=law, spherical=True)
+        found.append(grouped.solve([0.1], form=form, rtol=1e-4))
     warm = fl.MeanField([[1.0]], fl.Ensemble(**atoms), temperature=0.1, weight_decay=0.1)
     return [*found, warm.solve([0.1], **options)]
 
@@ -629,6 +634,9 @@ def mean_field_functions():
     problems = [
         fl.MeanField([[1.0]], start, activation=one, teacher_activation="square") for one in ("erf", "relu", "hermite3")
     ]
+    law = fl.Spectrum([1.5, 0.5], [0.5, 0.5])
+    blocks = fl.Ensemble([1.0], 1.0, [[0.1, 0.2]], [[0.9, 0.5]])
+    problems.append(fl.MeanField([[1.0]], blocks, covariance=law))
     return [problem.solve([0.05], form="function", accuracy=1.0, rtol=1e-3, atol=1e-4) for problem in problems]
 
 
