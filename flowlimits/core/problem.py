@@ -92,6 +92,8 @@ class Problem(Description, ABC):
         The `flowlimits.core.results.Variable` of every variable of its results.
     papers : tuple of str
         Keys into the bibliography of `flowlimits.cite`.
+    ends : bool
+        Whether ``solve()`` and ``simulate(end=True)``, without times, give the end of training.
     retired : mapping
         Arguments that earlier versions took and recorded without using them, by verb: they are left out when a result is repeated.
     """
@@ -102,6 +104,7 @@ class Problem(Description, ABC):
     variables: ClassVar[dict[str, Any]] = {}
     papers: ClassVar[tuple[str, ...]] = ()
     retired: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    ends: ClassVar[bool] = False
 
     @abstractmethod
     def solve(self, *arguments: Any, **options: Any) -> xr.Dataset:
@@ -110,6 +113,11 @@ class Problem(Description, ABC):
     def simulate(self, *arguments: Any, **options: Any) -> xr.Dataset:
         """Return a simulation at finite size."""
         raise TypeError(f"{type(self).__name__} has no simulation at finite size.")
+
+    @property
+    def solves_in_time(self) -> bool:
+        """Whether ``solve(times)`` is known."""
+        return True
 
     def realised(self, size: int, student_width: int | None = None) -> Problem:
         """Return the problem with the ratios that its simulation of that size has; itself where nothing is rounded.

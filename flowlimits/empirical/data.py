@@ -197,9 +197,10 @@ class Surrogate:
         """Return the matrix of these coordinates."""
         d = self.dimension
         m = d * (d - 1) // 2
-        off = a[d : d + m] / math.sqrt(2)
+        off: np.ndarray = a[d : d + m] / math.sqrt(2)
         if self.hermitian:
-            off = off + 1j * a[d + m :] / math.sqrt(2)
+            off = off.astype(complex)
+            off.imag = a[d + m :] / math.sqrt(2)
         A = np.zeros((d, d), dtype=off.dtype)
         A[self.upper] = off
         A += A.conj().T

@@ -22,11 +22,21 @@ def decay_coordinate(decays: list[float]) -> Coordinate:
     return "weight_decay", np.array(decays), {"long_name": "weight decay on the clock tau", "symbol": r"\lambda"}
 
 
+def _vector(name: str, value: Any, length: str) -> np.ndarray:
+    return checks.array(name, [value] if checks.is_single(value) else value, (length,))
+
+
 def check_ratios(value: Any) -> np.ndarray:
     """Return sample ratios, positive, perhaps infinite, shape (n,)."""
-    ratios = np.atleast_1d(np.asarray(value, dtype=float))
-    if ratios.ndim != 1 or ratios.size == 0:
-        raise ValueError(f"Argument `sample_ratios` must have shape (n,), but has shape {ratios.shape}.")
+    try:
+        infinite = np.isposinf(np.atleast_1d(np.asarray(value, dtype=float)))
+    except (ValueError, TypeError, OverflowError):
+        infinite = np.zeros(0, dtype=bool)
+    if infinite.any() and infinite.ndim == 1:
+        finite = np.where(infinite, 1.0, np.atleast_1d(np.asarray(value, dtype=float)))
+        ratios = np.where(infinite, np.inf, _vector("sample_ratios", finite, "n"))
+    else:
+        ratios = _vector("sample_ratios", value, "n")
     for i, one in enumerate(ratios):
         if not one > 0:
             raise ValueError(f"Argument `sample_ratios` must be positive, but is {one:g} at index [{i}].")
@@ -35,7 +45,7 @@ def check_ratios(value: Any) -> np.ndarray:
 
 def check_decays(value: Any) -> list[Any]:
     """Return weight decays, not negative, shape (n,)."""
-    decays = checks.array("weight_decays", np.atleast_1d(value), ("n",))
+    decays = _vector("weight_decays", value, "n")
     for i, one in enumerate(decays):
         if one < 0:
             raise ValueError(f"Argument `weight_decays` must not be negative, but is {one:g} at index [{i}].")
@@ -44,7 +54,7 @@ def check_decays(value: Any) -> list[Any]:
 
 def check_energies(value: Any) -> np.ndarray:
     """Return positive eigenvalues, shape (m,)."""
-    energies = checks.array("spectrum", np.atleast_1d(value), ("m",))
+    energies = _vector("spectrum", value, "m")
     if (energies <= 0).any():
         i = int(np.argmax(energies <= 0))
         raise ValueError(f"Argument `spectrum` must be positive, but is {energies[i]:g} at index [{i}].")

@@ -42,6 +42,7 @@ class EmpiricalPhysics(Problem):
 
     clock: ClassVar[str] = "tau = t/d, dW/dtau = -p d^2 grad train risk"
     kind: ClassVar[str] = "limit"
+    ends: ClassVar[bool] = True
     size_name: ClassVar[str] = "dimension"
     papers: ClassVar[tuple[str, ...]] = ("martin2026", "erba2025", "maillard2024")
     variables: ClassVar[dict[str, Any]] = {
@@ -96,6 +97,11 @@ class EmpiricalPhysics(Problem):
     def infinite(self) -> bool:
         """Whether the number of samples is infinite on the scale of d^2."""
         return math.isinf(self.sample_ratio)
+
+    @property
+    def solves_in_time(self) -> bool:
+        """Whether the limit in time is known: on infinitely many samples."""
+        return self.infinite
 
     @property
     def width(self) -> float:

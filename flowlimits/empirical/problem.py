@@ -168,6 +168,20 @@ class EmpiricalQuadratic(EmpiricalPhysics):
             gradient_tolerance=gradient_tolerance, max_evaluations=max_evaluations, threads=threads, progress=progress,
         )  # fmt: skip
 
+    def realised(self, dimension: int, student_width: int | None = None) -> EmpiricalQuadratic:
+        """Return the problem with the ratios that simulations of that dimension have, of the given student width if it is given."""
+        d = checks.integer("dimension", dimension, minimum=1)
+        p = round(self.student_ratio * d) if student_width is None else student_width
+        rounded = {"student_ratio": p / d, "teacher": self.teacher.realised(d)}
+        if not self.infinite:
+            rounded["sample_ratio"] = max(round(self.sample_ratio * d * d), 1) / (d * d)
+        return type(self)(**(dict(self.fields()) | rounded))
+
+    def relaxation_time(self, dimension: int) -> float:
+        """Return the time tau after which a simulation of that dimension follows the limit: with the square activation, 3/d."""
+        d = checks.integer("dimension", dimension, minimum=1)
+        return 3.0 / d if self.activation == "square" else 0.0
+
     @checks.named_arguments()
     def bayes(self, sample_ratios: Any = None) -> xr.Dataset:
         """Return the least risk of any estimate from the samples, eq. (E16), for a teacher of known law with Haar eigenvectors.

@@ -10,9 +10,10 @@ import xarray as xr
 
 from ..core import checks, results, streams
 from ..core.problem import Problem
+from . import effects, points, sentences, without_theory
 from . import judge as verdicts
-from . import points, sentences
 from .comparison import At, Comparison
+from .grids import axis_of, check_axes, on_a_grid
 from .judge import Judgement
 from .points import Points
 
@@ -71,6 +72,7 @@ def compare(
     """
     level = checks.number("level", level, positive=True, below=1.0)
     resolution = checks.number("resolution", resolution, positive=True)
+    theory, runs = on_a_grid(theory), tuple(on_a_grid(run) for run in runs)
     if points.kind_of(theory, "The theory (first argument)") not in points.THEORIES:
         raise ValueError(
             f'The first argument must be a theory, of kind "limit" or "exact", but is a {theory.attrs["kind"]}: '
@@ -82,6 +84,7 @@ def compare(
     theories = sum(kind in points.THEORIES for kind in kinds)
     if theories and len(runs) > 1:
         raise ValueError("Compare two theories, or one theory with runs: more than one theory was given.")
+    check_axes(theory, runs)
     points.check_clocks(theory, runs)
     times = points.check_times(runs)
     chosen = points.choose(theory, runs, variables, times)
@@ -132,13 +135,14 @@ def _compare_runs(
     exact = theory.attrs["kind"] == "exact"
     cause = points.missing_noise(theory, runs)
     widths = [points.smallest_width(first_of[one.size], one.size) for one in samples]
+    order = without_theory.order_of(runs)
     if several:
         rounded = [0.0 if shift is None else 0.5 / width for shift, width in zip(shifts, widths)]
         judgement = verdicts.several_sizes(
             chosen, limits, samples, floor, level, early, np.array(rounded), widths=np.array(widths), resolution=resolution,
-            exact=exact,
+            exact=exact, order=order,
         )  # fmt: skip
-        told = sentences.several_sizes(judgement, chosen, samples, name, level, clock, resolution, cause)
+        told = sentences.several_sizes(judgement, chosen, samples, name, level, clock, resolution, cause, order)
     else:
         judgement = verdicts.one_size(
             chosen, limits[0], samples[0], floor, level, widths[0], early, resolution=resolution, exact=exact
@@ -163,6 +167,8 @@ def _compare_runs(
 
 def _clock(theory: xr.Dataset) -> str:
     """Return the symbol of the clock in plain text, such as tau in "tau = t/d"."""
+    if axis_of(theory) != "time":
+        return axis_of(theory)
     return results.clock_symbol(str(theory.attrs.get("clock", ""))).lstrip("\\") or "time"
 
 
@@ -171,7 +177,7 @@ def _tolerance(chosen: Points, datasets: Sequence[xr.Dataset], *curves: np.ndarr
     magnitude = np.max([np.abs(curve) for curve in curves], axis=0)
     stated = [points.tolerances(one) for one in datasets]
     rtol, atol = (stated[0][i] + max(pair[i] for pair in stated[1:]) for i in (0, 1))
-    return np.maximum(rtol * magnitude + atol, verdicts.UNRESOLVED * verdicts.scales(chosen, *curves))
+    return np.maximum(rtol * magnitude + atol, verdicts.UNRESOLVED * effects.scales(chosen, *curves))
 
 
 def _comparison(
@@ -236,7 +242,7 @@ def _curves(theory: xr.Dataset, chosen: Points, values: np.ndarray, errors: np.n
 @checks.named_arguments()
 def convergence(
     problem: Problem,
-    times: Any,
+    times: Any = None,
     *,
     sizes: Sequence[int],
     runs: int,
@@ -244,18 +250,19 @@ def convergence(
     variables: Sequence[str] | str | None = None,
     level: float = LEVEL,
     resolution: float = verdicts.RESOLUTION,
+    theory: bool = True,
     threads: int | None = None,
     progress: bool | None = None,
     **simulate: Any,
-) -> Comparison:
-    """Simulate a problem at several sizes and judge its limit by them.
+) -> Comparison | xr.Dataset:
+    """Simulate a problem at several sizes and judge its limit by them; or extrapolate them where there is no limit to judge.
 
     Parameters
     ----------
     problem : Problem
         What to solve and to simulate.
-    times : array_like, shape (n,)
-        Times on the clock of the problem.
+    times : array_like, shape (n,), optional
+        Times on the clock of the problem; without them the end of training is judged, where the problem has one.
     sizes : sequence of int
         Sizes (``problem.size_name``: dimension or student width), at least one, all different; three or more
         determine the extrapolation and its error.
@@ -266,6 +273,8 @@ def convergence(
         the runs of the others as they are.
     variables, level, resolution
         As in `compare`.
+    theory : bool, optional
+        Whether there is a limit to judge.  Without one, and where it is not known in time, the runs are extrapolated.
     threads, progress
         As in ``problem.simulate``.
     **simulate
@@ -273,8 +282,9 @@ def convergence(
 
     Returns
     -------
-    Comparison
-        With `theory` and `runs`, as plots need them.
+    Comparison or xarray.Dataset
+        With `theory` and `runs`, as plots need them; without a theory the extrapolated variables, of kind "extrapolated", with
+        their standard errors as `risk_error`.
 
     Raises
     ------
@@ -287,7 +297,10 @@ def convergence(
         )
     if not problem.size_name:
         raise ValueError(f"{type(problem).__name__} has no size to converge in: it is exact at its own.")
-    times = checks.times(times)
+    if times is None and not problem.ends:
+        raise TypeError("Argument `times` is missing: convergence needs it.")
+    grid = () if times is None else (checks.times(times),)
+    judged = checks.boolean("theory", theory) and (times is None or problem.solves_in_time)
     listed = checks.integers("sizes", sizes, minimum=1)
     if not listed:
         raise ValueError("Argument `sizes` must hold at least one size, but is empty.")
@@ -295,10 +308,14 @@ def convergence(
         raise ValueError(f"Argument `sizes` must not repeat a size, but is {listed}.")
     runs = checks.integer("runs", runs, minimum=2)
     root = streams.root(rng)
-    theory = problem.solve(times)
+    if times is None:
+        simulate = {"end": True} | simulate
+    limit = problem.solve(*grid) if judged else None
     simulated = []
     for size in listed:
         child = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, size))
         options = {problem.size_name: size, "runs": runs, "rng": child, "threads": threads, "progress": progress}
-        simulated.append(problem.simulate(times, **options, **simulate))
-    return compare(theory, *simulated, level=level, variables=variables, resolution=resolution)
+        simulated.append(problem.simulate(*grid, **options, **simulate))
+    if limit is None:
+        return without_theory.extrapolate_runs([on_a_grid(run) for run in simulated], variables)
+    return compare(limit, *simulated, level=level, variables=variables, resolution=resolution)

@@ -34,12 +34,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import statistics
+from .effects import plausible_effect, relative_spread, scales
 from .extrapolation import Extrapolation, extrapolate
 from .points import Points
 from .statistics import Sample
 
-FINITE_SIZE = 5.0  # largest n |deviation| / scale that counts as O(1/d)
-FLUCTUATION = 3.0  # largest |deviation| scale / spread^2 that counts as an effect of fluctuations
 TOLERANCES = 100.0  # global error, in units of the tolerance of a step
 SKEWED = 1.5  # largest skewness at which the mean of some 16 to 32 runs is tested
 AMPLIFIED = 0.25  # spread of single runs, in units of the scale, beyond which no expansion in 1/d is trusted
@@ -75,34 +74,11 @@ class Judgement:
     unseen_noise: float = np.nan
 
 
-def plausible_effect(points: Points, scale: np.ndarray, sample: Sample, width: float) -> np.ndarray:
-    """Return the largest deviation at every point that counts as an effect of finite size."""
-    relative = _relative_spread(points, scale, sample)
-    amplification = relative * np.sqrt(width)
-    return scale * (FINITE_SIZE / width + FLUCTUATION * (1 + amplification) * relative**2)
-
-
-def _relative_spread(points: Points, scale: np.ndarray, sample: Sample) -> np.ndarray:
-    """Return the largest standard deviation of one run over the times of the variable of every point, over its scale."""
-    spread = np.zeros(len(points.variables))
-    np.maximum.at(spread, points.labels, np.nan_to_num(sample.spread))
-    return spread[points.labels] / scale
-
-
 def _unseen(margin: np.ndarray, scale: np.ndarray, judged: np.ndarray) -> tuple[float, int]:
     """Return the largest margin of the judged points in units of the scale, and where it is."""
     relative = np.where(judged, margin / scale, -np.inf)
     index = int(relative.argmax())
     return float(relative[index]), index
-
-
-def scales(points: Points, *curves: np.ndarray) -> np.ndarray:
-    """Return the scale of every point: the largest absolute value of its variable in any of the curves."""
-    labels = points.labels
-    magnitude = np.max([np.abs(curve) for curve in curves], axis=0)
-    largest = np.zeros(len(points.variables))
-    np.maximum.at(largest, labels, magnitude)
-    return np.where(largest[labels] > 0, largest[labels], 1.0)
 
 
 def _judged(samples: list[Sample], early: np.ndarray | None) -> np.ndarray:
@@ -217,8 +193,9 @@ def _test(
     rounding: np.ndarray | None,
     plausible: np.ndarray,
     length: np.ndarray | None = None,
+    order: int = 1,
 ) -> _Tested:
-    inverse = np.array([1 / one.size for one in samples])
+    inverse = np.array([float(one.size) ** -order for one in samples])
     freedom = np.array([one.freedom for one in samples])
     limit = extrapolate(inverse, deviations, variances, points.labels, points.point_times, rounding, plausible, length)
     judged = _judged(samples, early)
@@ -240,6 +217,7 @@ def several_sizes(
     widths: np.ndarray,
     resolution: float = RESOLUTION,
     exact: bool = False,
+    order: int = 1,
 ) -> Judgement:
     """Judge the runs of several sizes by the deviation extrapolated to infinite size.
 
@@ -257,6 +235,8 @@ def several_sizes(
         The largest deviation that may go unseen in an acquittal.
     exact : bool
         Whether the theory is exact at every size.
+    order : int
+        The power of the inverse size by which runs deviate from a right theory.
     """
     deviations = np.array([one.mean for one in samples]) - theories
     if any(one.runs == 1 for one in samples):
@@ -271,17 +251,17 @@ def several_sizes(
         )
     variances = np.array([one.error**2 for one in samples]) + floor**2
     scale = scales(points, *theories, *[one.mean for one in samples])
-    effects = [plausible_effect(points, scale, one, width) * one.size for one, width in zip(samples, widths)]
+    effects = [plausible_effect(points, scale, one, width) * one.size**order for one, width in zip(samples, widths)]
     plausible = np.max(effects, axis=0)
     judged = _judged(samples, early)
-    if judged.any() and _relative_spread(points, scale, samples[-1])[judged].max() > AMPLIFIED:
+    if judged.any() and relative_spread(points, scale, samples[-1])[judged].max() > AMPLIFIED:
         floor = np.hypot(floor, plausible_effect(points, scale, samples[-1], float(widths[-1])))
         variances = np.array([one.error**2 for one in samples]) + floor**2
-    whole = _test(points, deviations, samples, variances, level, early, rounding, plausible)
+    whole = _test(points, deviations, samples, variances, level, early, rounding, plausible, order=order)
     score, allowed, judged, ratio = whole.score, whole.allowed, whole.judged, whole.ratio
     index = int(ratio.argmax())
     exponent, exponent_error = statistics.fit_exponent(
-        samples, deviations, variances, whole.limit.length, points.labels, judged
+        samples, deviations, variances, whole.limit.length, points.labels, judged, order
     )
     last = one_size(points, theories[-1], samples[-1], floor, level / 2, float(widths[-1]), early, exact=exact)
     margin = np.where(judged, allowed, 0.0) * whole.limit.error
@@ -291,9 +271,9 @@ def several_sizes(
     if len(samples) > 2 and ratio[index] > 1:
         less = None if rounding is None else rounding[1:]
         length = whole.limit.length
-        again = _test(points, deviations[1:], samples[1:], variances[1:], level, early, less, plausible, length)
+        again = _test(points, deviations[1:], samples[1:], variances[1:], level, early, less, plausible, length, order)
         stable = bool(again.ratio.max() > 1)
-    expanding = np.isnan(exponent) or (exponent - 2 * exponent_error <= 0 and exponent + 2 * exponent_error >= -1)
+    expanding = np.isnan(exponent) or (exponent - 2 * exponent_error <= 0 and exponent + 2 * exponent_error >= -order)
     passed: bool | None = None
     if not judged.any():
         verdict = "undecided: skewed runs"

@@ -17,6 +17,7 @@ from ..core import checks, results
 from ..core.problem import Problem
 from ..core.rebuild import load_problem
 from . import statistics
+from .grids import axis_of, solve_without_time
 
 THEORIES = ("limit", "exact")
 SIZES = {"dimension": "d", "student_width": "p"}
@@ -37,12 +38,15 @@ class Points:
         Index into `variables` of every entry.
     times : ndarray, shape (times,)
         The times, on the clock of the theory.
+    axis : str
+        What stands in the place of the time; empty where there is one number per variable.
     """
 
     variables: tuple[str, ...]
     entries: tuple[str, ...]
     owner: np.ndarray
     times: np.ndarray
+    axis: str = "time"
 
     @property
     def labels(self) -> np.ndarray:
@@ -141,7 +145,7 @@ def choose(theory: xr.Dataset, runs: Sequence[xr.Dataset], variables: Any, times
         for index in np.ndindex(shape):
             entries.append(f"{name}[{', '.join(map(str, index))}]" if shape else name)
             owner.append(number)
-    return Points(tuple(chosen), tuple(entries), np.array(owner), times)
+    return Points(tuple(chosen), tuple(entries), np.array(owner), times, axis_of(theory))
 
 
 def _rest(dataset: xr.Dataset, name: str) -> list[str]:
@@ -219,6 +223,8 @@ def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> 
     problem = problem_of(run)
     if problem is None or RATIOS[0] not in run.attrs:
         return None
+    if not problem.solves_in_time and axis_of(theory) == "time":
+        return None
     realised = problem.realised(size, run.attrs.get("student_width"))
     if realised == problem:
         return None
@@ -250,6 +256,8 @@ def missing_noise(theory: xr.Dataset, runs: Sequence[xr.Dataset]) -> str:
 def _solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
     """Solve with the tolerances that another solution states."""
     stated = dict(results.provenance(like).get("call") or {}) if like.attrs.get("provenance") else {}
+    if axis_of(like) != "time":
+        return solve_without_time(problem, times, axis_of(like))
     return problem.solve(times, **{name: stated[name] for name in ("rtol", "atol") if name in stated})
 
 

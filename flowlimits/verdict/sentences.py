@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from .judge import FEW_RUNS, FINITE_SIZE, NOT_RESOLVED, TOLERANCES, TOO_SMALL, Judgement
+from .effects import FINITE_SIZE
+from .judge import FEW_RUNS, NOT_RESOLVED, TOLERANCES, TOO_SMALL, Judgement
 from .points import SIZES, Points
 from .statistics import Sample
 
@@ -30,7 +31,15 @@ def percent(value: float) -> str:
 
 
 def _family(points: Points, level: float) -> str:
-    return f"family-wise level {level:g} over {_count(points.times.size, 'time')} x {_count(len(points.entries), 'variable')}"
+    return f"family-wise level {level:g} over {_points(points)}"
+
+
+def _points(points: Points) -> str:
+    counted = _count(len(points.entries), "variable")
+    if not points.axis:
+        return counted
+    noun = "time" if points.axis == "time" else "value"
+    return f"{_count(points.times.size, noun)} x {counted}"
 
 
 def _count(count: int, noun: str) -> str:
@@ -39,7 +48,11 @@ def _count(count: int, noun: str) -> str:
 
 def _at(judgement: Judgement, points: Points, clock: str) -> str:
     variable, time = points.where(judgement.index)
-    return f"{variable} at {clock} = {time:.3g}"
+    return _place(variable, time, points, clock)
+
+
+def _place(variable: str, time: float, points: Points, clock: str) -> str:
+    return f"{variable} at {clock} = {time:.3g}" if points.axis else variable
 
 
 def _largest(judgement: Judgement, points: Points, level: float, clock: str) -> str:
@@ -69,7 +82,7 @@ def _unseen(judgement: Judgement, points: Points, clock: str) -> str:
     variable, time = points.where(judgement.unseen_index)
     return (
         f"a deviation of up to {percent(judgement.unseen)} of a variable's scale could go unseen "
-        f"({variable} at {clock} = {time:.3g})"
+        f"({_place(variable, time, points, clock)})"
     )
 
 
@@ -171,6 +184,7 @@ def several_sizes(
     clock: str = CLOCK,
     resolution: float = 0.05,
     cause: str = "",
+    order: int = 1,
 ) -> list[str]:
     """Return the sentences on runs of several sizes."""
     letter = SIZES[name]
@@ -212,7 +226,7 @@ def several_sizes(
     else:
         error = max(judgement.exponent_error, 0.01)
         verb = "falls" if judgement.exponent < -0.5 else "goes"
-        told.append(f"Deviation {verb} as {letter}^{judgement.exponent:.2f} +- {error:.2f} (expected -1).")
+        told.append(f"Deviation {verb} as {letter}^{judgement.exponent:.2f} +- {error:.2f} (expected -{order}).")
     return told + _not_judged(judgement, points)
 
 
@@ -220,6 +234,6 @@ def two_theories(judgement: Judgement, points: Points, clock: str = CLOCK) -> li
     """Return the sentences on two theories."""
     return [
         f"{judgement.verdict}: largest difference {number(judgement.largest)} tolerances ({_at(judgement, points, clock)}; "
-        f"{_count(points.times.size, 'time')} x {_count(len(points.entries), 'variable')}).",
+        f"{_points(points)}).",
         f"Up to {TOLERANCES:g} are allowed: tolerances bound the error of a step, not that of the whole solution.",
     ]

@@ -134,6 +134,7 @@ def fit_exponent(
     length: np.ndarray,
     labels: np.ndarray,
     kept: np.ndarray,
+    order: int = 1,
 ) -> tuple[float, float]:
     r"""Fit :math:`|\Delta| \propto d^{x}` to all points whose deviation is clear of noise at every size.
 
@@ -153,6 +154,8 @@ def fit_exponent(
         The variable of every point.
     kept : ndarray of bool, shape (points,)
         Points to use.
+    order : int, optional
+        The power of the inverse size in which the deviation is expanded.
 
     Returns
     -------
@@ -162,10 +165,10 @@ def fit_exponent(
         changes: the next order bends the power law by an amount that falls with the size.  Both nan if no deviation is
         clear of noise.
     """
-    exponent, error = _fit_exponent(samples, deviations, variances, length, labels, kept)
+    exponent, error = _fit_exponent(samples, deviations, variances, length, labels, kept, order)
     if len(samples) < 3 or np.isnan(exponent):
         return exponent, error
-    without, _ = _fit_exponent(samples[1:], deviations[1:], variances[1:], length, labels, kept)
+    without, _ = _fit_exponent(samples[1:], deviations[1:], variances[1:], length, labels, kept, order)
     return exponent, float(np.hypot(error, NEXT_ORDER * (without - exponent))) if np.isfinite(without) else error
 
 
@@ -176,6 +179,7 @@ def _fit_exponent(
     length: np.ndarray,
     labels: np.ndarray,
     kept: np.ndarray,
+    order: int,
 ) -> tuple[float, float]:
     """Return the exponent and the part of its error that the fit itself knows."""
     clear = kept & (np.abs(deviations) > 3 * np.sqrt(variances)).all(axis=0)
@@ -183,7 +187,7 @@ def _fit_exponent(
     if not clear.any():
         return float("nan"), float("nan")
     size = np.array([one.size for one in samples], dtype=float)
-    delta, noise, curvature = deviations[:, clear], variances[:, clear], length[clear] / size[:, None]
+    delta, noise, curvature = deviations[:, clear], variances[:, clear], length[clear] / size[:, None] ** order
     design = np.stack([np.ones_like(size), np.log(size)], axis=1)
     weights, widths = fit_weights(design, np.sqrt(noise) / np.abs(delta), curvature[None])
     rows, widths = weights[:, 1], widths[:, 1]

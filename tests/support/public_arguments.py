@@ -288,6 +288,29 @@ def single_unit_calls() -> dict[str, Call]:
     }  # fmt: skip
 
 
+def empirical_calls() -> dict[str, Call]:
+    fields = {"student_ratio": 0.5, "teacher": fl.Spectrum.orthonormal(0.25), "sample_ratio": 0.5}
+    problem = fl.EmpiricalQuadratic(**fields, noise=0.1, weight_decay=0.1)
+    return {
+        "EmpiricalQuadratic": (
+            fl.EmpiricalQuadratic, fields,
+            {"student_ratio": "positive", "teacher": "choice", "noise": "nonnegative", "activation": "choice", "start": "choice"},
+        ),
+        "EmpiricalQuadratic.solve": (
+            problem.solve, {"sample_ratios": [0.3, 0.4], "weight_decays": [0.1, 0.2]},
+            {"sample_ratios": "vector", "weight_decays": "vector", "spectrum": "optional vector"},
+        ),
+        "EmpiricalQuadratic.bayes": (problem.bayes, {"sample_ratios": [0.3, 0.4]}, {"sample_ratios": "vector"}),
+        "EmpiricalQuadratic.realised": (problem.realised, {"dimension": 40}, {"dimension": "count"}),
+        "EmpiricalQuadratic.relaxation_time": (problem.relaxation_time, {"dimension": 40}, {"dimension": "count"}),
+        "EmpiricalQuadratic.simulate": (
+            problem.simulate, {"times": TIMES, "dimension": 60, "runs": MANY},
+            RUN | {"dimension": "count", "data": "choice", "observables": "observables", "weights": "optional array", "rtol": "positive",
+                   "gradient_tolerance": "positive", "max_evaluations": "count", "end": "boolean"},
+        ),
+    }  # fmt: skip
+
+
 def other_calls() -> dict[str, Call]:
     extensive = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25))
     solved = fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve(TIMES)
@@ -326,6 +349,7 @@ def calls() -> dict[str, Call]:
         margin_calls,
         network_calls,
         single_unit_calls,
+        empirical_calls,
         other_calls,
     )
     return {name: call for room in rooms for name, call in room().items()}
