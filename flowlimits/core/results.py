@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from xarray.core.indexes import PandasIndex
 
 from . import streams
 from .problem import Description, Problem
@@ -28,7 +29,7 @@ __all__ = [
 
 SCHEMA = 1
 #: Whether this version of xarray can be given the parts of a Dataset.
-DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*xr.indexes.PandasIndex.__slots__} == {
+DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*PandasIndex.__slots__} == {
     "coord_dtype",
     "dim",
     "index",

@@ -24,7 +24,8 @@ def gauss(C, nodes):
     w = w / w.sum()
     grid = np.array(list(itertools.product(x, repeat=len(C))))
     weights = np.prod(np.array(list(itertools.product(w, repeat=len(C)))), axis=1)
-    return grid @ np.linalg.cholesky(C).T, weights
+    values, vectors = np.linalg.eigh(C)  # of fields that coincide, too
+    return grid @ (vectors * np.sqrt(np.maximum(values, 0.0))).T, weights
 
 
 def velocities(problem, Q, R, a, rate, nodes):
