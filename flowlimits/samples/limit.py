@@ -24,6 +24,8 @@ FLOW = ode.right_hand_side(equations.sample_flow)
 METHODS = ("auto", "kinks", "merged", "dop853", "radau")
 #: Further solutions, whose differences estimate the error: multiples of the tolerance, and of the step at kinks.
 LOOSER = ((4.0, 2.0), (16.0, 4.0))
+#: What is stated, in multiples of the largest difference: the differences scatter, and a small one may be chance.
+STATED = 3.0
 
 
 def parameters(physics: SampleFlowPhysics, width: int) -> np.ndarray:
@@ -146,12 +148,13 @@ class SamplePath(Path):
         return plain | {"wall_time": seconds}
 
     def _risk_error(self, later: np.ndarray) -> dict[str, float]:
-        """Return the largest difference of the loss to looser solutions, absolute and relative."""
+        """Return `STATED` times the largest difference of the loss to looser solutions, absolute and relative."""
         fine = observe(self.physics, self.states, self.width, ["risk"])["risk"][-later.size :]
         gap = np.zeros(later.size)
         for factors in LOOSER:
             states = self.integrator.looser(*factors).run(self.origin, self.merged_at, later)[0]
             gap = np.maximum(gap, np.abs(observe(self.physics, states, self.width, ["risk"])["risk"] - fine))
+        gap *= STATED
         relative = np.max(gap / np.maximum(fine, np.finfo(float).tiny))
         return {"risk_error": float(gap.max()), "relative_risk_error": float(relative)}
 

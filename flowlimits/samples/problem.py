@@ -81,7 +81,7 @@ class SampleFlow(SampleFlowPhysics):
             With the attributes `end_state` ("interpolating", "OLS", "split OLS", "other"), `end_state_distances` and
             `distinct_directions` of the last time; "merged" adds `end_point_risk`, the loss at the end in closed form if the patterns
             of the last time stay, and whether they can (`end_point_consistent`).  For ReLU the flow is solved twice more, with 4 and 16 times `rtol`
-            and 2 and 4 times `kink_step`: the larger difference of the loss stands in the provenance as `risk_error`, absolute, and
+            and 2 and 4 times `kink_step`: three times the larger difference of the loss stands in the provenance as `risk_error`, absolute, and
             `relative_risk_error`.  Errors are of first order in `kink_step`; in `rtol` they scatter where many small kinks are crossed
             per step, with a mean that falls roughly as its square root.  So the estimate is one, and no bound; a unit that
             passes close to the corner of two kinks may part two solutions, which it then shows.  `forced_steps` and `forced_error` count the steps taken at `kink_step` against `rtol`, and add up their errors.
