@@ -6,6 +6,7 @@ function ``run(record, full)``; `record` takes claims, figures and tables.
 
 CASES = (
     "martin2024",
+    "martin2026",
     "saad_solla1995",
     "goldt2019",
     "arnaboldi2023",
