@@ -20,6 +20,7 @@ import xarray as xr
 from xarray.core.indexes import PandasIndex
 
 from . import streams
+from .checks import warn
 from .problem import Description, Problem
 from .storage import load, save
 
@@ -28,6 +29,9 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA = 1
+_RATIO = "nan where the weights vanish, or are too small for the digits of a ratio of them"
+#: Where variables that many rooms share may be nan.
+UNDEFINED = {"overlap": _RATIO, "misalignment": _RATIO, "specialisation": _RATIO}
 #: Whether this version of xarray can be given the parts of a Dataset.
 DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*PandasIndex.__slots__} == {
     "coord_dtype",
@@ -40,13 +44,17 @@ GREEK = ("tau", "gamma", "theta", "sigma")
 
 @dataclass(frozen=True)
 class Variable:
-    """How a variable of a result is described: dimensions after `time`, name, symbol (LaTeX), and scale if rescaled."""
+    """How a variable of a result is described: dimensions after `time`, name, symbol (LaTeX), and scale if rescaled.
+
+    `undefined` says in a sentence where it may be nan or infinite; without one it must be finite in every result.
+    """
 
     long_name: str
     symbol: str
     dims: tuple[str, ...] = ()
     scale: str = ""
     timed: bool = True
+    undefined: str = ""
 
     def attributes(self) -> dict[str, str]:
         named = {"long_name": self.long_name, "symbol": self.symbol}
@@ -119,7 +127,11 @@ def build(
     for name, values in variables.items():
         variable = problem.variables[name]
         lead = (("run",) if run else ()) + (("time",) if times is not None and variable.timed else ())
-        data[name] = (lead + variable.dims, values, variable.attributes())
+        data[name] = (
+            lead + variable.dims,
+            values,
+            variable.attributes() | _not_finite(problem, name, variable, values),
+        )
     data.update(extra or {})
 
     arrays: dict[str, np.ndarray] = {}
@@ -139,6 +151,24 @@ def build(
     attributes |= dict(attrs or {})
     attributes |= {"provenance": json.dumps(details, default=_jsonable), "schema": SCHEMA}
     return _dataset(data, index, attributes)
+
+
+def _not_finite(problem: Problem, name: str, variable: Variable, values: Any) -> dict[str, str]:
+    """Return why a variable is not finite, as its attribute `undefined`; warn if nothing says why.
+
+    No number of a result is nan or infinite in silence: this is the one place through which all results go.
+    """
+    found = np.asarray(values)
+    if found.dtype.kind != "f" or np.isfinite(found).all():
+        return {}
+    why = variable.undefined or UNDEFINED.get(name, "")
+    if not why:
+        count = int((~np.isfinite(found)).sum())
+        warn(
+            f"Variable `{name}` of {type(problem).__name__} is not finite in {count} of {found.size} places, and nothing says why: "
+            "do not trust this result there."
+        )
+    return {"undefined": why or "not finite for a reason that is not known"}
 
 
 def _dataset(data: Mapping[str, Any], coords: Mapping[str, Any], attributes: dict[str, Any]) -> xr.Dataset:

@@ -16,6 +16,9 @@ from .models import MarginModel
 from .state import State
 from .user_model import UserModel
 
+#: Why a variable may not be finite.
+VANISHED = "not finite where the weights vanish, as at the start of some flows"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MarginFlowPhysics(Problem):
@@ -42,12 +45,36 @@ class MarginFlowPhysics(Problem):
         "schechtman2025",
     )
     variables: ClassVar[dict[str, Variable]] = {
-        "margin": Variable("normalised margin", r"\min_i q_i / N(\theta)^H"),
-        "smoothed_margin": Variable("smoothed margin", r"\ell^{-1}(L) / N(\theta)^H"),
-        "log_norm": Variable("logarithm of the norm of the weights", r"\log N(\theta)"),
-        "log_time": Variable("logarithm of the time of gradient flow", r"\log t"),
-        "alignment": Variable("cosine of weights and minus the gradient", r"\cos(\theta, -\nabla L)"),
-        "kkt_residual": Variable("distance from the KKT conditions", r"\varepsilon_{\mathrm{KKT}}"),
+        "margin": Variable(
+            "normalised margin",
+            r"\min_i q_i / N(\theta)^H",
+            undefined=VANISHED,
+        ),
+        "smoothed_margin": Variable(
+            "smoothed margin",
+            r"\ell^{-1}(L) / N(\theta)^H",
+            undefined=VANISHED,
+        ),
+        "log_norm": Variable(
+            "logarithm of the norm of the weights",
+            r"\log N(\theta)",
+            undefined=VANISHED,
+        ),
+        "log_time": Variable(
+            "logarithm of the time of gradient flow",
+            r"\log t",
+            undefined=VANISHED,
+        ),
+        "alignment": Variable(
+            "cosine of weights and minus the gradient",
+            r"\cos(\theta, -\nabla L)",
+            undefined=VANISHED,
+        ),
+        "kkt_residual": Variable(
+            "distance from the KKT conditions",
+            r"\varepsilon_{\mathrm{KKT}}",
+            undefined="nan where it is not asked for (kkt=False), or the weights vanish",
+        ),
         "path_length": Variable("path length of the direction", r"\int |d\hat\theta|"),
         "direction": Variable("direction of the weights", r"\hat\theta", ("parameter",)),
     }

@@ -15,6 +15,8 @@ from .orthant import distinct
 
 LAWS = {"gaussian": 0, "uniform": 1}
 TRAINED = ("gd", "flow")
+#: Why a variable may not be finite.
+NONE_FOUND = "nan where no network with zero training error was found, or one alone for an error bar"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,11 +36,31 @@ class GuessAndCheckPhysics(Problem):
     papers: ClassVar[tuple[str, ...]] = ("peleg2024",)
     variables: ClassVar[dict[str, Variable]] = {
         "acceptance": Variable("probability of zero training error", "P"),
-        "acceptance_standard_error": Variable("standard error of the acceptance", r"\delta P"),
-        "test_error": Variable("mean test error at zero training error", r"\varepsilon"),
-        "test_error_standard_error": Variable("standard error of the test error", r"\delta\varepsilon"),
-        "network_test_error": Variable("test error of each network", r"\varepsilon"),
-        "network_loss": Variable("mean logistic loss of each network", "L"),
+        "acceptance_standard_error": Variable(
+            "standard error of the acceptance",
+            r"\delta P",
+            undefined=NONE_FOUND,
+        ),
+        "test_error": Variable(
+            "mean test error at zero training error",
+            r"\varepsilon",
+            undefined=NONE_FOUND,
+        ),
+        "test_error_standard_error": Variable(
+            "standard error of the test error",
+            r"\delta\varepsilon",
+            undefined=NONE_FOUND,
+        ),
+        "network_test_error": Variable(
+            "test error of each network",
+            r"\varepsilon",
+            undefined=NONE_FOUND,
+        ),
+        "network_loss": Variable(
+            "mean logistic loss of each network",
+            "L",
+            undefined=NONE_FOUND,
+        ),
     }
 
     def __post_init__(self) -> None:
