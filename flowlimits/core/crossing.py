@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -28,9 +30,10 @@ def crossing(dataset: xr.Dataset, variable: str, value: float, *, scale: str = "
     Returns
     -------
     xarray.DataArray
-        The time, per run and entry; nan where the curve never crosses, or is not finite before it does.  Its coordinate `error` estimates the error
-        of the interpolation, as the difference between a monotone cubic and the straight line; it shrinks with the
-        spacing of the times.
+        The time, per run and entry; nan where the curve never crosses, or is not finite before it does.  Its coordinate
+        `error` bounds the error of the interpolation: the largest distance to the zeros of the straight line and of the
+        parabolas through a neighbour on either side, or to the end of the interval where the curve bends too much
+        between its points.  If a curve never crosses, the attribute `nearest` says how near it came.
 
     Raises
     ------
@@ -62,8 +65,24 @@ def crossing(dataset: xr.Dataset, variable: str, value: float, *, scale: str = "
     dims = [dim for dim in array.dims if dim != "time"]
     coords = {dim: array.coords[dim] for dim in dims if dim in array.coords}
     coords["error"] = (dims, found[:, 1].reshape(shape))
-    attrs = {"long_name": f"time at which {variable} crosses {target:g}", "clock": dataset.attrs.get("clock", "")}
+    missed = np.flatnonzero(np.isnan(found[:, 0]))
+    nearest = _nearest(flat[missed], times, target, variable) if missed.size else {}
+    attrs = nearest | {
+        "long_name": f"time at which {variable} crosses {target:g}",
+        "clock": dataset.attrs.get("clock", ""),
+    }
     return xr.DataArray(found[:, 0].reshape(shape), dims=dims, coords=coords, name="crossing", attrs=attrs)
+
+
+def _nearest(curves: np.ndarray, times: np.ndarray, target: float, variable: str) -> dict[str, str]:
+    """Say how near curves came to a value that they never cross."""
+    distance = np.abs(np.where(np.isfinite(curves), curves, np.inf) - target)
+    if not np.isfinite(distance).any():
+        return {}
+    row, column = np.unravel_index(int(np.argmin(distance)), distance.shape)
+    seen = f"{curves[row, column]:.6g}, at time {times[column]:.6g}"
+    count = "" if len(curves) == 1 else f" in {len(curves)} curves"
+    return {"nearest": f"{variable} never crosses {target:g}{count}: the nearest value is {seen}"}
 
 
 def _axis(times: np.ndarray, scale: str) -> np.ndarray:
@@ -106,14 +125,43 @@ def _cross(axis: np.ndarray, times: np.ndarray, excess: np.ndarray) -> tuple[flo
             + s**2 * (s - 1) * step * right
         )
 
+    found = axis[i] + step * _bisect(cubic, excess[i] > 0)
+    others = [axis[i] + step * straight, *(_parabola(axis, excess, i, k) for k in (i - 1, i + 2) if 0 <= k < axis.size)]
+    if _is_coarse(axis, excess, i):
+        others = [axis[i], axis[i + 1]]
+    place, *bounds = np.exp([found, *others]) if logarithmic else (found, *others)
+    return float(place), float(max(abs(place - other) for other in bounds))
+
+
+def _bisect(function: Callable[[float], float], positive: bool) -> float:
+    """Return the zero in [0, 1] of a function that changes its sign there; `positive` is the sign at 0."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if (cubic(middle) > 0) == (excess[i] > 0) else (low, middle)
-    bent, line = (axis[i] + s * step for s in ((low + high) / 2, straight))
-    if logarithmic:
-        bent, line = np.exp(bent), np.exp(line)
-    return float(bent), float(abs(bent - line))
+        low, high = (middle, high) if (function(middle) > 0) == positive else (low, middle)
+    return (low + high) / 2
+
+
+def _parabola(axis: np.ndarray, excess: np.ndarray, i: int, k: int) -> float:
+    """Return where the parabola through the ends of interval i and the point k crosses zero in the interval."""
+    a, b, c = axis[i], axis[i + 1], axis[k]
+    first = (excess[i + 1] - excess[i]) / (b - a)
+    second = ((excess[k] - excess[i + 1]) / (c - b) - first) / (c - a)
+
+    def value(s: float) -> float:
+        x = a + s * (b - a)
+        return float(excess[i] + first * (x - a) + second * (x - a) * (x - b))
+
+    return float(a + (b - a) * _bisect(value, bool(excess[i] > 0)))
+
+
+def _is_coarse(axis: np.ndarray, excess: np.ndarray, i: int) -> bool:
+    """Whether the curve around interval i is too coarse for an interpolation: then the interval itself is the error."""
+    if i == 0 or i == axis.size - 2:
+        return True
+    secants = np.diff(excess[i - 1 : i + 3]) / np.diff(axis[i - 1 : i + 3])
+    sizes = np.abs(secants)
+    return bool((secants * secants[1] <= 0).any() or sizes.max() > 3 * sizes.min())
 
 
 def _monotone_slopes(axis: np.ndarray, values: np.ndarray, i: int) -> tuple[float, float]:

@@ -13,8 +13,8 @@ from .worker import Outcome, Point, Task, describe
 
 #: Seconds of work between two commits.
 GOAL = 0.7
-#: Points in the first batch, and the most in one.
-FIRST, MOST = 64, 8192
+#: The most points in a batch, and how much larger than the last one it may be.
+MOST, GROWTH = 8192, 8.0
 
 
 def suits(task: Task) -> bool:
@@ -49,7 +49,8 @@ def run(
         After what was finished has been committed.
     """
     threads = check_threads(workers)
-    size, at = FIRST, 0
+    # A point can cost a microsecond or a minute: the first batch has one for each thread.
+    size, at = threads, 0
     while at < len(indices):
         points = [point(index) for index in indices[at : at + size]]
         began = time.perf_counter()
@@ -57,7 +58,7 @@ def run(
         commit()
         took = max(time.perf_counter() - began, 1e-6)
         at += len(points)
-        size = int(min(max(size * min(GOAL / took, 4.0), 16), MOST))
+        size = int(min(max(size * min(GOAL / took, GROWTH), threads), MOST))
 
 
 def solve(task: Task, points: list[Point], threads: int) -> Outcome:

@@ -239,3 +239,34 @@ def test_tables_write_the_clock_as_mathematics(tmp_path):
 )
 def test_symbols_of_clocks(clock, symbol):
     assert clock_symbol(clock) == symbol
+
+
+@pytest.mark.parametrize("count", [4, 6, 10, 20])
+@pytest.mark.parametrize(
+    ("curve", "root"),
+    [
+        (lambda t, a: np.cos(a * t + 0.3), lambda a: (np.pi / 2 - 0.3) / a),
+        (lambda t, a: np.exp(-a * t) - 0.3, lambda a: -np.log(0.3) / a),
+        (lambda t, a: np.tanh(4 * a * (t - 1.37)), lambda a: 1.37),
+    ],
+)
+def test_the_error_of_a_crossing_holds_on_coarse_grids(count, curve, root):
+    times = np.linspace(0, 3, count)
+    for a in np.linspace(0.55, 1.5, 12):
+        found = fl.crossing(fl.wrap(times, x=curve(times, a)), "x", 0.0, scale="linear")
+        assert abs(float(found) - root(a)) <= float(found.error) + 1e-15
+
+
+def test_a_curve_that_never_crosses_says_how_near_it_came():
+    found = fl.crossing(fl.wrap([1.0, 2.0, 3.0], x=[0.1, 0.7, 0.4]), "x", 0.9)
+    assert np.isnan(found)
+    assert found.attrs["nearest"] == "x never crosses 0.9: the nearest value is 0.7, at time 2"
+
+
+def test_a_failed_problem_of_a_batch_has_no_crossing_and_the_others_have():
+    values = [[0.1, 0.5, 0.9], [0.1, np.nan, np.nan], [np.nan] * 3, [0.1, 0.6, np.nan]]
+    batch = xr.Dataset({"x": (("problem", "time"), values)}, coords={"time": [1.0, 2.0, 3.0]})
+    found = fl.crossing(batch, "x", 0.5)
+    assert found.values[0] == 2.0
+    assert np.isnan(found.values[1:3]).all()
+    assert 1 < found.values[3] < 2

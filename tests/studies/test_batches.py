@@ -116,11 +116,10 @@ def test_batches_go_on_from_a_folder(tmp_path):
 def test_an_interrupt_keeps_the_batches_that_were_finished(tmp_path, monkeypatch):
     from flowlimits.studies import batches
 
-    monkeypatch.setattr(batches, "FIRST", 20)
     monkeypatch.setattr(batches, "GOAL", 1e-9)
     monkeypatch.setattr(batches, "solve", stopping(batches.solve, after=1))
-    with pytest.raises(fl.StudyInterrupted, match=r"Interrupted after 20 of 72 points"):
-        run(tmp_path, EXTENSIVE, folder=tmp_path / "folder")
+    with pytest.raises(fl.StudyInterrupted, match=r"Interrupted after 3 of 72 points"):
+        run(tmp_path, EXTENSIVE, folder=tmp_path / "folder", workers=3)
     monkeypatch.undo()
     np.testing.assert_array_equal(
         run(tmp_path, EXTENSIVE, folder=tmp_path / "folder")["risk"], run(tmp_path, EXTENSIVE)["risk"]
