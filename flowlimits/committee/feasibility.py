@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
+from ..spectrum.covariance import groups_of
+from ..spectrum.groups import CovarianceGroups
 
 #: Overlaps may miss symmetry and positivity by this share of their largest entry.
 SLACK = 1e-9
@@ -39,6 +41,17 @@ def check(Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             "Overlaps of weight matrices are positive semidefinite."
         ) from None
     return Q, R, T
+
+
+def check_groups(
+    Q: Any, R: Any, T: Any, covariance: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, CovarianceGroups | None]:
+    """Return checked overlaps, by group if the inputs have a covariance, and the groups; none for standard normal inputs."""
+    if covariance is None:
+        return (*check(Q, R, T), None)
+    groups = groups_of(covariance)
+    Q, R, T = groups.check_overlaps(Q, R, T)
+    return (Q[0], R[0], T[0], None) if groups.is_isotropic else (Q, R, T, groups)
 
 
 def nearly_singular(Q: np.ndarray) -> bool:
@@ -89,4 +102,5 @@ def _symmetric(name: str, value: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"Argument `{name}` must be symmetric, but {name}[{i}, {j}] is {value[i, j]:.6g} and {name}[{j}, {i}] is {value[j, i]:.6g}."
         )
-    return 0.5 * (value + value.T)
+    # Halves first: the sum of two large numbers is not finite.
+    return 0.5 * value + 0.5 * value.T

@@ -24,6 +24,8 @@ from .schedule import Schedule
 if TYPE_CHECKING:
     from .physics import Physics
 
+#: Overlaps by group of a covariance.
+GROUPS = ("Q_groups", "R_groups")
 #: States beyond which the implicit method, whose cost grows with their cube, is not tried.
 LARGE = 600
 EVENT_GRID = 400
@@ -39,7 +41,7 @@ def tolerances(problem: Physics, method: str) -> None:
 
 def observables(problem: Physics, given: Any) -> tuple[str, ...]:
     """Return the names of further variables."""
-    return () if given is None else check_names(given)
+    return () if given is None else check_names(given, () if problem.covariance is None else GROUPS)
 
 
 def event_variables(problem: Physics) -> list[str]:
@@ -68,12 +70,16 @@ class CommitteePath(Path):
     cuts = False
 
     def __init__(self, problem: Physics, options: Options):
-        self.problem, self.asked, self.family = problem, options, system.choose(problem)
-        self.factored = problem.coordinates is not None
-        self.start = system.factor_start(problem) if self.factored else system.start(problem)
+        # What is shown, but for the groups, is that of the problem of standard normal inputs with the same fields.
+        self.given, self.problem, self.asked = problem, problem.seen(), options
+        self.family = system.choose(self.problem)
+        self.factored, self.grouped = problem.coordinates is not None, problem.covariance is not None
+        starts = {self.factored: system.factor_start, self.grouped: system.group_start}
+        self.start = starts.get(True, system.start)(problem)
         self.reports: list[ode.Report] = []
         rate = problem.learning_rate
-        self.params = system.parameters(problem, 0.0 if isinstance(rate, Schedule) else rate)
+        fixed = 0.0 if isinstance(rate, Schedule) else rate
+        self.params = system.parameters(self.problem, fixed)
         self.options: dict[str, Any] = {
             "rtol": options.rtol, "atol": np.full(self.start.size, options.atol), "max_steps": options.max_steps, "progress": options.progress,
             "work_size": self.family.work_size, "method": "dop853" if self.start.size > LARGE and options.method == "auto" else options.method,
@@ -86,12 +92,27 @@ class CommitteePath(Path):
             # The error of a difference of units is a share of the whole, and not of the difference.
             tight = {"rtol": max(1e-3 * options.rtol, 1e-13), "atol": 1e-4 * self.options["atol"]}
             self.options |= {"work_size": size} | tight
+        elif self.grouped:
+            rhs, size = system.choose_groups(problem)
+            self.address, self.flow_params = rhs.address, system.group_parameters(problem, fixed)
+            self.options |= {"work_size": size, "atol": self._tolerances()}
         self.times, self.states = np.empty(0), np.empty((0, self.start.size))
 
     @property
     def overlaps(self) -> np.ndarray:
         """The states of the overlaps at the times of the last run."""
-        return system.factor_overlaps(self.problem, self.states) if self.factored else self.states
+        if self.grouped:
+            assert self.given.covariance is not None
+            groups, layers = system.group_states(self.given, self.states)
+            return np.concatenate([np.einsum("l,tln->tn", self.given.covariance.eigenvalues, groups), layers], axis=1)
+        return system.factor_overlaps(self.given, self.states) if self.factored else self.states
+
+    def _tolerances(self) -> np.ndarray:
+        """Return the absolute tolerances, each group's in units of its own overlaps."""
+        largest = np.maximum(self.given.Q.max(axis=(1, 2)), self.given.T.max(axis=(1, 2)))
+        sizes = np.where(largest > 0, largest, 1.0) / max(float(largest.sum()), 1e-300)
+        own = self.asked.atol * np.repeat(sizes, len(self.start) // len(sizes))
+        return np.concatenate([own, np.full(self.start.size - own.size, self.asked.atol)])
 
     def _solve(self, state: np.ndarray, times: np.ndarray, params: np.ndarray, start: float) -> np.ndarray:
         _, states, report = integrate_unchecked(self.address, state, times, params, start=start, **self.options)
@@ -113,7 +134,13 @@ class CommitteePath(Path):
         """Raise if the overlaps are not feasible at one of the times of the run."""
         if self.factored or not self.times.size:
             return
-        found = infeasible(self.states[None], self.params[None], self.asked.rtol, self.asked.atol)[0]
+        states, params = self.states[None], self.params[None]
+        if self.grouped:
+            states = np.ascontiguousarray(system.group_states(self.given, self.states)[0].swapaxes(0, 1))
+            params = np.repeat(params, len(states), axis=0)
+            first = system.layout.HEADER + sum(self.problem.R.shape)
+            params[:, first : first + self.problem.T.size] = self.given.T.reshape(len(states), -1)
+        found = infeasible(states, params, self.asked.rtol, self.asked.atol).min()
         if found == self.times.size:
             return
         reached = float(self.times[found])
@@ -134,10 +161,24 @@ class CommitteePath(Path):
     def contents(self) -> dict[str, Any]:
         names = self.asked.observables
         variables = self._describe(names)
+        attrs: dict[str, Any] = {}
+        coords: dict[str, Any] = {}
+        if self.given.covariance is not None:
+            groups = self.given.covariance
+            attrs["effective_dimension_per_dimension"] = groups.effective_dimension(1.0)
+            variables |= self._groups()
+            if any(name in GROUPS for name in names):
+                coords["group"] = ("group", groups.eigenvalues, {"long_name": "eigenvalue of the covariance"})
         if not any(np.isnan(variables[name]).any() for name in names):
-            return {"variables": variables}
+            return {"variables": variables, "attrs": attrs, "coords": coords}
         note = f"cosines are nan where the norms of units, Q_ii, are below {RESOLVED * self._error:.3g}: their directions are not resolved"
-        return {"variables": variables, "attrs": {"note": note}}
+        return {"variables": variables, "attrs": attrs | {"note": note}, "coords": coords}
+
+    def _groups(self) -> dict[str, np.ndarray]:
+        """Return what was asked for of the overlaps by group."""
+        groups, _ = system.group_states(self.given, self.states)
+        Q, R = system.unpack_overlaps(self.problem, groups)
+        return {name: {"Q_groups": Q, "R_groups": R}[name] for name in self.asked.observables if name in GROUPS}
 
     @property
     def _error(self) -> float:
@@ -145,7 +186,8 @@ class CommitteePath(Path):
         return float(self.options["atol"][0]) ** 2 if self.factored else self.asked.atol
 
     def _describe(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        return describe(self.problem, self.family, self.overlaps, names, self.params, self._error)
+        shown = [name for name in names if name not in GROUPS]
+        return describe(self.problem, self.family, self.overlaps, shown, self.params, self._error)
 
     def provenance(self, seconds: float) -> dict[str, Any]:
         name = f"{self.family.name}, coordinates" if self.factored else self.family.name
@@ -170,7 +212,11 @@ class CommitteePath(Path):
     def failed(self, error: Unfinished) -> Unfinished:
         if not isinstance(error, ode.IntegrationError) or error.report.status is ode.Status.INFEASIBLE:
             return error
-        known = advice(self.problem, self.family, _rate_at(self.problem, error.report.reached))
+        rate = _rate_at(self.problem, error.report.reached)
+        if self.grouped:
+            known = f"Lower the learning rate, {rate:g}." if rate > 0 else ""
+        else:
+            known = advice(self.problem, self.family, rate)
         return ode.IntegrationError(f"{error} {known}".rstrip(), error.times, error.states, error.report)
 
     def _integrate(self, times: np.ndarray) -> np.ndarray:
@@ -183,7 +229,8 @@ class CommitteePath(Path):
         for begin, end, value, slope in rate.pieces(at, last) if last > at else [(at, at, rate(at), 0.0)]:
             inside = times[(times >= begin if begin == at else times > begin) & (times <= end)]
             grid = inside if inside.size and inside[-1] == end else np.append(inside, end)
-            params = system.parameters(self.problem, value, slope, begin)
+            made = system.group_parameters if self.grouped else system.parameters
+            params = made(self.given, value, slope, begin)
             try:
                 states = self._solve(state, grid, params, begin)
             except ode.IntegrationError as error:

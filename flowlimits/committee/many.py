@@ -29,7 +29,7 @@ MESSAGES = 1000
 
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
     """Solve problems given as arrays; see `flowlimits.solve_many`."""
-    checks.unknown_arguments("Committee", [name for name in fields if name not in FIELDS[:-1]], FIELDS[:-1], ABSENT)
+    checks.unknown_arguments("Committee", [name for name in fields if name not in FIELDS[:-2]], FIELDS[:-2], ABSENT)
     if isinstance(fields.get("learning_rate"), Schedule) or any(
         isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))
     ):
@@ -82,7 +82,7 @@ def solve_list(problems: list[Committee], options: Options) -> Solutions:
             raise ValueError(
                 f"Problems must have the same widths, but problem 0 has (p, k) = {problems[0].R.shape} and problem {index} {problem.R.shape}."
             )
-    if any(isinstance(problem.learning_rate, Schedule) or problem.coordinates is not None for problem in problems):
+    if any(_alone(problem) for problem in problems):
         return General.solve_list(problems, options)
     groups: dict[Any, list[int]] = {}
     for index, problem in enumerate(problems):
@@ -99,6 +99,12 @@ def solve_list(problems: list[Committee], options: Options) -> Solutions:
     solutions = parts[0][1] if len(parts) == 1 else _together(len(problems), parts)
     solutions.coordinates = differing(problems)
     return solutions
+
+
+def _alone(problem: Committee) -> bool:
+    """Whether a problem has equations that no batch knows."""
+    rate = problem.learning_rate
+    return isinstance(rate, Schedule) or problem.coordinates is not None or problem.covariance is not None
 
 
 def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutions:

@@ -24,7 +24,7 @@ def make_symmetric(value, slack):
         return False
     for i in range(n):
         for j in range(i):
-            value[i, j] = 0.5 * (value[i, j] + value[j, i])
+            value[i, j] = 0.5 * value[i, j] + 0.5 * value[j, i]
             value[j, i] = value[i, j]
     return True
 

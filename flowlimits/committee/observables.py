@@ -76,10 +76,10 @@ SCALARS: dict[str, Callable[[Physics, np.ndarray, np.ndarray, np.ndarray, float]
 }
 
 
-def check_names(names: Any) -> tuple[str, ...]:
+def check_names(names: Any, further: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the names of further variables."""
     listed = () if names is None else checks.items("observables", names, str)
-    return tuple(checks.choice("observables", name, list(SCALARS)) for name in listed)
+    return tuple(checks.choice("observables", name, [*SCALARS, *further]) for name in listed)
 
 
 def _dataset(result: Any) -> xr.Dataset:
@@ -97,7 +97,8 @@ def _problem(result: Any) -> Physics:
     missing = [name for name in ("Q", "R") if name not in result]
     if missing:
         raise ValueError(f"Argument `result` must hold Q and R, but has no {missing[0]}.")
-    return problem
+    # Q and R of a result are those of the fields.
+    return problem.seen()
 
 
 def floor_of(result: xr.Dataset) -> float:

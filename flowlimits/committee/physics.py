@@ -10,11 +10,11 @@ import numpy as np
 from ..core import checks
 from ..core.problem import Problem
 from ..core.results import Variable
+from ..spectrum.groups import CovarianceGroups
 from . import activations, feasibility
 from .schedule import Schedule
 
 ABSENT = checks.SEED | {
-    "covariance": "inputs are standard normal here; for structured inputs see fl.XorMixture.",
     "bias": "hidden units have no biases.",
     "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
     "momentum": "plain one-pass SGD and gradient flow only.",
@@ -29,6 +29,7 @@ ABSENT = checks.SEED | {
 FIELDS = (
     "Q", "R", "T", "activation", "teacher_activation", "learning_rate", "noise", "second_layer", "teacher_second_layer",
     "second_layer_rate", "weight_decay", "spherical", "coordinates",
+    "covariance",
 )  # fmt: skip
 #: What a moment of four fields costs, in multiplications of half a nanosecond.
 FOUR_FIELDS = {"erf": 2, "relu": 2400}
@@ -53,6 +54,7 @@ class Physics(Problem):
     weight_decay: float
     spherical: bool
     coordinates: np.ndarray | None = None
+    covariance: CovarianceGroups | None = None
 
     clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
     papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
@@ -61,6 +63,8 @@ class Physics(Problem):
         "risk": Variable("population risk, label noise excluded", r"$\mathcal{R}$"),
         "Q": Variable("student-student overlaps", "$Q$", ("student", "student_2")),
         "R": Variable("student-teacher overlaps", "$R$", ("student", "teacher")),
+        "Q_groups": Variable("student-student overlaps by group", "$Q_l$", ("group", "student", "student_2")),
+        "R_groups": Variable("student-teacher overlaps by group", "$R_l$", ("group", "student", "teacher")),
         "second_layer": Variable("second layer of the student", "$a$", ("student",)),
         "overlap": Variable("cosine between the quadratic forms of student and teacher", r"$\chi$"),
         "specialisation": Variable("mean cosine of teachers with the students assigned to them", r"$\sigma$"),
@@ -83,11 +87,13 @@ class Physics(Problem):
         weight_decay: float = 0.0,
         spherical: bool = False,
         coordinates: Any = None,
+        covariance: Any = None,
         **other: Any,
     ) -> None:
         put = object.__setattr__
         checks.unknown_arguments("Committee", other, FIELDS, ABSENT)
-        Q, R, T = feasibility.check(Q, R, T)
+        Q, R, T, groups = feasibility.check_groups(Q, R, T, covariance)
+        put(self, "covariance", groups)
         for name, value in (("Q", Q), ("R", R), ("T", T)):
             self._freeze(name, value)
         put(self, "activation", activations.check("activation", activation))
@@ -99,7 +105,7 @@ class Physics(Problem):
         for name, value in (("noise", noise), ("second_layer_rate", second_layer_rate), ("weight_decay", weight_decay)):
             put(self, name, checks.number(name, value, nonnegative=True))
         put(self, "spherical", checks.boolean("spherical", spherical))
-        p, k = R.shape
+        p, k = R.shape[-2:]
         a = np.ones(p) if second_layer is None else checks.array("second_layer", second_layer, (p,))
         b = (
             np.ones(k)
@@ -108,32 +114,47 @@ class Physics(Problem):
         )
         self._freeze("second_layer", a)
         self._freeze("teacher_second_layer", b)
-        check_combination(self)
+        seen = self.seen()
+        check_combination(seen)
         if coordinates is not None:
             if isinstance(learning_rate, Schedule) or learning_rate > 0:
                 raise ValueError(
                     "Argument `coordinates` is for gradient flow, learning_rate = 0: SGD leaves their span."
                 )
+            if groups is not None:
+                raise ValueError("Argument `coordinates` is for standard normal inputs, and not for a covariance.")
             self._freeze("coordinates", feasibility.check_coordinates(coordinates, Q, R, T))
         else:
-            feasibility.warn_of_copies(Q, R)
+            feasibility.warn_of_copies(seen.Q, seen.R)
 
     def _fields(self) -> dict[str, Any]:
-        # Results of problems without coordinates are as they were before there were any.
+        # Results of problems without coordinates and covariance are as they were before there were any.
         fields = super()._fields()
-        if fields["coordinates"] is None:
-            del fields["coordinates"]
-        return fields
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name not in ("coordinates", "covariance")
+        }
+
+    def seen(self) -> Physics:
+        """Return the problem of standard normal inputs whose overlaps are the covariances of the fields."""
+        if self.covariance is None:
+            return self
+        made = object.__new__(type(self))
+        for name, value in self._fields().items():
+            object.__setattr__(made, name, self.covariance.fields(value) if name in ("Q", "R", "T") else value)
+        object.__setattr__(made, "covariance", None)
+        return made
 
     @property
     def student_width(self) -> int:
         """The number of hidden units of the student."""
-        return int(self.R.shape[0])
+        return int(self.R.shape[-2])
 
     @property
     def teacher_width(self) -> int:
         """The number of hidden units of the teacher."""
-        return int(self.R.shape[1])
+        return int(self.R.shape[-1])
 
     @property
     def kind(self) -> str:  # type: ignore[override]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, streams
+from ..spectrum.covariance import decompose
 from . import feasibility
 from .physics import Physics
 
@@ -49,6 +50,9 @@ class Committee(Physics):
     coordinates : array_like, shape (p + k, m), optional
         Rows, students before teachers, whose products are the overlaps.  `from_weights` sets them for gradient flow from units
         that nearly coincide, whose difference no overlap holds; the flow then evolves them.
+    covariance : Spectrum, CovarianceGroups, or array_like of shape (d,) or (d, d), optional
+        Of the inputs, in the place of the identity.  Q, R and T then have one matrix for each of its L groups of equal eigenvalues,
+        shapes (L, p, p), (L, p, k), (L, k, k): products of the weights there, over d.  Plain ones mean isotropic weights.
 
     Raises
     ------
@@ -83,6 +87,10 @@ class Committee(Physics):
         first, second = checks.array("W", W, ("p", "d")), checks.array("W_star", W_star, ("k", "d"))
         checks.same_dimension(first, second)
         d = first.shape[1]
+        if physics.get("covariance") is not None:
+            covariance = decompose(physics["covariance"], d)
+            groups = covariance.overlaps(first), covariance.overlaps(first, second), covariance.overlaps(second)
+            return cls(*groups, **physics | {"covariance": covariance.groups})
         overlaps = first @ first.T / d, first @ second.T / d, second @ second.T / d
         rate = physics.get("learning_rate", 0.0)
         if isinstance(rate, int | float) and rate == 0 and feasibility.nearly_singular(overlaps[0]):
@@ -117,6 +125,10 @@ class Committee(Physics):
         generator = np.random.default_rng(streams.root(rng))
         if d <= LARGEST_DRAWN:
             return cls.from_weights(*gaussian_weights(p, k, d, size, spherical, generator), **physics)
+        if physics.get("covariance") is not None:
+            raise ValueError(
+                f"Argument `dimension` must be at most {LARGEST_DRAWN} with a covariance, whose groups are drawn as weights, but is {d}."
+            )
         return cls(*wishart_overlaps(p, k, d, size, spherical, generator), **physics)
 
     @checks.named_arguments()
