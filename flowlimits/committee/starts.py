@@ -21,6 +21,9 @@ def check_dimension(problem: Physics, dimension: int) -> int:
     """Return the dimension if weights with the problem's overlaps exist there: it must reach their rank."""
     size = problem.student_width + problem.teacher_width
     dimension = checks.integer("dimension", dimension, minimum=1)
+    if problem.covariance is not None:
+        problem.covariance.check_dimension(_gram(problem.Q, problem.R, problem.T), dimension)
+        return dimension
     if dimension < size:
         values = np.linalg.eigvalsh(_gram(problem.Q, problem.R, problem.T))
         rank = int((values > SLACK * values[-1]).sum())
@@ -33,7 +36,7 @@ def check_dimension(problem: Physics, dimension: int) -> int:
 
 
 def _gram(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> np.ndarray:
-    return np.block([[T, R.T], [R, Q]])
+    return np.block([[T, R.swapaxes(-1, -2)], [R, Q]])
 
 
 def coordinates(problem: Physics, dimension: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,9 +53,23 @@ def coordinates(problem: Physics, dimension: int) -> tuple[np.ndarray, np.ndarra
         elif dimension >= len(rows):
             rows = np.linalg.qr(np.pad(rows, ((0, 0), (0, len(rows) - rows.shape[1]))).T)[1].T
         return np.ascontiguousarray(rows[k:]), np.ascontiguousarray(rows[:k])
-    values, vectors = np.linalg.eigh(_gram(problem.Q, problem.R, problem.T))
+    return _rows(_gram(problem.Q, problem.R, problem.T), k, dimension)
+
+
+def group_coordinates(problem: Physics, dimension: int) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return the directions of each group, and its (W, W_star) as in `coordinates`."""
+    assert problem.covariance is not None
+    counts = problem.covariance.multiplicities(dimension)
+    grams = _gram(problem.Q, problem.R, problem.T)
+    return counts, [_rows(gram, problem.teacher_width, int(count)) for gram, count in zip(grams, counts)]
+
+
+def _rows(gram: np.ndarray, k: int, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = np.linalg.eigh(gram)
     rows = vectors * np.sqrt(np.maximum(values, 0.0))
-    if dimension < len(values):
+    if dimension == 0:
+        rows = rows[:, :0]
+    elif dimension < len(values):
         # The rest is round-off of overlaps whose rank is at most the dimension.
         rows = rows[:, -dimension:]
     else:
@@ -63,11 +80,21 @@ def coordinates(problem: Physics, dimension: int) -> tuple[np.ndarray, np.ndarra
 def weights(problem: Physics, dimension: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return (W, W_star), shapes (p, d), (k, d), of exactly the problem's overlaps along random orthonormal directions."""
     dimension = check_dimension(problem, dimension)
-    student, teacher = coordinates(problem, dimension)
+    length = float(np.sqrt(dimension))
+    if problem.covariance is None:
+        return _turned(*coordinates(problem, dimension), dimension, length, generator)
+    counts, blocks = group_coordinates(problem, dimension)
+    turned = [_turned(*block, int(count), length, generator) for block, count in zip(blocks, counts)]
+    return np.hstack([W for W, _ in turned]), np.hstack([W for _, W in turned])
+
+
+def _turned(
+    student: np.ndarray, teacher: np.ndarray, dimension: int, length: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     frame, triangle = np.linalg.qr(generator.standard_normal((dimension, student.shape[1])))
     # The signs make the frame uniformly distributed.
     frame *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
-    frame = np.sqrt(dimension) * frame.T
+    frame = length * frame.T
     return student @ frame, teacher @ frame
 
 

@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
+from covariance_values import GROUPS, SHARES, Q, R, T
 
 import flowlimits as fl
 from flowlimits.spectrum.groups import CovarianceGroups
 
-SHARES = np.array([0.5, 0.3, 0.2])
-Q = SHARES[:, None, None] * np.array([[0.6, 0.1], [0.1, 0.5]])
-T = SHARES[:, None, None] * np.array([[1.0, 0.2], [0.2, 1.0]])
-R = np.array([[[0.1, 0.05], [0.02, 0.12]], [[0.03, -0.02], [0.01, 0.05]], [[0.0, 0.02], [0.02, 0.01]]])
-GROUPS = CovarianceGroups([1.6, 0.5, 0.25], SHARES)
 TIMES = [1.0, 4.0, 16.0, 64.0]
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
 #: Computed in 12 digits by a program that shares nothing with this one.

@@ -46,7 +46,8 @@ def _simulate_on(
             np.array(result[name].values[index], order="C")
             for name in ("state_W", "state_W_star", "state_second_layer")
         )
-        return State(W, W_star, a, int(result["state_used"].values[index]), generator)
+        used = result["state_used"].values[index]
+        return State(W, W_star, a, np.array(used, order="C") if np.ndim(used) else int(used), generator)
 
     later = carry_on(
         problem, begin, times, done, runs=result.sizes["run"], method=call["method"], step=call["step"] or 0.0,

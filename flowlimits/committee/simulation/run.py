@@ -27,7 +27,7 @@ class State:
     W: np.ndarray
     W_star: np.ndarray
     a: np.ndarray
-    used: int
+    used: int | np.ndarray
     generator: np.random.Generator
 
 
@@ -36,7 +36,8 @@ class Run:
 
     def __init__(self, problem: Physics, state: State, dimension: int, method: str, done: int = 0, now: float = 0.0):
         self.problem, self.state, self.dimension, self.method = problem, state, dimension, method
-        self.norms = np.diag(problem.Q).copy()
+        self.norms = np.diag(problem.Q if problem.covariance is None else problem.Q.sum(axis=0)).copy()
+        self.roots = _roots(problem, dimension, state, method)
         self.teacher_second_layer = np.array(problem.teacher_second_layer)
         self.done, self.now = done, now
         self.gain = 1.0 if method == "gd" else 1.0 / (problem.student_width * dimension)
@@ -103,7 +104,13 @@ class Run:
     def overlaps(self) -> np.ndarray:
         """Return the state vector of the overlaps."""
         state = self.state
-        if self.method == "overlaps":
+        if self.method == "overlaps" and self.problem.covariance is not None:
+            W, W_star = self.roots[:, None] * state.W, self.roots[:, None] * state.W_star
+            Q, R = W.T @ W, W.T @ W_star
+        elif self.problem.covariance is not None:
+            W, W_star = self.roots * state.W, self.roots * state.W_star
+            Q, R = W @ W.T, W @ W_star.T
+        elif self.method == "overlaps":
             Q, R = state.W.T @ state.W, state.W[: len(state.W_star)].T @ state.W_star
         else:
             Q, R = state.W @ state.W.T, state.W @ state.W_star.T
@@ -114,6 +121,15 @@ class Run:
         state, problem = self.state, self.problem
         p, k = problem.student_width, problem.teacher_width
         b = self.teacher_second_layer
+        if self.method == "overlaps" and problem.covariance is not None:
+            from . import group_sgd
+
+            return int(
+                group_sgd.steps(
+                    state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used,
+                    np.sqrt(problem.covariance.eigenvalues), count, pace, self.settings, np.empty((2, max(state.W.shape))),
+                )
+            )  # fmt: skip
         if self.method == "overlaps":
             from . import overlap_sgd as chain
 
@@ -131,7 +147,7 @@ class Run:
             return int(
                 sgd.steps(
                     state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, count, pace, self.settings,
-                    np.empty(self.dimension), np.empty((2, p)),
+                    self.roots, np.empty(self.dimension), np.empty((2, p)),
                 )
             )  # fmt: skip
         from . import descent
@@ -147,7 +163,25 @@ class Run:
         where = f"The simulation left the finite range at t={self.now:.3g}, after {self.done} steps."
         if self.method == "gd":
             return f"{where} Lower the step, {rate:g}."
-        advice = limit.advice(self.problem, system.choose(self.problem), rate)
+        advice = (
+            limit.advice(self.problem, system.choose(self.problem), rate)
+            if self.problem.covariance is None
+            else f"Lower the learning rate, {rate:g}."
+        )
         if activations.is_polynomial(self.problem.activation) and activations.degree(self.problem.activation) > 2:
             advice += " A polynomial of degree above 2 amplifies rare inputs; more dimensions make this rarer."
         return f"{where} {advice}"
+
+
+def _roots(problem: Physics, dimension: int, state: State, method: str) -> np.ndarray:
+    """Return the standard deviation of the inputs along each coordinate of a state."""
+    if problem.covariance is None:
+        return np.ones(dimension if method == "samples" else 0)
+    roots = np.sqrt(problem.covariance.eigenvalues)
+    if method == "samples":
+        return np.repeat(roots, problem.covariance.multiplicities(dimension))
+    assert isinstance(state.used, np.ndarray)
+    result = np.zeros(len(state.W))
+    for root, first, capacity in zip(roots, state.used[0], state.used[2]):
+        result[first : first + capacity] = root
+    return result

@@ -30,14 +30,25 @@ def dot(first, second):
     return total
 
 
-@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, A1, A1, A1, A2))
-def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, x, scratch):
+@jit
+def variance(row, roots):
+    """Return the variance of the field of a row."""
+    total = 0.0
+    for c in range(row.size):
+        total += (roots[c] * row[c]) * (roots[c] * row[c])
+    return total
+
+
+@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, A1, A1, A1, A1, A2))
+def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, roots, x, scratch):
     """Take `count` steps; return how many were taken before the error left the finite range.
 
     Parameters
     ----------
     W, W_star : ndarray, shapes (p, d), (k, d)
         Weights divided by sqrt(d).
+    roots : ndarray, shape (d,)
+        Standard deviations of the inputs.
     x, scratch : ndarray, shapes (d,), (2, p)
     The others are those of `flowlimits.committee.simulation.overlap_sgd.steps`.
     """
@@ -51,10 +62,10 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
     teacher_mean = 0.0
     if settings[TEACHER_CENTRED] != 0.0:
         for r in range(k):
-            teacher_mean += b[r] * dot(W_star[r], W_star[r]) / k
+            teacher_mean += b[r] * variance(W_star[r], roots) / k
     for done in range(count):
         for c in range(d):
-            x[c] = rng.standard_normal()
+            x[c] = roots[c] * rng.standard_normal()
         error = -teacher_mean
         for r in range(k):
             error += b[r] * value_at(teacher_kind, teacher, dot(W_star[r], x)) / k
@@ -62,20 +73,20 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
             error += noise * rng.standard_normal()
         for i in range(p):
             lam[i] = dot(W[i], x)
-            own[i] = value_at(student_kind, student, lam[i]) - (dot(W[i], W[i]) if centred else 0.0)
+            own[i] = value_at(student_kind, student, lam[i]) - (variance(W[i], roots) if centred else 0.0)
             error -= a[i] * own[i] / p
         gain = rate / (p * d)
         for i in range(p):
             force = rate * a[i] * error / p
-            keep = 1.0 - gain * settings[WEIGHT_DECAY] - (2.0 * force / d if centred else 0.0)
+            keep, pull = 1.0 - gain * settings[WEIGHT_DECAY], 2.0 * force / d if centred else 0.0
             push = force * slope_at(student_kind, student, lam[i]) / d
             row = W[i]
-            if keep == 1.0:
+            if keep == 1.0 and pull == 0.0:
                 for c in range(d):
                     row[c] += push * x[c]
             else:
                 for c in range(d):
-                    row[c] = keep * row[c] + push * x[c]
+                    row[c] = (keep - pull * (roots[c] * roots[c])) * row[c] + push * x[c]
             if spherical:
                 scale = math.sqrt(norms[i] / dot(row, row))
                 for c in range(d):

@@ -12,10 +12,11 @@ import numpy as np
 
 from ...core import checks, results, streams
 from ...core import threads as parallel
+from ...spectrum.covariance import decompose
 from .. import limit
 from ..equations import system
 from ..observables import check_names
-from ..starts import check_dimension, coordinates
+from ..starts import check_dimension, coordinates, group_coordinates
 from ..starts import weights as exact_weights
 from .plan import plan
 from .run import Run, State
@@ -96,7 +97,7 @@ def carry_on(
     """Return the simulation at ``times[done:]``; the first `done` times are those that the states of `begin` have passed."""
     began = time.perf_counter()
     # Compiled here, once, and not by several threads.
-    importlib.import_module(f".{MODULES[method]}", __package__)
+    importlib.import_module(f".{MODULES[method] if problem.covariance is None else 'group_sgd'}", __package__)
     p = problem.student_width
     if method == "gd":
         stretches, realised = plan(step, times, 1.0)
@@ -112,14 +113,20 @@ def carry_on(
 
     def assemble(outcomes: list[tuple[np.ndarray, State]]) -> xr.Dataset:
         states = np.stack([rows for rows, _ in outcomes])
-        variables = limit.describe(problem, system.choose(problem), states, names)
+        seen = problem.seen()
+        variables = limit.describe(seen, system.choose(seen), states, names)
         kept = dict(extra)
         if keep_state:
             kept |= _kept([state for _, state in outcomes])
+        size = (
+            {}
+            if problem.covariance is None
+            else {"effective_dimension": problem.covariance.effective_dimension(dimension)}
+        )
         details = {"method": method, "steps": sum(s.steps for s in remaining), "wall_time": time.perf_counter() - began}
         return results.build(
             problem, kind="simulation", times=realised[done:], variables=variables, call=call | {"runs": len(outcomes)},
-            provenance=details, run=True, extra=kept, dimension=dimension, root=root,
+            provenance=details, run=True, attrs=size, extra=kept, dimension=dimension, root=root,
         )  # fmt: skip
 
     return parallel.run_threads(one, runs, threads=threads, progress=progress, assemble=assemble)
@@ -132,6 +139,8 @@ def start(problem: Physics, method: str, dimension: int, generator: np.random.Ge
         W, W_star = exact_weights(problem, dimension, generator) if own is None else own
         root = np.sqrt(dimension)
         return State(np.ascontiguousarray(W / root), np.ascontiguousarray(W_star / root), a, dimension, generator)
+    if problem.covariance is not None:
+        return _start_by_group(problem, dimension, generator)
     W, W_star = coordinates(problem, dimension)
     if method == "gd":
         return State(W, W_star, a, 0, generator)
@@ -145,9 +154,29 @@ def start(problem: Physics, method: str, dimension: int, generator: np.random.Ge
     )
 
 
+def _start_by_group(problem: Physics, dimension: int, generator: np.random.Generator) -> State:
+    """Return the blocks of coordinates at time 0; see `group_sgd`."""
+    counts, blocks = group_coordinates(problem, dimension)
+    p, k = problem.student_width, problem.teacher_width
+    n = p + k
+    capacities = np.minimum(counts, n + max(8, n))
+    firsts = np.concatenate([[0], np.cumsum(capacities)[:-1]])
+    used = np.array([W.shape[1] for W, _ in blocks])
+    # The last block needs a row beyond its own where it is rotated back.
+    W, W_star = np.zeros((capacities.sum(), p)), np.zeros((capacities.sum(), k))
+    for first, size, (student, teacher) in zip(firsts, used, blocks):
+        W[first : first + size], W_star[first : first + size] = student.T, teacher.T
+    table = np.ascontiguousarray(np.stack([firsts, used, capacities, counts]), dtype=np.int64)
+    return State(W, W_star, np.array(problem.second_layer), table, generator)
+
+
 def _method(problem: Physics, method: str | None, step: Any, runs: int) -> tuple[str, float]:
     sgd = problem.kind == "limit"
     method = checks.choice("method", method, METHODS) if method is not None else "overlaps" if sgd else "gd"
+    if method == "gd" and problem.covariance is not None:
+        raise ValueError(
+            'Method "gd" is for standard normal inputs; under a covariance the flow of `solve` is exact at every dimension.'
+        )
     if method == "gd":
         if sgd:
             raise ValueError(
@@ -177,9 +206,14 @@ def _restarted(problem: Physics, own: tuple[np.ndarray, np.ndarray], dimension: 
     physics = {
         field.name: getattr(problem, field.name)
         for field in dataclasses.fields(problem)
-        if field.name not in ("Q", "R", "T")
+        if field.name not in ("Q", "R", "T", "coordinates")
     }
     W, W_star = own
+    if problem.covariance is not None:
+        # Weights are given in the eigenbasis, group after group.
+        covariance = decompose(problem.covariance, dimension)
+        overlaps = covariance.overlaps(W), covariance.overlaps(W, W_star), covariance.overlaps(W_star)
+        return type(problem)(*overlaps, **physics | {"covariance": covariance.groups})
     return type(problem)(W @ W.T / dimension, W @ W_star.T / dimension, W_star @ W_star.T / dimension, **physics)
 
 
@@ -194,5 +228,8 @@ def _kept(states: list[State]) -> dict[str, Any]:
         ),
         "state_W_star": (("run", "state_row_star", "state_column_star"), np.stack([state.W_star for state in states])),
         "state_second_layer": (("run", "student"), np.stack([state.a for state in states])),
-        "state_used": (("run",), np.array([state.used for state in states])),
+        "state_used": (
+            ("run", "block", "block_group")[: 1 + np.ndim(states[0].used)],
+            np.array([state.used for state in states]),
+        ),
     }
