@@ -13,8 +13,11 @@ from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
 from ..core.unfinished import Unfinished
+from ..ode.driver import Jacobian
+from ..ode.functions import address_of
 from ..ode.inputs import METHODS
 from ..ode.integrate import _solve as integrate_unchecked
+from .advice import advice, diverged
 from .equations import evaluate, system
 from .equations.positive import infeasible_times
 from .feasibility import SLACK
@@ -29,10 +32,6 @@ GROUPS = ("Q_groups", "R_groups")
 #: States beyond which the implicit method, whose cost grows with their cube, is not tried.
 LARGE = 600
 EVENT_GRID = 400
-UNFEASIBLE = (
-    "A negative eigenvalue of [[Q, R], [R.T, T]] of the size of round-off has grown: near this saddle the "
-    "overlaps do not hold what decides the solution. Start from weights, Committee.from_weights(W, W_star), or farther from it."
-)
 
 
 def tolerances(problem: Physics, method: str) -> None:
@@ -74,8 +73,14 @@ class CommitteePath(Path):
         self.given, self.problem, self.asked = problem, problem.seen(), options
         self.family = system.choose(self.problem)
         self.factored, self.grouped = problem.coordinates is not None, problem.covariance is not None
-        starts = {self.factored: system.factor_start, self.grouped: system.group_start}
-        self.start = starts.get(True, system.start)(problem)
+        if self.grouped:
+            from .equations import grouped
+
+            self.start = grouped.pack(
+                problem.Q, problem.R, problem.second_layer if problem.second_layer_rate > 0 else None
+            )
+        else:
+            self.start = system.factor_start(problem) if self.factored else system.start(problem)
         self.reports: list[ode.Report] = []
         rate = problem.learning_rate
         fixed = 0.0 if isinstance(rate, Schedule) else rate
@@ -93,9 +98,18 @@ class CommitteePath(Path):
             tight = {"rtol": max(1e-3 * options.rtol, 1e-13), "atol": 1e-4 * self.options["atol"]}
             self.options |= {"work_size": size} | tight
         elif self.grouped:
-            rhs, size = system.choose_groups(problem)
-            self.address, self.flow_params = rhs.address, system.group_parameters(problem, fixed)
-            self.options |= {"work_size": size, "atol": self._tolerances()}
+            groups = problem.covariance
+            assert groups is not None
+            self.address = grouped.groups.rhs.address
+            self.flow_params, size = grouped.parameters(self.problem, groups, problem.T, fixed)
+            arrow = grouped.structure(self.problem, groups.count)
+            jacobian = Jacobian(4, address_of(arrow.jacobian), structure=arrow)
+            self.options |= {
+                "work_size": size,
+                "atol": self._tolerances(),
+                "jacobian": jacobian,
+                "method": options.method,
+            }
         self.times, self.states = np.empty(0), np.empty((0, self.start.size))
 
     @property
@@ -103,9 +117,24 @@ class CommitteePath(Path):
         """The states of the overlaps at the times of the last run."""
         if self.grouped:
             assert self.given.covariance is not None
-            groups, layers = system.group_states(self.given, self.states)
+            groups, layers = self._by_group()
             return np.concatenate([np.einsum("l,tln->tn", self.given.covariance.eigenvalues, groups), layers], axis=1)
         return system.factor_overlaps(self.given, self.states) if self.factored else self.states
+
+    def _by_group(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the states of each group, (times, L, n), and the trained second layers, (times, p or 0)."""
+        p, k = self.problem.R.shape
+        size = p * (p + 1) // 2 + p * k
+        end = len(self.given.Q) * size
+        return self.states[:, :end].reshape(len(self.states), -1, size), self.states[:, end:]
+
+    def _parameters(self, rate: float, slope: float, start: float) -> np.ndarray:
+        """Return the parameters of a piece of a schedule."""
+        if self.given.covariance is None:
+            return system.parameters(self.problem, rate, slope, start)
+        from .equations import grouped
+
+        return grouped.parameters(self.problem, self.given.covariance, self.given.T, rate, slope, start)[0]
 
     def _tolerances(self) -> np.ndarray:
         """Return the absolute tolerances, each group's in units of its own overlaps."""
@@ -136,7 +165,7 @@ class CommitteePath(Path):
             return
         states, params = self.states[None], self.params[None]
         if self.grouped:
-            states = np.ascontiguousarray(system.group_states(self.given, self.states)[0].swapaxes(0, 1))
+            states = np.ascontiguousarray(self._by_group()[0].swapaxes(0, 1))
             params = np.repeat(params, len(states), axis=0)
             first = system.layout.HEADER + sum(self.problem.R.shape)
             params[:, first : first + self.problem.T.size] = self.given.T.reshape(len(states), -1)
@@ -176,7 +205,7 @@ class CommitteePath(Path):
 
     def _groups(self) -> dict[str, np.ndarray]:
         """Return what was asked for of the overlaps by group."""
-        groups, _ = system.group_states(self.given, self.states)
+        groups, _ = self._by_group()
         Q, R = system.unpack_overlaps(self.problem, groups)
         return {name: {"Q_groups": Q, "R_groups": R}[name] for name in self.asked.observables if name in GROUPS}
 
@@ -229,8 +258,7 @@ class CommitteePath(Path):
         for begin, end, value, slope in rate.pieces(at, last) if last > at else [(at, at, rate(at), 0.0)]:
             inside = times[(times >= begin if begin == at else times > begin) & (times <= end)]
             grid = inside if inside.size and inside[-1] == end else np.append(inside, end)
-            made = system.group_parameters if self.grouped else system.parameters
-            params = made(self.given, value, slope, begin)
+            params = self._parameters(value, slope, begin)
             try:
                 states = self._solve(state, grid, params, begin)
             except ode.IntegrationError as error:
@@ -239,13 +267,6 @@ class CommitteePath(Path):
             rows.append(states[: inside.size])
             state = states[-1]
         return np.vstack(rows)
-
-
-def diverged(problem: Physics) -> dict[ode.Status, str]:
-    """Return what a failure means: a gradient flow has a finite length in a finite time, so that it only fails off its domain."""
-    flow = problem.kind == "exact" and problem.coordinates is None
-    text = UNFEASIBLE if flow else "The flow diverged."
-    return {ode.Status.NOT_FINITE: text, ode.Status.STEP_TOO_SMALL: text, ode.Status.INFEASIBLE: UNFEASIBLE}
 
 
 def infeasible(states: np.ndarray, params: np.ndarray, rtol: float, atol: float) -> np.ndarray:
@@ -284,44 +305,3 @@ def risks(problem: Physics, family: system.Family, states: np.ndarray, params: n
 
 def _rate_at(problem: Physics, t: float) -> float:
     return problem.learning_rate(t) if isinstance(problem.learning_rate, Schedule) else problem.learning_rate
-
-
-def advice(problem: Physics, family: system.Family, rate: float) -> str:
-    """Return what is known about the learning rate at which the risk starts to grow, given the one that failed."""
-    if rate == 0.0:
-        return ""
-    bound = descent_bound(problem, family)
-    if not np.isfinite(bound):
-        known = "at this start its noise cannot raise the risk"
-    elif rate < bound:
-        known = f"it is below {bound:.3g}, so that the risk decreases at this start, but its noise grew later"
-    else:
-        known = f"at this start the risk decreases only for learning rates below {bound:.3g}"
-    text = f"Lower the learning rate, {rate:g}: {known}."
-    if problem.spherical and problem.student_width == 1 and family.name == "square":
-        text += f" A single unit on the sphere leaves the plateau only below 2/(12 + noise) = {2 / (12 + problem.noise):.3g}."
-    return text
-
-
-def descent_bound(problem: Physics, family: system.Family) -> float:
-    """Return the learning rate above which the noise of SGD raises the risk at the start; infinity if none does."""
-    state = system.start(problem)
-    work = np.zeros(family.work_size)
-    slopes = []
-    for rate in (0.0, 1.0):
-        velocity = velocity_at(problem, family, state, rate, work)
-        step = 1e-6 * max(np.abs(state).max(), 1e-300) / max(np.abs(velocity).max(), 1e-300)
-        pair = np.array([state + step * velocity, state - step * velocity])
-        out = np.empty(2)
-        evaluate.evaluate(family.risk.address, pair, system.parameters(problem, 0.0), work, out)
-        slopes.append((out[0] - out[1]) / (2 * step))
-    return -slopes[0] / (slopes[1] - slopes[0]) if slopes[1] > slopes[0] else np.inf
-
-
-def velocity_at(
-    problem: Physics, family: system.Family, state: np.ndarray, rate: float, work: np.ndarray
-) -> np.ndarray:
-    """Return dy/dt at a state and a learning rate."""
-    out = np.empty((1, state.size))
-    evaluate.velocities(family.rhs.address, state[None, :], system.parameters(problem, rate), work, out)
-    return out[0]

@@ -13,8 +13,9 @@ from ..many.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions,
 from ..ode import inputs as ode_inputs
 from ..ode.batch.integrate_batch import solve_batch
 from . import many_compiled
+from .advice import advice, diverged
 from .equations import layout, system
-from .limit import advice, diverged, infeasible
+from .limit import infeasible
 from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
 from .observables import RESOLVED, SCALARS, check_names
 from .physics import ABSENT, FIELDS

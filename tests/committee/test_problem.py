@@ -78,7 +78,6 @@ def test_an_activation_of_another_type_is_refused():
         ({"activation": "erf", "teacher_activation": "relu"}, ValueError, "may differ if both are polynomials"),
         ({"Q": 0 * I2, "R": np.zeros((2, 1)), "spherical": True}, ValueError, "a row of norm zero has no direction"),
         ({"Q": 0 * I2, "R": np.zeros((2, 1)), "activation": "relu"}, ValueError, "ReLU has no derivative at 0"),
-        ({"covariance": np.eye(3)}, TypeError, "Committee has no argument `covariance`: inputs are standard normal here"),
         ({"learning_rte": 0.1}, TypeError, "Committee has no argument `learning_rte`; did you mean `learning_rate`?"),
         ({"spherical": 1}, TypeError, "Argument `spherical` must be True or False"),
     ],
@@ -200,11 +199,11 @@ def test_divergence_says_when_and_what_learning_rate_would_do():
 
 
 def test_the_bound_on_the_learning_rate_is_where_the_risk_starts_to_grow():
-    from flowlimits.committee import limit as solution
+    from flowlimits.committee import advice
     from flowlimits.committee.equations import system
 
     problem = fl.Committee.random(2, 1, dimension=100, rng=0, activation="erf", learning_rate=1.0)
-    bound = solution.descent_bound(problem, system.choose(problem))
+    bound = advice.descent_bound(problem, system.choose(problem))
     assert bound == pytest.approx(_descent_bound_by_solving(problem), rel=1e-3)
 
 

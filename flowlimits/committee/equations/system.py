@@ -173,50 +173,6 @@ def factor_overlaps(problem: Physics, states: np.ndarray) -> np.ndarray:
     return np.concatenate([Q, R, states[:, size:]], axis=1)
 
 
-def choose_groups(problem: Physics) -> tuple[Any, int]:
-    """Return the equations of overlaps by group, and the length of their scratch."""
-    from . import groups
-
-    p, k = problem.student_width, problem.teacher_width
-    name = choose(problem.seen()).name
-    if name == "erf":
-        from . import erf
-
-        return groups.rhs_erf, erf.work_size(p, k)
-    if name == "relu":
-        from . import relu
-
-        return groups.rhs_relu, relu.work_size(p, k)
-    from . import polynomial
-
-    top = max(activations.degree(problem.activation), activations.degree(problem.teacher_activation))
-    return groups.rhs_polynomial, polynomial.work_size(p, k, top)
-
-
-def group_parameters(problem: Physics, rate: float, slope: float = 0.0, start: float = 0.0) -> np.ndarray:
-    """Return the parameters of overlaps by group; see `parameters`."""
-    c = problem.covariance
-    assert c is not None
-    params, _ = pull_parameters(problem.seen())
-    head = layout.LEARNING_RATE, layout.LEARNING_RATE_SLOPE, layout.SCHEDULE_START
-    params[list(head)] = rate, slope, start
-    return np.concatenate([params, c.eigenvalues, c.eigenvalues * c.weights, problem.T.ravel()])
-
-
-def group_start(problem: Physics) -> np.ndarray:
-    """Return the state of overlaps by group."""
-    parts = [pack(Q, R, None) for Q, R in zip(problem.Q, problem.R)]
-    return np.concatenate([*parts, problem.second_layer] if problem.second_layer_rate > 0 else parts)
-
-
-def group_states(problem: Physics, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the states of each group, (times, L, n), without the second layer, and the second layers (times, p or 0)."""
-    p, k = problem.R.shape[-2:]
-    size = p * (p + 1) // 2 + p * k
-    end = len(problem.R) * size
-    return states[:, :end].reshape(len(states), -1, size), states[:, end:]
-
-
 def pull_parameters(problem: Physics) -> tuple[np.ndarray, np.ndarray]:
     """Return parameters and scratch of the equations of `flowlimits.committee.simulation.descent`."""
     from .velocities import work_shared

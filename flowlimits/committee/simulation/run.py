@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import activations, limit
+from .. import activations, advice
 from ..equations import system
 from ..equations.activations import ERF, POLYNOMIAL, RELU
 from .plan import Stretch, total_rate
@@ -163,20 +163,18 @@ class Run:
         where = f"The simulation left the finite range at t={self.now:.3g}, after {self.done} steps."
         if self.method == "gd":
             return f"{where} Lower the step, {rate:g}."
-        advice = (
-            limit.advice(self.problem, system.choose(self.problem), rate)
-            if self.problem.covariance is None
-            else f"Lower the learning rate, {rate:g}."
-        )
+        known = f"Lower the learning rate, {rate:g}."
+        if self.problem.covariance is None:
+            known = advice.advice(self.problem, system.choose(self.problem), rate)
         if activations.is_polynomial(self.problem.activation) and activations.degree(self.problem.activation) > 2:
-            advice += " A polynomial of degree above 2 amplifies rare inputs; more dimensions make this rarer."
-        return f"{where} {advice}"
+            known += " A polynomial of degree above 2 amplifies rare inputs; more dimensions make this rarer."
+        return f"{where} {known}"
 
 
 def _roots(problem: Physics, dimension: int, state: State, method: str) -> np.ndarray:
     """Return the standard deviation of the inputs along each coordinate of a state."""
     if problem.covariance is None:
-        return np.ones(dimension if method == "samples" else 0)
+        return np.zeros(0)
     roots = np.sqrt(problem.covariance.eigenvalues)
     if method == "samples":
         return np.repeat(roots, problem.covariance.multiplicities(dimension))

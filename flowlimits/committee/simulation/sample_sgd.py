@@ -33,6 +33,8 @@ def dot(first, second):
 @jit
 def variance(row, roots):
     """Return the variance of the field of a row."""
+    if roots.size == 0:
+        return dot(row, row)
     total = 0.0
     for c in range(row.size):
         total += (roots[c] * row[c]) * (roots[c] * row[c])
@@ -47,8 +49,8 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
     ----------
     W, W_star : ndarray, shapes (p, d), (k, d)
         Weights divided by sqrt(d).
-    roots : ndarray, shape (d,)
-        Standard deviations of the inputs.
+    roots : ndarray, shape (d,) or (0,)
+        Standard deviations of the inputs; none for standard normal ones.
     x, scratch : ndarray, shapes (d,), (2, p)
     The others are those of `flowlimits.committee.simulation.overlap_sgd.steps`.
     """
@@ -58,6 +60,7 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
     student_kind, teacher_kind = int(settings[STUDENT_KIND]), int(settings[TEACHER_KIND])
     centred, spherical = settings[STUDENT_CENTRED] != 0.0, settings[SPHERICAL] != 0.0
     lam, own = scratch[0], scratch[1]
+    structured = roots.size > 0
     rate, factor = pace[0], pace[1]
     teacher_mean = 0.0
     if settings[TEACHER_CENTRED] != 0.0:
@@ -65,7 +68,10 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
             teacher_mean += b[r] * variance(W_star[r], roots) / k
     for done in range(count):
         for c in range(d):
-            x[c] = roots[c] * rng.standard_normal()
+            x[c] = rng.standard_normal()
+        if structured:
+            for c in range(d):
+                x[c] *= roots[c]
         error = -teacher_mean
         for r in range(k):
             error += b[r] * value_at(teacher_kind, teacher, dot(W_star[r], x)) / k
@@ -78,15 +84,18 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
         gain = rate / (p * d)
         for i in range(p):
             force = rate * a[i] * error / p
-            keep, pull = 1.0 - gain * settings[WEIGHT_DECAY], 2.0 * force / d if centred else 0.0
+            keep = 1.0 - gain * settings[WEIGHT_DECAY] - (2.0 * force / d if centred and not structured else 0.0)
             push = force * slope_at(student_kind, student, lam[i]) / d
             row = W[i]
-            if keep == 1.0 and pull == 0.0:
+            if centred and structured:
+                for c in range(d):
+                    row[c] = (keep - 2.0 * force / d * roots[c] * roots[c]) * row[c] + push * x[c]
+            elif keep == 1.0:
                 for c in range(d):
                     row[c] += push * x[c]
             else:
                 for c in range(d):
-                    row[c] = (keep - pull * (roots[c] * roots[c])) * row[c] + push * x[c]
+                    row[c] = keep * row[c] + push * x[c]
             if spherical:
                 scale = math.sqrt(norms[i] / dot(row, row))
                 for c in range(d):
