@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ode
-from ..core import checks
 from ..core.solve import Options, Path
 from ..core.unfinished import Unfinished
 from ..ode.driver import Jacobian
 from ..ode.functions import address_of
-from ..ode.inputs import METHODS
+from ..ode.inputs import METHODS, check_method
 from ..ode.integrate import _solve as integrate_unchecked
 from .advice import advice, diverged
 from .equations import evaluate, system
@@ -59,7 +58,7 @@ def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any
 def path(problem: Physics, options: Options, last: float) -> CommitteePath:
     """Return the path of the problem."""
     if options.method not in METHODS:
-        checks.choice("method", options.method, METHODS)
+        check_method(options.method)
     return CommitteePath(problem, options)
 
 
