@@ -97,7 +97,8 @@ class Guard:
     def __init__(self, rhs: RightHandSide, n: int, params: np.ndarray, work_size: int, events: Iterable[Event] = ()):
         self.rhs, self.events, self.work_size = rhs, tuple(events), work_size
         self.sizes = (n, params.size, work_size)
-        self.seen = [_seen.setdefault(one.function, {}) for one in (rhs, *self.events)]
+        functions = [rhs.function, *(event.function for event in self.events)]
+        self.seen = [_seen.setdefault(function, {}) for function in functions]
         self.first = any(self.sizes not in seen for seen in self.seen)
         self.active = self.first or self.seen[0][self.sizes] < SLOW
         if self.active:
