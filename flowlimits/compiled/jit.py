@@ -154,7 +154,9 @@ class _InterpretedCallback:
 
 def is_callback(value: Any, signature: Any = None) -> bool:
     """Whether the value is a compiled callback, of this signature if one is given."""
-    return isinstance(value, CFunc | _InterpretedCallback) and (signature is None or getattr(value, "_sig", None) == signature)
+    return isinstance(value, CFunc | _InterpretedCallback) and (
+        signature is None or getattr(value, "_sig", None) == signature
+    )
 
 
 def is_compiled(value: Any) -> bool:
