@@ -18,8 +18,7 @@ from ...spectrum.spectrum import Spectrum
 from ..finite.equations_reduced import OBSERVABLES
 from ..finite.limit import check_observables, make_path
 from ..finite.reduced_path import Outcome, ReducedPath, Request, Tolerances
-from ..finite.runs import call_of, gather
-from ..finite.simulation import check_step, descend
+from ..finite.simulation import call_of, check_step, descend, gather
 from ..finite.start import Flow, Teacher, check_size, orthonormal_rows
 from ..finite.start_blocks import diagonal_scalars
 

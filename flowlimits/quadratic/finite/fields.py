@@ -23,8 +23,10 @@ TABLES = {
             array("W_star", "Weights of the teacher.", ("k", "d")),
             ACTIVATION,
             WEIGHT_DECAY,
+            array("covariance", "Covariance of the inputs.", None, None),
         ),
-        ABSENT,
+        {name: reason for name, reason in ABSENT.items() if name != "covariance"}
+        | {"input_covariance": "the covariance of the inputs is `covariance`."},
         Draw(
             (
                 choice("ensemble", "Law of the weights of student and teacher.", ("orthonormal", "gaussian"), "orthonormal"),

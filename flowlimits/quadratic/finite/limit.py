@@ -16,7 +16,8 @@ from ...core.solve import Options, Path
 from ...core.unfinished import Unfinished
 from ...ode.report import message_of
 from .equations_reduced import OBSERVABLES
-from .matrix_path import FADING, LARGE, MatrixPath
+from .matrix_forms import LARGE, IsotropicForm, form_of
+from .matrix_path import FADING, MatrixPath
 from .reduced_path import ADVICE, ReducedPath, Request, Tolerances
 from .start import Flow, Scalars, Split, scalars, split
 from .start_blocks import decouple
@@ -57,6 +58,8 @@ def make_path(
     flow: Flow, method: str, last: float, limits: Tolerances, *, keep_basis: bool = False, try_blocks: bool = True
 ) -> ReducedPath | MatrixPath:
     """Return the path of the chosen method; `last` is the last time on the clock t."""
+    if flow.covariance is not None:
+        return MatrixPath(form_of(flow), limits)
     blocks: Scalars | None = None
     if method != "matrix" and not keep_basis and try_blocks:
         blocks = decouple(flow.V0, flow.teacher, square=flow.square, decay=flow.decay)
@@ -66,7 +69,7 @@ def make_path(
     if method == "auto":
         method = choose_method(flow, last)
     if method == "matrix":
-        return MatrixPath(start, square=flow.square, decay=flow.decay, limits=limits)
+        return MatrixPath(IsotropicForm(start, flow.square, flow.decay), limits)
     system = scalars(start, square=flow.square, decay=flow.decay, keep_basis=keep_basis)
     return ReducedPath(system, flow.teacher, limits, start)
 
@@ -109,8 +112,13 @@ def call(problem: Problem, options: Options, times: np.ndarray) -> dict[str, Any
 def path(problem: Any, options: Options, last: float) -> FlowPath:
     """Return the path of the problem to the time `last`."""
     checks.choice("method", options.method, METHODS)
+    flow = problem._flow()
+    if flow.covariance is not None and options.method == "reduced":
+        raise ValueError(
+            'Argument `method` must be "auto" or "matrix" for inputs with a covariance: no reduction to scalars is known for them.'
+        )
     limits = Tolerances(options.rtol, options.atol, options.max_steps, options.progress)
-    engine = make_path(problem._flow(), options.method, last, limits, keep_basis=options.keep_state)
+    engine = make_path(flow, options.method, last, limits, keep_basis=options.keep_state)
     return FlowPath(engine, options, problem.dimension if problem.kind == "exact" else None)
 
 

@@ -1,14 +1,9 @@
-r"""The exact quadratic flow by direct integration of the rectangular V in the teacher's eigenbasis, (Q5).
-
-Rows outside the teacher's space are compressed to as many as the start spans (one QR), which loses nothing: the flow acts on
-V from the right only through :math:`V^\top V`.
-"""
+"""The exact quadratic flow by direct integration of the weights, in one of the forms of `matrix_forms`."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -17,11 +12,9 @@ from ...ode import layout as ode_layout
 from ...ode.driver import Integration
 from ...ode.report import Report
 from .equations_reduced import OBSERVABLES
+from .matrix_forms import Form
 from .reduced_path import ADVICE, Outcome, Request, Tolerances, padded
-from .start import Split
 
-#: Operations of one evaluation from which on the products of BLAS beat compiled loops.
-LARGE = 4.0e6
 #: Weight decay times the time of one piece, whose absolute tolerance follows from its start.
 FADING = 5.0
 #: Largest entry of V below which ratios are formed from a scaled V.
@@ -33,21 +26,19 @@ ROOM = 1.0e7
 
 
 class MatrixPath:
-    """The flow of V in the teacher's eigenbasis."""
+    """The flow of V in a form of the weights."""
 
     name = "matrix"
 
-    def __init__(self, start: Split, *, square: bool, decay: float, limits: Tolerances):
-        self.split, self.square, self.decay, self.limits = start, square, decay, limits
-        self.V = np.vstack([start.C, start.R])
-        self.values = np.zeros(self.V.shape[0])
-        self.values[: start.teacher.values.size] = start.teacher.values
+    def __init__(self, form: Form, limits: Tolerances):
+        self.form, self.limits = form, limits
+        self.V, self.values = form.V, form.values
         self.begin = self.multiplier = 0.0
         self.finished: Outcome | None = None
 
     def restart(self, s: float, i: int) -> MatrixPath:
         """Return the path that continues from the requested time `s`; i = -1 is the start."""
-        path = MatrixPath(self.split, square=self.square, decay=self.decay, limits=self.limits)
+        path = MatrixPath(self.form, self.limits)
         if i < 0 or s == 0:
             return path
 
@@ -85,7 +76,7 @@ class MatrixPath:
 
     def _piece(self, s: np.ndarray, begin: float, size: int) -> tuple[np.ndarray, bool]:
         """Return the times of the next piece, and whether weight decay may take V far down in it."""
-        end = begin + FADING / self.decay if self.decay > 0 else math.inf
+        end = begin + FADING / self.form.decay if self.form.decay > 0 else math.inf
         inside = s[: max(int(ROOM / size), 1)]
         if inside[-1] <= end:
             return inside, begin > 0
@@ -104,11 +95,10 @@ class MatrixPath:
         if fades:
             atol[:-1] = np.maximum(math.exp(-FADING) * atol[:-1], 1e-300)
             atol[-1] = 1e-2 * self.limits.atol
-        params = np.concatenate([[n, m, self.decay, self.square, self.split.teacher.trace], self.values])
+        address, params, work_size = self.form.compiled(n, m)
         return Integration(
-            equations_of(n, m).matrix_flow.address, y, s, params, start=begin, rtol=self.limits.rtol,
-            atol=atol, method="dop853", max_steps=self.limits.max_steps - taken, work_size=(m + n) * m,
-            first_step=first_step,
+            address, y, s, params, start=begin, rtol=self.limits.rtol, atol=atol, method=self.form.method,
+            max_steps=self.limits.max_steps - taken, work_size=work_size, first_step=first_step,
         )  # fmt: skip
 
     def run(self, s: np.ndarray, request: Request) -> Outcome:
@@ -116,12 +106,13 @@ class MatrixPath:
         values = np.empty((s.size, len(OBSERVABLES)))
         eigenvalues: list[np.ndarray] = []
         matrices: list[np.ndarray] = []
-        basis = self._basis() if request.matrices else None
+        basis = self.form.basis() if request.matrices else None
 
         def visit(i: int, V: np.ndarray, multiplier: float) -> None:
-            values[i] = observe_matrix(V, self.values, self.square, self.multiplier + multiplier)
+            seen = self.form.seen(V)
+            values[i] = observe_matrix(seen, self.values, self.form.square, self.multiplier + multiplier)
             if request.eigenvalues:
-                eigenvalues.append(padded(np.linalg.svd(V, compute_uv=False) ** 2, self.split.teacher.dimension))
+                eigenvalues.append(padded(np.linalg.svd(seen, compute_uv=False) ** 2, self.form.teacher.dimension))
             if basis is not None:
                 full = basis @ V
                 matrices.append(full @ full.T)
@@ -135,27 +126,6 @@ class MatrixPath:
         except Unfinished as error:
             self.finished = outcome(error.report, len(error.times)) if len(error.times) else None
             raise
-
-    def _basis(self) -> np.ndarray:
-        teacher, R, outside = self.split.teacher, self.split.R, self.split.outside
-        if teacher.vectors is None or outside is None:
-            raise ValueError("This start does not keep its part outside the teacher's space.")
-        return np.hstack(
-            [teacher.vectors, outside @ np.linalg.pinv(R, rcond=1e-14) if R.size else np.zeros((len(outside), 0))]
-        )
-
-
-def equations_of(n: int, m: int) -> Any:
-    """Return the compiled equations: loops for small matrices, BLAS for large ones."""
-    if 4.0 * n * m * m < LARGE:
-        from . import equations_matrix
-
-        return equations_matrix
-    import scipy.linalg  # noqa: F401  # compiled code that calls BLAS needs it, and its import takes a while
-
-    from . import equations_matrix_blas
-
-    return equations_matrix_blas
 
 
 def joined(first: Report | None, second: Report) -> Report:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...core import checks
-from ...core.problem import Problem
+from ...core.problem import Description, Problem
 from ...core.results import Variable
+from ...spectrum.covariance import decompose
 from .fields import TABLES
 from .start import Flow, check_size, teacher_of
 
@@ -40,9 +41,16 @@ class Physics(Problem):
     W_star: np.ndarray
     activation: str = "square"
     weight_decay: float = 0.0
+    covariance: Any = None
 
     def __init__(
-        self, W: Any, W_star: Any, activation: str = "square", weight_decay: float = 0.0, **other: Any
+        self,
+        W: Any,
+        W_star: Any,
+        activation: str = "square",
+        weight_decay: float = 0.0,
+        covariance: Any = None,
+        **other: Any,
     ) -> None:
         values = TABLE.check(
             "QuadraticFlow", other, W=W, W_star=W_star, activation=activation, weight_decay=weight_decay
@@ -56,6 +64,19 @@ class Physics(Problem):
         self._freeze("W_star", check_size("W_star", values["W_star"]))
         for name in ("activation", "weight_decay"):
             object.__setattr__(self, name, values[name])
+        if covariance is not None:
+            decompose(covariance, self.dimension)
+            if isinstance(covariance, Description):
+                object.__setattr__(self, "covariance", covariance)
+            else:
+                self._freeze("covariance", np.asarray(covariance, dtype=np.float64))
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields; inputs of unit covariance are described as they were before there were others."""
+        fields = super()._fields()
+        if self.covariance is None:
+            del fields["covariance"]
+        return fields
 
     @property
     def dimension(self) -> int:
@@ -64,5 +85,8 @@ class Physics(Problem):
 
     def _flow(self) -> Flow:
         p, d = self.W.shape
-        teacher = teacher_of(self.W_star.T / np.sqrt(self.W_star.size))
-        return Flow(self.W.T / np.sqrt(p * d), teacher, self.activation == "square", self.weight_decay)
+        V0, V_star = self.W.T / np.sqrt(p * d), self.W_star.T / np.sqrt(self.W_star.size)
+        square, decay = self.activation == "square", self.weight_decay
+        if self.covariance is None:
+            return Flow(V0, teacher_of(V_star), square, decay)
+        return Flow(V0, teacher_of(V_star), square, decay, decompose(self.covariance, d), V_star)

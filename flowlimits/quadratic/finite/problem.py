@@ -22,7 +22,7 @@ _GIVEN = "the flow is that of the given weights; QuadraticFlow.orthonormal and .
 class QuadraticFlow(Physics):
     r"""Gradient flow on the population risk of a network of squares that learns another, exact at any dimension.
 
-    Student :math:`f(x) = \frac1p\sum_i (w_i\cdot x)^2/d`, teacher :math:`f_\star` alike, standard Gaussian inputs, risk
+    Student :math:`f(x) = \frac1p\sum_i (w_i\cdot x)^2/d`, teacher :math:`f_\star` alike, Gaussian inputs, risk
     :math:`\frac12\mathbb E(f-f_\star)^2`, flow :math:`\dot W = -p\,d\,\nabla_W\,\text{risk} - \text{weight\_decay}\,W` on the clock t:
     equations (Q1) to (Q9) of `docs/theory.md`.  Nothing here is asymptotic.
 
@@ -33,9 +33,12 @@ class QuadraticFlow(Physics):
     W_star : array_like, shape (k, d)
         Weights of the teacher.
     activation : {"square", "centred"}, optional
-        "centred" subtracts from each unit its mean over the inputs, ``|w|^2/d``.
+        "centred" subtracts from each unit its mean over the inputs, ``w S w/d``.
     weight_decay : float, optional
         Not negative.
+    covariance : array_like of shape (d,) or (d, d), or Spectrum, optional
+        Of the inputs, :math:`x \sim N(0, S)`.  The flow is then integrated in the eigenbasis of S, (Q26); `trace`, `overlap`
+        and `eigenvalues` are those of :math:`S^{1/2} Z S^{1/2}`.
 
     Raises
     ------
@@ -66,7 +69,7 @@ class QuadraticFlow(Physics):
         rng : None, int, SeedSequence or Generator, optional
             Source of the random numbers.
         **physics
-            `activation` and `weight_decay`.
+            `activation`, `weight_decay` and `covariance`.
         """
         return cls._drawn(orthonormal_rows, dimension, student_width, teacher_width, rng, physics)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core import checks, results
 from .equations_reduced import OBSERVABLES
-from .matrix_path import MatrixPath, observe_matrix
+from .matrix_forms import form_of
+from .matrix_path import observe_matrix
 from .reduced_path import Outcome, Request, Tolerances, padded
-from .start import Flow, split
+from .start import Flow
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,27 +26,24 @@ def descend(flow: Flow, times: np.ndarray, step: float, request: Request) -> Out
 
     One step is W <- W - step (p d grad risk + weight_decay W), in the teacher's eigenbasis, where it is the same.
     """
-    path = MatrixPath(split(flow.V0, flow.teacher), square=flow.square, decay=flow.decay, limits=Tolerances())
-    V, values, trace = path.V.copy(), path.values, flow.teacher.trace
+    form = form_of(flow)
+    V, values = form.V.copy(), form.values
     observables = np.full((times.size, len(OBSERVABLES)), math.nan)
-    eigenvalues = np.full((times.size, flow.teacher.dimension), math.nan) if request.eigenvalues else None
-    diagonal = (2 * values - flow.decay)[:, None]
-    S, change = np.empty((V.shape[1], V.shape[1])), np.empty_like(V)
+    eigenvalues = np.full((times.size, form.teacher.dimension), math.nan) if request.eigenvalues else None
     multiplier, taken = 0.0, 0
     with np.errstate(all="ignore"):
         for i, count in enumerate(step_counts(times, step)):
             for _ in range(count - taken):
-                np.matmul(V.T, V, out=S)
-                theta = float(np.trace(S)) - trace if flow.square else 0.0
-                np.matmul(V, S, out=change)
-                V += (2 * step) * ((diagonal - theta) * V - 2 * change)
+                velocity, theta = form.velocity(V)
+                V += (2 * step) * velocity
                 multiplier += 2 * step * theta
             taken = count
             if not np.isfinite(V).all() or np.abs(V).max() > 1e70:
                 break
-            observables[i] = observe_matrix(V, values, flow.square, multiplier)
+            seen = form.seen(V)
+            observables[i] = observe_matrix(seen, values, flow.square, multiplier)
             if eigenvalues is not None:
-                eigenvalues[i] = padded(np.linalg.svd(V, compute_uv=False) ** 2, flow.teacher.dimension)
+                eigenvalues[i] = padded(np.linalg.svd(seen, compute_uv=False) ** 2, form.teacher.dimension)
     return Outcome(observables, None, eigenvalues)  # type: ignore[arg-type]
 
 
@@ -100,3 +98,28 @@ def simulate_flow(problem: Physics, times: Any, *, method: str, step: Any, progr
         variables={name: values[None] for name, values in outcome.variables().items()},
         call={"verb": "simulate", "method": method, "step": length}, provenance={"method": "gradient descent", "step": length},
     )  # fmt: skip
+
+
+def gather(
+    outcomes: list[Outcome], names: Sequence[str], times: np.ndarray, step: float | None, scale: float = 1.0
+) -> dict[str, np.ndarray]:
+    """Return the named variables with the runs first, risk and eigenvalues times `scale`; warn if descent diverged."""
+    stacked = np.stack([outcome.observables for outcome in outcomes])
+    if step is not None:
+        warn_diverged(times, np.isfinite(stacked[:, :, 0]).all(axis=0))
+    variables = {name: np.ascontiguousarray(stacked[:, :, i]) for i, name in enumerate(OBSERVABLES) if name in names}
+    variables["risk"] = scale * variables["risk"]
+    if "eigenvalues" in names:
+        variables["eigenvalues"] = scale * np.stack([np.asarray(outcome.eigenvalues) for outcome in outcomes])
+    return variables
+
+
+def call_of(
+    size: dict[str, int], runs: int, method: str, limits: Tolerances, step: float | None, weights: np.ndarray | None,
+    names: Sequence[str] | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the call of `simulate` as a result states it, without what was left to its default."""
+    call = {"verb": "simulate", **size, "runs": runs, "method": method, "rtol": limits.rtol, "atol": limits.atol}
+    call |= {"step": step} if step is not None else {}
+    call |= {"weights": weights.tolist()} if weights is not None else {}
+    return call | ({"observables": list(names)} if names is not None else {})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...spectrum.covariance import Covariance
 from . import equations_reduced as layout
 from .start_rows import choose_rows, drop_null_columns, rank_of, teacher_rows
 
@@ -33,12 +34,17 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Flow:
-    """What is integrated: the start V0, shape (d, p), and the physics; weight decay on the clock t."""
+    """What is integrated: the start V0, shape (d, p), and the physics; weight decay on the clock t.
+
+    With a covariance of the inputs the factor V*, shape (d, k), of Z* = V* V*^T stands beside it.
+    """
 
     V0: np.ndarray
     teacher: Teacher
     square: bool
     weight_decay: float
+    covariance: Covariance | None = None
+    V_star: np.ndarray | None = None
 
     @property
     def decay(self) -> float:

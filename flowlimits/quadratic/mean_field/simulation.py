@@ -11,8 +11,7 @@ from ...core import checks, results, streams
 from ...core.threads import run_threads
 from ..finite.limit import check_observables, make_path
 from ..finite.reduced_path import Outcome, Request, Tolerances
-from ..finite.runs import call_of, gather
-from ..finite.simulation import check_step, descend
+from ..finite.simulation import call_of, check_step, descend, gather
 from ..finite.start import check_size
 from .physics import ALL, Physics
 
