@@ -29,7 +29,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import AfterValidator
 
+from ..core.fields import table_of
 from ..core.rebuild import description_class
+from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
 from ..toml.arrays import is_array_file, read_array
 from ..toml.file import SECTIONS, ConfigError, Grid, Table, check_grid, check_table, problem_from_table, read_toml
@@ -141,7 +143,7 @@ def _study(source: Path, raw: Mapping[str, Any], parts: Mapping[str, Any]) -> St
     if wrong:
         raise ValueError(f"study.axes: `{wrong[0]}` has no effect on a study whose verb is `{verb}`.")
     parameters = {
-        "problem": _with_arrays(dict(raw["problem"]), source.parent),
+        "problem": _with_arrays(dict(raw["problem"]), source.parent, "", _matrices(raw["problem"].get("class"))),
         "paths": paths,
         "times": np.asarray(study.times, dtype=float),
         "options": options,
@@ -171,13 +173,19 @@ def _check_quantity(problem: Any, study: StudyTable, options: Mapping[str, Any])
             )
 
 
-def _with_arrays(value: Any, folder: Path, name: str = "") -> Any:
+def _with_arrays(value: Any, folder: Path, name: str = "", matrices: frozenset[str] = frozenset()) -> Any:
     """Return a table with array files replaced by what they hold, so that the key of the study covers it."""
     if isinstance(value, Mapping):
-        return {key: _with_arrays(item, folder, str(key)) for key, item in value.items()}
+        return {key: _with_arrays(item, folder, str(key), matrices) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_arrays(item, folder, name) for item in value]
-    return read_array(value, folder, name).tolist() if is_array_file(value) else value
+        return [_with_arrays(item, folder, name, matrices) for item in value]
+    return read_array(value, folder, name, matrix=name in matrices).tolist() if is_array_file(value) else value
+
+
+def _matrices(name: Any) -> frozenset[str]:
+    """Return the fields of a class that are matrices, of one column too."""
+    table = table_of(name).fields if name in PROBLEMS else ()
+    return frozenset(field.name for field in table if field.kind == "array" and len(field.shape or ()) == 2)
 
 
 def _build(table: Mapping[str, Any], paths: Mapping[str, str], values: Mapping[str, Any]) -> Any:

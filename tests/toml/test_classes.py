@@ -194,3 +194,14 @@ def test_models_are_refused_by_key(arrays):
     with pytest.raises(ConfigError) as caught:
         read_config("problem.toml")
     assert "model: class must be one of LinearModel" in str(caught.value)
+
+
+def test_studies_take_arrays_from_files(run, arrays):
+    (arrays / "R.csv").write_text("0.1\n0.2\n")
+    (arrays / "study.toml").write_text(
+        "[problem]\nclass = 'Committee'\nQ = 'Q.csv'\nR = 'R.csv'\nT = 'data.npz:T'\n"
+        "[study]\nquantity = 'risk'\ntimes = [0.5]\n[study.axes]\nweight_decay = [0.0, 0.1]\n"
+    )
+    assert run("study study.toml --quiet")[0] == 0
+    problem = fl.Committee([[0.5, 0.1], [0.1, 0.6]], [[0.1], [0.2]], [[1.0]], weight_decay=0.1)
+    assert fl.load("study/study.nc")["risk"].values[1] == problem.solve([0.5])["risk"].values[0]
