@@ -1,6 +1,16 @@
 """Exact conversions to and from the conventions of other papers and programs, and readers of their files."""
 
 from .nn2pp import Nn2pp, read_nn2pp_log, read_nn2pp_start
+from .samples import MartinSamples
 from .units import Arnaboldi, Martin, SaraoMannelli, Veiga
 
-__all__ = ["Arnaboldi", "Martin", "Nn2pp", "SaraoMannelli", "Veiga", "read_nn2pp_log", "read_nn2pp_start"]
+__all__ = [
+    "Arnaboldi",
+    "Martin",
+    "MartinSamples",
+    "Nn2pp",
+    "SaraoMannelli",
+    "Veiga",
+    "read_nn2pp_log",
+    "read_nn2pp_start",
+]
