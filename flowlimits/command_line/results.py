@@ -77,6 +77,8 @@ def rerun(file: str, output: str | None) -> int:
 @click.option("--time", type=float, help="Time of the spectrum.  [default: the last]")
 @click.option("--x", help="Axis of a study along the figure.  [default: the first]")
 @click.option("--y", help="Axis of a study across the figure, which makes it a map.")
+@click.option("--norm", type=click.Choice(["linear", "log"]), help="Colours of a map.  [default: by the range]")
+@click.option("--level", "levels", multiple=True, type=float, help="Contour of a map; may be repeated.")
 @click.option("-o", "--output", type=Output(FIGURES), required=True, help="The figure: pdf, png, svg or eps.")
 def plot(
     files: tuple[str, ...], variable: str | None, spectrum: bool, time: float | None, output: str, **options: Any
@@ -104,9 +106,16 @@ def _axes(results: list[Any], variable: str | None, spectrum: bool, time: float 
             raise click.UsageError("A study is drawn alone.")
         if spectrum:
             raise click.UsageError("--spectrum does not belong to a study.")
-        return draw.study(results[0], x, y, variable=variable)
+        labels = options.pop("labels")
+        if len(labels) > 1:
+            raise click.UsageError("A study takes one --label.")
+        levels = list(options.pop("levels")) or None
+        return draw.study(results[0], x, y, variable=variable, levels=levels, label=(labels or (None,))[0], **options)
     if x or y:
         raise click.UsageError("--x and --y belong to the table of a study.")
+    norm, levels = options.pop("norm"), options.pop("levels")
+    if norm or levels:
+        raise click.UsageError("--norm and --level belong to the map of a study.")
     if spectrum:
         if len(results) > 2:
             raise click.UsageError(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 2  # of the legend
 NOTHING = 1e-9  # a relative deviation below this is round-off, of a variable that the limit shares with every size
+LEAST_ERROR = 0.01  # of an exponent, as in the printed verdict
 LETTERS = {"dimension": "d", "student_width": "p"}
 
 
@@ -158,4 +159,5 @@ def _exponent(comparison: Any, data: xr.Dataset) -> str | None:
     values = [getattr(comparison, key, data.attrs.get(key, math.nan)) for key in ("exponent", "exponent_error")]
     if not all(isinstance(value, float) and math.isfinite(value) for value in values):
         return None
-    return f"fitted exponent ${values[0]:.2f} \\pm {values[1]:.2f}$"
+    # A power law of a few sizes is not known better, and an error of 0.00 would say that it is.
+    return f"fitted exponent ${values[0]:.2f} \\pm {max(values[1], LEAST_ERROR):.2f}$"

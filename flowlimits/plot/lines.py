@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,17 @@ import numpy as np
 
 from ..core.checks import choice, did_you_mean, show
 from . import style
+from .labels import entry_labels, identity, is_theory, result_labels
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
 MANY_TIMES = 40
-THEORIES = ("limit", "exact")
-SIZES = {"dimension": "$d$", "student_width": "$p$"}
+THINNED = 24  # points of a simulation with more times, beside a theory
+MOST_LABELS = 9  # labels of the curves of one variable; of more, some that are spread evenly are named
+MOST_APART = 12  # entries told apart by colour and line together; more are shades in order
+MOST_SKIPPED = 100  # marks of times without a value
 SCALES = ("linear", "log")
 MODES = ("points", "band")
 #: What is drawn unless a variable is named: the first that all results have.
@@ -48,7 +50,9 @@ def curves(
     """Draw a variable of several results against time.
 
     A theory is a line.  A simulation is the mean over its runs with one standard error of that mean, a measurement
-    has the error it came with: points with bars up to 40 times, a line in a band beyond; a single run has no error.
+    has the error it came with: points with bars; a single run has no error.  Of more than 40 times some two dozen are
+    drawn as points beside a theory, and all as a line in a band without one.  Times without a value are marked by a
+    cross below the curves, values at time 0 by a triangle at the edge of a logarithmic axis.
 
     Parameters
     ----------
@@ -56,17 +60,18 @@ def curves(
         Theories and simulations of one clock, in any order.
     variable : str, optional
         The variable to draw; the first of "overlap", "risk", "margin" and "residual" that all results have.  Of a variable with further
-        dimensions, such as the eigenvalues, every entry is drawn.
+        dimensions, such as a matrix, the eigenvalues or the problems of a batch, every entry is drawn.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; None makes a new figure of the width of a journal column.
+        Where to draw; None makes a new figure of the width of a journal column.  A second call on the same Axes goes on
+        with the next colours, and the legend then names the variables if there are several.
     labels : sequence of str, optional
-        One label per result.  By default the kind, the size and the number of runs, and the parameters in which
-        the problems differ.
+        One label per result.  By default the kind, the size and the number of runs, and the parameters, numbers
+        or words, in which the problems, or else the calls, differ.
     xscale, yscale : {"linear", "log"}, optional
         By default the time is logarithmic where the grid is geometric, and the variable where it is positive and
         spans at least one and a half decades, unless it is a logarithm.  A logarithmic time axis cannot show the time 0.
     runs_as : {"points", "band"}, optional
-        How simulations are drawn.
+        How simulations are drawn, at all of their times.
     legend : bool, optional
         Draw a legend.
 
@@ -92,21 +97,34 @@ def curves(
         if value is not None:
             choice(option, value, known)
     axes = style.check_axes(ax)
+    before = _drawn(axes)
 
-    looks = list(_looks(results, _labels(results, labels)))
-    for look, result in zip(looks, results):
-        _draw(axes, result, name, look, runs_as)
-
+    looks = list(_looks(results, result_labels(results, labels), len({kept[:2] for kept in before if kept[1]})))
+    means = [_mean(result, name)[0] for result in results]
     times = max((result["time"].values for result in results), key=len)
-    axes.set_xscale(xscale or ("log" if style.is_geometric(times) else "linear"))
-    decades = style.spans_decades([_mean(r, name)[0] for r in results]) and not name.startswith("log_")
-    if (yscale or ("log" if decades else "linear")) == "log":
+    xscale = xscale or ("log" if style.is_geometric(times) else "linear")
+    axes.set_xscale(xscale)
+    shown = [np.asarray(line.get_ydata(), dtype=float) for *_, line in before if hasattr(line, "get_ydata")] + means
+    decades = style.spans_decades(shown) and not name.startswith("log_")
+    yscale = yscale or ("log" if decades else "linear")
+    if yscale == "log":
         axes.set_yscale("log", nonpositive="clip")
-        _keep_to_the_means(axes, [_mean(r, name)[0] for r in results])
+        _keep_to_the_means(axes, shown)
+    else:
+        axes.set_yscale("linear")
+    beside = any(is_theory(result) for result in results) or bool(before)
+    theories = sum(is_theory(result) for result in results)
+    simulations = [i for i, result in enumerate(results) if not is_theory(result)]
+    for i, (look, result) in enumerate(zip(looks, results)):
+        mode = runs_as or ("points" if beside or result["time"].size <= MANY_TIMES else "band")
+        place = (simulations.index(i), len(simulations)) if i in simulations else (0, 1)
+        some = _thinned(result["time"].values, xscale, place, runs_as)
+        _draw(axes, result, name, look, mode, some, first=i == 0, styles=theories == 1)
+    _mark_skipped(axes, results, name, looks, xscale)
     axes.set_xlabel(style.clock_label(results[0]))
-    axes.set_ylabel(style.variable_label(results[0], name))
+    axes.set_ylabel(_quantities(axes, results[0], name, before))
     if legend:
-        style.add_legend(axes)
+        style.add_legend(axes, **({"ncols": 2} if len(axes.get_legend_handles_labels()[0]) > 6 else {}))
     return axes
 
 
@@ -137,66 +155,49 @@ def _choose_variable(results: Sequence[xr.Dataset], variable: str | None) -> str
     return variable
 
 
-def _labels(results: Sequence[xr.Dataset], labels: Sequence[str] | None) -> list[str]:
-    if labels is None:
-        parameters = [_scalar_parameters(result) for result in results]
-        keys = sorted({key for fields in parameters for key in fields})
-        differing = [key for key in keys if len({fields[key] for fields in parameters if key in fields}) > 1]
-        return [_label(result, fields, differing) for result, fields in zip(results, parameters)]
-    if isinstance(labels, str) or len(labels) != len(results):
-        count = "a single string" if isinstance(labels, str) else len(labels)
-        raise ValueError(f"Argument `labels` must hold one label per result, that is {len(results)}, but is {count}.")
-    return [str(label) for label in labels]
+def _looks(results: Sequence[xr.Dataset], labels: Sequence[str], shift: int) -> Iterator[Look]:
+    """Give a single theory black and its simulations colours; several theories share colours with their simulations.
 
-
-def _label(result: xr.Dataset, fields: dict[str, Any], differing: list[str]) -> str:
-    told = [f"{key.replace('_', ' ')} {fields[key]:.3g}" for key in differing if key in fields]
-    told.append(str(result.attrs["kind"]) if _is_theory(result) else size_label(result))
-    if result.sizes.get("run", 1) > 1:
-        told.append(f"{result.sizes['run']} runs")
-    return ", ".join(told)
-
-
-def size_label(result: xr.Dataset) -> str:
-    """Return the size of a simulation, such as d = 200, or what it is if it names none."""
-    sizes = [f"{letter} = {int(result.attrs[key])}" for key, letter in SIZES.items() if key in result.attrs]
-    return sizes[0] if sizes else str(result.attrs.get("kind", "result"))
-
-
-def _scalar_parameters(result: xr.Dataset) -> dict[str, float]:
-    """Return the numbers in the problem of a theory."""
-    if not _is_theory(result):
-        return {}
-    try:
-        plain = json.loads(result.attrs.get("problem", "{}"))
-    except ValueError:
-        return {}
-    return {
-        key: value for key, value in plain.items() if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
-def _looks(results: Sequence[xr.Dataset], labels: Sequence[str]) -> Iterator[Look]:
-    """Give a single theory black and its simulations colours; several theories share colours with their simulations."""
-    problems = [str(result.attrs.get("problem", "")) for result in results]
-    theories = [problem for problem, result in zip(problems, results) if _is_theory(result)]
-    several = len(set(theories)) > 1
-    colour_of = {problem: style.COLOURS[i % len(style.COLOURS)] for i, problem in enumerate(dict.fromkeys(theories))}
+    Curves that come to Axes which have some already, `shift` in number, begin with the next colour.
+    """
+    problems = [identity(result) for result in results]
+    theories = {problem for problem, result in zip(problems, results) if is_theory(result)}
+    several = len(theories) > 1 or bool(shift and theories)
     lines = simulations = 0
+    colour_of: dict[Hashable, str] = {}
+    for result, problem in zip(results, problems):
+        if is_theory(result):
+            colour_of.setdefault(problem, style.COLOURS[(shift + len(colour_of)) % len(style.COLOURS)])
     for result, problem, label in zip(results, problems, labels):
-        following = style.COLOURS[simulations % len(style.COLOURS)]
-        if _is_theory(result):
+        following = style.COLOURS[(shift + simulations) % len(style.COLOURS)]
+        if is_theory(result):
             colour = colour_of[problem] if several else style.THEORY
-            yield Look(label, colour, style.LINES[lines % len(style.LINES)], "")
+            yield Look(label, colour, style.LINES[(shift + lines) % len(style.LINES)], "")
             lines += 1
         else:
             colour = colour_of.get(problem, following) if several else following
-            yield Look(label, colour, "-", style.MARKERS[simulations % len(style.MARKERS)])
+            yield Look(label, colour, "-", style.MARKERS[(shift + simulations) % len(style.MARKERS)])
             simulations += 1
 
 
-def _is_theory(result: xr.Dataset) -> bool:
-    return result.attrs.get("kind") in THEORIES
+def _drawn(axes: Axes) -> list[tuple[str, str, Any]]:
+    """Return variable, label and artist of the curves that this module has drawn on Axes before."""
+    return [tuple(kept) for kept in getattr(axes, "flowlimits_curves", [])]
+
+
+def _remember(axes: Axes, name: str, label: str, artist: Any) -> None:
+    axes.flowlimits_curves = [*getattr(axes, "flowlimits_curves", []), (name, label, artist)]  # type: ignore[attr-defined]
+
+
+def _quantities(axes: Axes, result: xr.Dataset, name: str, before: list[tuple[str, str, Any]]) -> str:
+    """Return the label of the vertical axis; where it stands for several quantities, the legend names them."""
+    names = list(dict.fromkeys([*(key for key, *_ in before), name]))
+    if len(names) == 1:
+        return style.variable_label(result, name, axes)
+    for key, label, artist in _drawn(axes):
+        if label:
+            artist.set_label(f"{key.replace('_', ' ')}, {label}")
+    return ", ".join(key.replace("_", " ") for key in names)
 
 
 def _mean(result: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -218,26 +219,87 @@ def _mean(result: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray | None]
     return array.mean(axis=0), array.std(axis=0, ddof=1) / np.sqrt(len(array))
 
 
-def _draw(axes: Axes, result: xr.Dataset, name: str, look: Look, runs_as: str | None) -> None:
+def _thinned(times: np.ndarray, xscale: str, place: tuple[int, int], runs_as: str | None) -> np.ndarray:
+    """Return which of many times are drawn: evenly spread along the axis, and apart from those of other simulations."""
+    if times.size <= MANY_TIMES or runs_as is not None:
+        return np.arange(times.size)
+    positions = np.log(np.where(times > 0, times, np.nan)) if xscale == "log" else times.astype(float)
+    there = np.flatnonzero(np.isfinite(positions))
+    if there.size == 0:
+        return np.arange(times.size)
+    number, count = place
+    low, high = positions[there].min(), positions[there].max()
+    wanted = low + (high - low) * (np.arange(THINNED) + number / count) / (THINNED - 1 / count)
+    return np.unique(there[np.abs(positions[there][:, None] - wanted).argmin(axis=0)])
+
+
+def _draw(
+    axes: Axes, result: xr.Dataset, name: str, look: Look, mode: str, some: np.ndarray, *, first: bool, styles: bool
+) -> None:
+    """Draw all entries of a variable of one result; colours tell entries apart, lines and markers results.
+
+    With `styles` the entries of a theory differ in their lines too, so that those of equal values are all seen.
+    """
     times = result["time"].values
     mean, error = _mean(result, name)
-    for entry in range(mean.shape[1]):
-        label = look.label if entry == 0 else None
-        if _is_theory(result):
-            axes.plot(times, mean[:, entry], look.line, color=look.colour, lw=1.2, label=label, zorder=3)
+    entries = entry_labels(result, name)
+    named = style.spread(len(entries), MOST_LABELS)
+    for entry, told in enumerate(entries):
+        alone = len(entries) == 1
+        apart = style.COLOURS[entry % len(style.COLOURS)] if len(entries) <= MOST_APART else None
+        colour = look.colour if alone else apart or style.line_colour(entry, len(entries))
+        label = look.label if alone else _entry_label(look.label, told, entry, named, first)
+        if is_theory(result):
+            line = (
+                style.LINES[entry % len(style.LINES)]
+                if styles and not alone and len(entries) <= MOST_APART
+                else look.line
+            )
+            order = 3 + 0.1 * style.LINES.index(line)
+            (artist,) = axes.plot(times, mean[:, entry], line, color=colour, lw=1.2, label=label, zorder=order)
+            _remember(axes, name, label or "", artist)
             continue
         spread = None if error is None else error[:, entry]
-        if (runs_as or ("points" if times.size <= MANY_TIMES else "band")) == "points":
-            axes.errorbar(
-                times, mean[:, entry], spread, fmt=look.marker, color=look.colour, ms=3.2, mew=0.8,
-                mfc="white", elinewidth=0.8, capsize=0, label=label, zorder=4,
+        if mode == "points":
+            bars = axes.errorbar(
+                times[some], mean[some, entry], None if spread is None else spread[some], fmt=look.marker, color=colour,
+                ms=3.2, mew=0.8, mfc="white", elinewidth=0.8, capsize=0, label=label, zorder=4,
             )  # fmt: skip
+            _remember(axes, name, label or "", bars)
             continue
-        axes.plot(times, mean[:, entry], color=look.colour, lw=1.0, label=label, zorder=2)
+        # A band lies on the theory, thin enough to leave it visible.
+        (artist,) = axes.plot(times, mean[:, entry], color=colour, lw=0.8, label=label, zorder=5)
+        _remember(axes, name, label or "", artist)
         if spread is not None:
             axes.fill_between(
-                times, mean[:, entry] - spread, mean[:, entry] + spread, color=look.colour, alpha=0.3, lw=0, zorder=1
+                times, mean[:, entry] - spread, mean[:, entry] + spread, color=colour, alpha=0.35, lw=0, zorder=4
             )
+
+
+def _entry_label(result: str, told: str, entry: int, named: list[int], first: bool) -> str | None:
+    """Name the entries once, with the first result, and every further result with its first entry."""
+    if first:
+        return told if entry in named else None
+    return f"{told}, {result}" if entry == 0 else None
+
+
+def _mark_skipped(axes: Axes, results: Sequence[xr.Dataset], name: str, looks: Sequence[Look], xscale: str) -> None:
+    """Mark times without a value below the curves, and on a logarithmic axis the values at time 0 at its left edge."""
+    skipped: list[float] = []
+    for result, look in zip(results, looks):
+        times, mean = result["time"].values, _mean(result, name)[0]
+        skipped += [float(time) for time in times[~np.isfinite(mean).any(axis=1)]]
+        if xscale == "log" and times.size and times[0] == 0:
+            for value in mean[0][np.isfinite(mean[0])]:
+                axes.plot(
+                    [0.0], [value], marker="<", ms=4, color=look.colour, ls="none", clip_on=False, zorder=6,
+                    transform=axes.get_yaxis_transform(), scalex=False,
+                )  # fmt: skip
+    if 0 < len(skipped) <= MOST_SKIPPED:
+        axes.plot(
+            skipped, np.full(len(skipped), 0.02), "x", ms=3.5, mew=0.8, color=style.GUIDE, zorder=6, label="no value",
+            transform=axes.get_xaxis_transform(), scaley=False,
+        )  # fmt: skip
 
 
 def _keep_to_the_means(axes: Axes, means: Sequence[np.ndarray]) -> None:

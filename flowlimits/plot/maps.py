@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,23 +16,46 @@ if TYPE_CHECKING:
 ABSENT = "#DDDDDD"
 
 
-def common_scale(values: xr.DataArray) -> Any:
+class Scales(NamedTuple):
+    """Scales of both axes, "linear" or "log"; None follows the grid."""
+
+    x: str | None = None
+    y: str | None = None
+
+
+FREE = Scales()
+
+
+def common_scale(values: xr.DataArray, norm: str | None = None) -> Any:
     """Return what all panels share: a scale of colours for numbers, the list of all words for words."""
     if values.dtype.kind not in "fiub":
+        if norm is not None:
+            raise ValueError(f"Variable `{values.name}` holds words, which have no scale: leave `norm` out.")
         return sorted({str(word) for word in values.values.ravel()} - {""})
     from matplotlib.colors import LogNorm, Normalize
 
     numbers = np.asarray(values.values, dtype=float)
     finite = numbers[np.isfinite(numbers)]
+    if norm == "log":
+        finite = finite[finite > 0]
+        if not finite.size:
+            raise ValueError(f'Variable `{values.name}` has no positive value: norm="log" needs one.')
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return LogNorm(low, high) if low > 0 and style.spans_decades([finite]) else Normalize(low, high)
+    decades = low > 0 and style.spans_decades([finite])
+    return LogNorm(low, high) if norm == "log" or (norm is None and decades) else Normalize(low, high)
 
 
-def positions_of(coordinate: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return where the values of an axis stand, and whether they stand on a logarithmic scale."""
+def positions_of(coordinate: np.ndarray, asked: str | None = None, name: str = "") -> tuple[np.ndarray, bool]:
+    """Return where the values of an axis stand, and whether they stand on a logarithmic scale, as `asked` or by their grid."""
     if coordinate.dtype.kind not in "fiu":
+        if asked == "log":
+            raise ValueError(f"Axis `{name}` holds words, which have no logarithmic scale.")
         return np.arange(len(coordinate), dtype=float), False
     numbers = np.asarray(coordinate, dtype=float)
+    if asked == "log" and numbers.min() <= 0:
+        raise ValueError(f"Axis `{name}` must be positive for a logarithmic scale, but begins at {numbers.min():g}.")
+    if asked is not None:
+        return numbers, asked == "log"
     return numbers, style.is_geometric(numbers) and bool(numbers[0] > 0)
 
 
@@ -50,7 +73,9 @@ def set_scale(axes: Axes, which: str, coordinate: np.ndarray, logarithmic: bool)
         axis.set_ticks(range(len(coordinate)), labels=[str(value) for value in coordinate])
 
 
-def draw_cells(axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, levels: Sequence[float] | None) -> Any:
+def draw_cells(
+    axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, levels: Sequence[float] | None, scales: Scales = FREE
+) -> Any:
     """Draw cells around the points of a grid; return what a colour bar belongs to, None for words."""
     if "repeat" in values.dims:
         if values.dtype.kind not in "fiub":
@@ -59,7 +84,7 @@ def draw_cells(axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, lev
             )
         values = values.astype(float).mean("repeat", skipna=True, keep_attrs=True)
     across, up = coordinate_of(values, x), coordinate_of(values, y)
-    (px, log_x), (py, log_y) = positions_of(across), positions_of(up)
+    (px, log_x), (py, log_y) = positions_of(across, scales.x, x), positions_of(up, scales.y, y)
     grid = values.transpose(y, x).values
     axes.set_facecolor(ABSENT)
     words = scale if isinstance(scale, list) else None
@@ -81,7 +106,9 @@ def draw_cells(axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, lev
     return drawn
 
 
-def draw_points(axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, levels: Sequence[float] | None) -> Any:
+def draw_points(
+    axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, levels: Sequence[float] | None, scales: Scales = FREE
+) -> Any:
     """Draw a triangulation of scattered points; return what a colour bar belongs to."""
     numbers = np.asarray(values.values, dtype=float)
     there = np.isfinite(numbers)
@@ -90,6 +117,9 @@ def draw_points(axes: Axes, values: xr.DataArray, x: str, y: str, scale: Any, le
         raise ValueError("A map needs at least three finished points.")
     drawn = axes.tripcolor(px, py, numbers[there], norm=scale, cmap="viridis", shading="gouraud", rasterized=True)
     axes.plot(px, py, ".", color="white", markersize=1.2, alpha=0.7)
+    for which, positions, asked, name in (("x", px, scales.x, x), ("y", py, scales.y, y)):
+        if asked is not None:
+            set_scale(axes, which, positions, positions_of(np.sort(positions), asked, name)[1])
     if levels is not None:
         _outline(axes, axes.tricontour(px, py, numbers[there], levels=sorted(levels), colors="black", linewidths=0.9))
     return drawn

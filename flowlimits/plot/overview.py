@@ -8,7 +8,8 @@ import numpy as np
 
 from . import style
 from .deviations import convergence, data_of
-from .lines import curves, size_label
+from .labels import size_label
+from .lines import curves
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import did_you_mean, show
+from ..core.checks import choice, did_you_mean, show
 from . import maps, style
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ def study(
     facet: str | None = None,
     at: Mapping[str, Any] | None = None,
     levels: Sequence[float] | None = None,
+    norm: str | None = None,
+    xscale: str | None = None,
+    yscale: str | None = None,
+    label: str | None = None,
     ax: Axes | None = None,
 ) -> Axes | np.ndarray:
     """Draw a study over one axis (lines) or two (a map).
@@ -48,6 +52,14 @@ def study(
         Values of the other dimensions; the nearest ones of the table are taken.
     levels : sequence of float, optional
         Contours on a map.
+    norm : {"linear", "log"}, optional
+        The scale of the colours of a map; by default logarithmic where the values are positive and span at least one
+        and a half decades.  With "log", values that are not positive are grey.
+    xscale, yscale : {"linear", "log"}, optional
+        Scales of the axes; by default those of the grid, and for lines that of the values.
+    label : str, optional
+        The name of the lines in the legend, or of the colour bar of a map.  Lines of a second call on the same Axes go
+        on with the next colour, and are named by their variable.
     ax : matplotlib Axes, optional
         Where to draw; not with `facet`.
 
@@ -61,6 +73,11 @@ def study(
     ValueError
         If a name is unknown, or dimensions are left over.
     """
+    for option, value in (("norm", norm), ("xscale", xscale), ("yscale", yscale)):
+        if value is not None:
+            choice(option, value, ("linear", "log"))
+    if label is not None and not isinstance(label, str):
+        raise TypeError(f"Argument `label` must be a string, but is {show(label)}.")
     values = _select(table, _variable(table, variable), at)
     names = _dimensions(values)
     x = names[0] if x is None else x
@@ -88,13 +105,19 @@ def study(
         )
     if y is not None and hue is not None:
         raise ValueError("A map has no `hue`; use `facet` for a third dimension.")
+    if y is None:
+        for option, asked in (("norm", norm), ("levels", levels)):
+            if asked is not None:
+                raise ValueError(f"Argument `{option}` belongs to a map: give `y` too.")
+    scales = maps.Scales(xscale, yscale)
+    scale = maps.common_scale(values, norm)
     if facet is None:
         axes = style.check_axes(ax)
-        _bar([axes], table, values, _panel(axes, table, values, x, y, hue, levels, maps.common_scale(values)))
+        _bar([axes], table, values, _panel(axes, table, values, x, y, hue, levels, scale, scales, label), label)
         return axes
     if ax is not None:
         raise ValueError("With `facet` the panels are new Axes: leave `ax` out.")
-    return _facets(table, values, x, y, hue, facet, levels)
+    return _facets(table, values, x, y, hue, facet, levels, scale, scales, label)
 
 
 def _variable(table: Any, name: str | None) -> str:
@@ -139,30 +162,33 @@ def _dimensions(values: xr.DataArray) -> list[str]:
 
 
 def _panel(
-    axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, levels: Any, scale: Any
-) -> Any:
+    axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, levels: Any, scale: Any,
+    scales: maps.Scales, label: str | None,
+) -> Any:  # fmt: skip
     _label(axes.set_xlabel, table, x)
     if y is None:
-        _lines(axes, table, values, x, hue)
+        _lines(axes, table, values, x, hue, scales, label)
         return None
-    _label(axes.set_ylabel, table, y)
+    _label(axes.set_ylabel, table, y, axes)
     draw = maps.draw_points if "point" in values.dims else maps.draw_cells
-    return draw(axes, values, x, y, scale, levels)
+    return draw(axes, values, x, y, scale, levels, scales)
 
 
-def _bar(panels: list[Axes], table: xr.Dataset, values: xr.DataArray, drawn: Any) -> None:
+def _bar(panels: list[Axes], table: xr.Dataset, values: xr.DataArray, drawn: Any, label: str | None) -> None:
     """Draw one colour bar for panels of one scale; lines and words have none."""
     if drawn is not None:
         bar = panels[0].figure.colorbar(drawn, ax=panels, pad=0.02)
-        bar.set_label(style.variable_label(table, values.name or ""), fontsize=style.TEXT)
+        bar.set_label(label or style.variable_label(table, values.name or "", panels[0]), fontsize=style.TEXT)
         bar.ax.tick_params(labelsize=style.SMALL)
 
 
-def _label(setter: Any, table: xr.Dataset, name: str) -> None:
-    setter(style.variable_label(table, name) if name in table.variables else name.replace("_", " "))
+def _label(setter: Any, table: xr.Dataset, name: str, axes: Axes | None = None) -> None:
+    setter(style.variable_label(table, name, axes) if name in table.variables else name.replace("_", " "))
 
 
-def _lines(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, hue: str | None) -> None:
+def _lines(
+    axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, hue: str | None, scales: maps.Scales, label: str | None
+) -> None:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"Variable `{values.name}` holds words, which lines cannot show: give `x` and `y`.")
     if "point" in values.dims:
@@ -170,35 +196,47 @@ def _lines(axes: Axes, table: xr.Dataset, values: xr.DataArray, x: str, hue: str
         if hue is not None:
             raise ValueError("A list of points has lines over one axis only: leave `hue` out.")
     coordinate = maps.coordinate_of(values, x)
-    positions, logarithmic = maps.positions_of(coordinate)
+    positions, logarithmic = maps.positions_of(coordinate, scales.x, x)
     chosen: list[Any] = (
-        [None] if hue is None else [values.isel({hue: i}) for i in _spread(values.sizes[hue], MOST_LINES)]
+        [None] if hue is None else [values.isel({hue: i}) for i in style.spread(values.sizes[hue], MOST_LINES)]
     )
-    shown = []
-    named = _spread(len(chosen), len(style.COLOURS))
+    before: list[tuple[str, Any]] = getattr(axes, "flowlimits_lines", [])
+    quantity = label or str(values.name).replace("_", " ")
+    lines, shown = [], [np.asarray(line.get_ydata(), dtype=float) for _, line in before]
+    named = style.spread(len(chosen), len(style.COLOURS))
     for i, line in enumerate(chosen):
         part = values if line is None else line
         mean, error = _over_repeats(part, x)
-        colour = _line_colour(i, len(chosen))
-        label = _value_text(part, hue, i) if line is not None and i in named else None
-        axes.plot(positions, mean, color=colour, label=label, linewidth=1.2, marker="o" if len(positions) < 2 else None)
+        following = line is None or before
+        colour = (
+            style.COLOURS[(len(before) + i) % len(style.COLOURS)] if following else style.line_colour(i, len(chosen))
+        )
+        told = label
+        if line is not None:
+            told = _value_text(part, hue, i) if i in named else None
+            told = f"{quantity}, {told}" if told and (before or label) else told
+        marker = "o" if len(positions) < 2 else None
+        (drawn,) = axes.plot(positions, mean, color=colour, label=told, linewidth=1.2, marker=marker)
         if error is not None:
             axes.fill_between(positions, mean - error, mean + error, color=colour, alpha=0.25, linewidth=0)
+        lines.append((quantity, drawn))
         shown.append(mean)
     maps.set_scale(axes, "x", coordinate, logarithmic)
-    if style.spans_decades(shown):
-        axes.set_yscale("log")
-    _label(axes.set_ylabel, table, str(values.name))
+    axes.set_yscale(scales.y or ("log" if style.spans_decades(shown) else "linear"))
+    axes.flowlimits_lines = [*before, *lines]  # type: ignore[attr-defined]
+    _name_quantities(axes, table, str(values.name), before, lines)
     style.add_legend(axes, **({} if hue is None else {"title": hue.replace("_", " "), "title_fontsize": style.SMALL}))
 
 
-def _line_colour(position: int, count: int) -> Any:
-    """Return a colour of its own for each of a few lines, and a shade in order for each of many."""
-    if count <= len(style.COLOURS):
-        return style.COLOURS[position]
-    import matplotlib
-
-    return matplotlib.colormaps["viridis"](0.92 * position / (count - 1))
+def _name_quantities(axes: Axes, table: xr.Dataset, name: str, before: list[Any], lines: list[Any]) -> None:
+    """Label the vertical axis; lines that join others are named in the legend, and so are those that were there."""
+    if not before:
+        _label(axes.set_ylabel, table, name, axes)
+        return
+    for quantity, line in (*before, *lines):
+        if line.get_label().startswith("_"):
+            line.set_label(quantity)
+    axes.set_ylabel(", ".join(dict.fromkeys(quantity for quantity, _ in (*before, *lines))))
 
 
 def _over_repeats(values: xr.DataArray, x: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -214,37 +252,33 @@ def _over_repeats(values: xr.DataArray, x: str) -> tuple[np.ndarray, np.ndarray 
     return mean, np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
 
 
-def _spread(count: int, most: int) -> list[int]:
-    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
-
-
 def _value_text(part: xr.DataArray, name: str | None, position: int) -> str:
     value = part.coords[name].item() if name in part.coords else position
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _facets(
-    table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, facet: str, levels: Any
-) -> np.ndarray:
+    table: xr.Dataset, values: xr.DataArray, x: str, y: str | None, hue: str | None, facet: str, levels: Any,
+    scale: Any, scales: maps.Scales, label: str | None,
+) -> np.ndarray:  # fmt: skip
     if "point" in values.dims:
         raise ValueError("A list of points has no facets.")
-    chosen = _spread(values.sizes[facet], MOST_FACETS)
+    chosen = style.spread(values.sizes[facet], MOST_FACETS)
     columns = min(len(chosen), 3)
     rows = -(-len(chosen) // columns)
     figure = style.new_figure(style.COLUMN * (0.9 * columns + 0.1), 2.5 * rows)
     panels = np.asarray(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))
-    scale = maps.common_scale(values)
     shown = list(panels.ravel()[: len(chosen)])
     drawn = None
     for position, axes in zip(chosen, shown):
         style.dress(axes)
         part = values.isel({facet: position})
-        drawn = _panel(axes, table, part, x, y, hue, levels, scale)
+        drawn = _panel(axes, table, part, x, y, hue, levels, scale, scales, label)
         axes.set_title(f"{facet.replace('_', ' ')} = {_value_text(part, facet, position)}", fontsize=style.TEXT)
     for axes in panels.ravel()[len(chosen) :]:
         axes.set_visible(False)
     _share(shown, columns, first=y is None)
-    _bar(shown, table, values, drawn)
+    _bar(shown, table, values, drawn, label)
     return panels
 
 

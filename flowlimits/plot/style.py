@@ -62,7 +62,21 @@ def check_axes(axes: Any) -> Axes:
 
     if not isinstance(axes, Axes):
         raise TypeError(f"Argument `ax` must be a matplotlib Axes or None, but is of type {type(axes).__name__}.")
+    _make_room(axes)
     return axes
+
+
+def _make_room(axes: Axes) -> None:
+    """Let a figure whose margins nobody has set make room for its labels."""
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+
+    figure = axes.figure
+    if not isinstance(figure, Figure) or figure.get_layout_engine() is not None:
+        return
+    sides = ("left", "right", "bottom", "top", "wspace", "hspace")
+    if all(getattr(figure.subplotpars, side) == rcParams[f"figure.subplot.{side}"] for side in sides):
+        figure.set_layout_engine("constrained")
 
 
 def dress(axes: Axes) -> None:
@@ -97,13 +111,37 @@ def formula(symbol: str) -> str:
     return text
 
 
-def variable_label(dataset: xr.Dataset, name: Hashable) -> str:
+def spread(count: int, most: int) -> list[int]:
+    """Return at most so many numbers below `count`, evenly spread, both ends among them."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
+def line_colour(position: int, count: int) -> Any:
+    """Return a colour of its own for each of a few lines, and a shade in order for each of many."""
+    if count <= len(COLOURS):
+        return COLOURS[position]
+    import matplotlib
+
+    return matplotlib.colormaps["viridis"](0.92 * position / (count - 1))
+
+
+def fitting(axes: Axes | None) -> int:
+    """Return how many characters of a label fit beside Axes: the height of the panel over that of a character's width."""
+    if axes is None:
+        return LONGEST
+    height = axes.get_position().height * axes.figure.get_figheight()  # type: ignore[union-attr]
+    size = axes.yaxis.label.get_size()
+    return max(12, min(60, int(height * 72 / (0.5 * size))))
+
+
+def variable_label(dataset: xr.Dataset, name: Hashable, axes: Axes | None = None) -> str:
     """Return the axis label of a variable: what it is, its symbol, and its scale where it has one."""
+    longest = fitting(axes)
     attributes = dataset[name].attrs
     words = str(attributes.get("long_name") or str(name).replace("_", " ")).partition(",")[0]
     symbol = formula(str(attributes.get("symbol", "")))
-    lines = textwrap.wrap(words, LONGEST) or [words]
-    if symbol and len(lines[-1]) + 2 + _length(symbol) > LONGEST and len(words) > LONGEST // 2:
+    lines = textwrap.wrap(words, longest) or [words]
+    if symbol and len(lines[-1]) + 2 + _length(symbol) > longest and len(words) > longest // 2:
         return "\n".join([*lines, symbol])
     return "\n".join([*lines[:-1], f"{lines[-1]}  {symbol}"]) if symbol else "\n".join(lines)
 

@@ -81,7 +81,9 @@ def test_every_entry_of_a_larger_variable_is_drawn():
     dataset = xr.Dataset({"Q": (("time", "a", "b"), values)}, coords={"time": [1.0, 2.0]}, attrs={"kind": "exact"})
     axes = fl.plot.curves(dataset, variable="Q")
     np.testing.assert_array_equal([line.get_ydata() for line in axes.lines], values.reshape(2, 6).T)
-    assert len(axes.get_legend().get_texts()) == 1
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == [f"Q[{i}, {j}]" for i in range(3) for j in range(2)]
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 6
 
 
 def test_labels_come_from_the_attributes(limit, runs):
