@@ -2,6 +2,7 @@
 
 from .nn2pp import Nn2pp, read_nn2pp_log, read_nn2pp_start
 from .samples import MartinSamples
+from .training import Training
 from .units import Arnaboldi, Martin, SaraoMannelli, Veiga
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "MartinSamples",
     "Nn2pp",
     "SaraoMannelli",
+    "Training",
     "Veiga",
     "read_nn2pp_log",
     "read_nn2pp_start",
