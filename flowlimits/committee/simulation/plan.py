@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core import checks
 from ..schedule import Schedule
+
+#: The beginning of a refusal.
+ASKS = "Argument `times` asks, at the length of a step,"
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def plan(
         If two times fall on one step.
     """
     if not isinstance(rate, Schedule):
-        counts = np.rint((times - start) / (rate * gain)).astype(np.int64)
+        counts = checks.counts((times - start) / (rate * gain), ASKS)
         _check(counts, times, rate * gain)
         return [Stretch(int(n), rate, 1.0, True) for n in np.diff(counts, prepend=0)], start + counts * (rate * gain)
     stretches: list[Stretch] = []
@@ -78,6 +82,7 @@ def _advance(now: float, end: float, value: float, slope: float, gain: float, up
         exact = (end - now) / (value * gain)
     else:
         exact = math.log1p(slope * (end - now) / value) / math.log1p(growth)
+    checks.counts(exact, ASKS)
     steps = math.ceil(exact) if up else round(exact)
     if abs(growth) < 1e-14:
         return steps, 1.0, now + steps * value * gain
