@@ -1,0 +1,1 @@
+"""Moments of Gaussian preactivations: erf, polynomials, ReLU, and bivariate normal probabilities."""

@@ -1,4 +1,4 @@
-r"""How far a direction is from a critical point of the margin problem, with Clarke gates at kinks.
+r"""Distance of a direction from the critical points of the margin problem, with Clarke gates at kinks.
 
 The limit direction of a margin flow satisfies the KKT conditions of maximising the margin at fixed norm (Lyu & Li,
 1906.05890, theorem 4.4): in the l2 geometry :math:`u = \sum_i\lambda_i h_i` with :math:`\lambda \ge 0` on the support vectors and

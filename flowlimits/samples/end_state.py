@@ -1,4 +1,4 @@
-"""What a trained network has become: interpolating, the least-squares line, one line on each side, or something else."""
+"""Classes of trained networks: interpolating, the least-squares line, one line on each side, or something else."""
 
 from __future__ import annotations
 
