@@ -12,6 +12,8 @@ from ...spectrum.spectrum import Spectrum
 from .fields import STARTS, TABLES
 
 TABLE = TABLES["ExtensiveQuadratic"]
+#: Only runs of a finite step end that way.
+DIVERGED = "nan where gradient descent with a finite step has diverged"
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -23,12 +25,12 @@ class Physics(Problem):
     size_name: ClassVar[str] = "dimension"
     papers: ClassVar[tuple[str, ...]] = ("martin2024", "martin2026")
     variables: ClassVar[dict[str, Any]] = {
-        "risk": Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk"),
+        "risk": Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk", undefined=DIVERGED),
         "overlap": Variable("overlap", r"\chi"),
         "misalignment": Variable("misalignment, 1 - overlap", r"1 - \chi"),
-        "trace": Variable("trace of Z", r"\mathrm{tr}\,Z"),
-        "multiplier": Variable("multiplier of the trace", r"\varphi"),
-        "eigenvalues": Variable("eigenvalues of d Z", r"d\,Z", dims=("eigenvalue",)),
+        "trace": Variable("trace of Z", r"\mathrm{tr}\,Z", undefined=DIVERGED),
+        "multiplier": Variable("multiplier of the trace", r"\varphi", undefined=DIVERGED),
+        "eigenvalues": Variable("eigenvalues of d Z", r"d\,Z", dims=("eigenvalue",), undefined=DIVERGED),
     }
 
     student_ratio: float

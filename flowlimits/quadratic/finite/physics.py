@@ -16,13 +16,15 @@ from .start import Flow, check_size, teacher_of
 
 TABLE = TABLES["QuadraticFlow"]
 
+#: Only runs of a finite step end that way; the integrator refuses.
+DIVERGED = "nan where gradient descent with a finite step has diverged"
 VARIABLES = {
-    "risk": Variable("population risk", r"\mathcal{R}"),
+    "risk": Variable("population risk", r"\mathcal{R}", undefined=DIVERGED),
     "overlap": Variable("overlap", r"\chi"),
     "misalignment": Variable("misalignment", r"1 - \chi"),
-    "trace": Variable("trace of the student", r"\mathrm{tr}\,Z"),
-    "multiplier": Variable("multiplier", r"\varphi"),
-    "eigenvalues": Variable("eigenvalues of the student", r"\mathrm{spec}\,Z", ("eigenvalue",)),
+    "trace": Variable("trace of the student", r"\mathrm{tr}\,Z", undefined=DIVERGED),
+    "multiplier": Variable("multiplier", r"\varphi", undefined=DIVERGED),
+    "eigenvalues": Variable("eigenvalues of the student", r"\mathrm{spec}\,Z", ("eigenvalue",), undefined=DIVERGED),
     "Z": Variable("matrix of the student", "Z", ("input", "input_2")),
 }
 
