@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..core import checks, results, streams
 from ..core.problem import Problem
-from . import effects, points, sentences, without_theory
+from . import effects, points, sentences, two_samples, without_theory
 from . import judge as verdicts
 from .comparison import At, Comparison
 from .grids import axis_of, check_axes, on_a_grid
@@ -35,7 +35,7 @@ def compare(
         A result of ``solve``.
     *runs : xarray.Dataset
         Results of ``simulate``, or measurements wrapped by `flowlimits.wrap`; all at the same times. Results of one
-        size are joined.  Or one second theory.
+        size are joined.  Or one second theory.  Two simulations of one size are tested for equal means.
     level : float, optional
         Probability that a right theory fails, over all variables and times together.
     variables : str or sequence of str, optional
@@ -74,6 +74,8 @@ def compare(
     resolution = checks.number("resolution", resolution, positive=True)
     theory, runs = on_a_grid(theory), tuple(on_a_grid(run) for run in runs)
     if points.kind_of(theory, "The theory (first argument)") not in points.THEORIES:
+        if len(runs) == 1 and two_samples.are_runs(theory, runs[0]):
+            return two_samples.compare(theory, runs[0], variables, level, resolution)
         raise ValueError(
             f'The first argument must be a theory, of kind "limit" or "exact", but is a {theory.attrs["kind"]}: '
             "pass the result of problem.solve(times) first."
