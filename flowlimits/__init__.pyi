@@ -8,8 +8,8 @@ from . import plot as plot
 from . import random_networks as random_networks
 from .committee.problem import Committee as Committee
 from .committee.schedule import Schedule as Schedule
-from .core.crossing import crossing as crossing
 from .core.events import Event as Event
+from .core.events import crossing as crossing
 from .core.rebuild import load_problem as load_problem
 from .core.storage import load as load
 from .core.storage import save as save

@@ -271,8 +271,11 @@ class CommitteePath(Path):
 def infeasible(states: np.ndarray, params: np.ndarray, rtol: float, atol: float) -> np.ndarray:
     """Return the first time at which overlaps, shape (problems, times, n), are not feasible beyond a hundred tolerances."""
     found = np.empty(len(states), dtype=np.int64)
-    scale = float(np.abs(states[:, 0]).max(initial=0.0)) if states.shape[1] else 0.0
-    infeasible_times(states, params, SLACK + 100 * rtol + 100 * atol / max(scale, 1e-300), found)
+    # Of each problem by itself: neighbours in a batch, which may have failed, change nothing.
+    scale = np.abs(states[:, 0]).max(axis=1, initial=1e-300) if states.shape[1] else np.full(len(states), 1e-300)
+    infeasible_times(
+        states, params, SLACK + 100 * rtol + 100 * atol / np.where(np.isfinite(scale), scale, 1e-300), found
+    )
     return found
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import ode
 from ..core import checks
+from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
 from ..gaussian import hermite
-from ..many.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
 from ..ode import inputs as ode_inputs
 from ..ode.batch.integrate_batch import solve_batch
 from . import many_compiled

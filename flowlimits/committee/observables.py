@@ -164,7 +164,7 @@ def invariants(result: xr.Dataset) -> xr.Dataset:
 
 def weak_recovery(result: xr.Dataset, level: float = 0.5) -> xr.DataArray:
     """Return the first time at which the largest cosine of a student with a teacher passes `level`; nan if never."""
-    from ..core.crossing import crossing
+    from ..core.events import crossing
 
     problem = _problem(result)
     level = checks.number("level", level, positive=True, below=1.0)

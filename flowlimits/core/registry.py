@@ -74,7 +74,7 @@ _IN_MODULES = {
 NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _IN_MODULES} | {
     "compare": "flowlimits.verdict.compare",
     "convergence": "flowlimits.verdict.compare",
-    "crossing": "flowlimits.core.crossing",
+    "crossing": "flowlimits.core.events",
     "extend": "flowlimits.data.extend",
     "rerun": "flowlimits.data.rerun",
     "to_dataframe": "flowlimits.data.frame",

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..core import checks
 from ..core import threads as parallel
+from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions
 from ..core.problem import Problem
-from .one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions
 
 if TYPE_CHECKING:
     import xarray as xr

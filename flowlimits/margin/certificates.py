@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
-from ..core.counts import check_elements
-from ..core.labels import LARGEST, check_classes
+from ..core.ranges import LARGEST, check_classes, check_elements
 from .models import NormOnlyModel
 
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks
-from ..core.counts import check_elements
 from ..core.problem import Description
+from ..core.ranges import check_elements
 from . import equations
 
 

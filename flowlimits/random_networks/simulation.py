@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results, streams
-from ..core.counts import check_elements
+from ..core.ranges import check_elements
 from .physics import TRAINED, GuessAndCheckPhysics
 from .sampling import FEWEST_RUNS, guess_widths, train_widths
 

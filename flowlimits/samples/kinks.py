@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
-from ..core.labels import check_scale
+from ..core.ranges import check_scale
 
 
 def distinct_kinks(X: np.ndarray, y: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks, streams
-from ..core.counts import check_elements
-from ..core.labels import LARGEST
 from ..core.problem import Problem
+from ..core.ranges import LARGEST, check_elements
 from ..core.results import Variable
 from . import equations
 from .equations import ACTIVATIONS

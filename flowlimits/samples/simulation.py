@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results
-from ..core.counts import steps_at
+from ..core.ranges import steps_at
 from . import equations
 from .limit import parameters
 from .observables import end_state_of, observe, shown_of

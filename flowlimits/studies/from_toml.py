@@ -35,7 +35,7 @@ from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
 from ..toml.arrays import is_array_file, read_array
 from ..toml.file import SECTIONS, ConfigError, Grid, Table, check_grid, check_table, problem_from_table, read_toml
-from .grid import check_axes
+from .axes import check_axes
 
 #: Options of `solve` that many problems can share.
 BATCH_OPTIONS = {"rtol", "atol", "method", "max_steps", "observables"}
@@ -290,7 +290,7 @@ def solve_points(
 
 
 def _of_batch(built: list[Any], times: Any, options: Mapping[str, Any], quantity: Any, threads: int) -> Batch:
-    from ..many.one_by_one import INTERRUPTED, SUCCESS, UnsolvedError
+    from ..core.one_by_one import INTERRUPTED, SUCCESS, UnsolvedError
     from ..many.solve_many import solve_list
 
     dataset, messages = solve_list(built, times, threads=threads, progress=False, **options)

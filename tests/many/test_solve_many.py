@@ -305,3 +305,11 @@ def test_a_table_of_many_problems_is_told_from_a_result_of_one():
     assert fl.compare(result.isel(problem=1), problems[1].solve(TIMES)).passed
     with pytest.raises(ValueError, match="holds the numbers of many problems, and not the problems"):
         fl.extend(result, [9.0])
+
+
+def test_neighbours_that_diverge_do_not_make_overlaps_infeasible():
+    overlaps = {"Q": [[0.5, 0.1], [0.1, 0.6]], "R": [[0.1, 0.0], [0.05, 0.1]], "T": np.eye(2), "noise": 0.01}
+    problems = [fl.Committee(**overlaps, learning_rate=rate) for rate in (0.05, 4.0)]
+    with pytest.warns(RuntimeWarning, match="1 of 2 problems failed"):
+        found = fl.solve_many(problems, [20.0])
+    assert found["risk"].values[0, 0] == problems[0].solve([20.0])["risk"].values[0]

@@ -51,8 +51,8 @@ def first_infeasible(states, params, slack):
     return states.shape[0]
 
 
-@jit(types.void(A3, A2, types.float64, types.int64[::1]))
+@jit(types.void(A3, A2, types.float64[::1], types.int64[::1]))
 def infeasible_times(states, params, slack, found):
-    """Write `first_infeasible` of every problem."""
+    """Write `first_infeasible` of every problem, whose slack is its own."""
     for i in range(states.shape[0]):
-        found[i] = first_infeasible(states[i], params[i], slack)
+        found[i] = first_infeasible(states[i], params[i], slack[i])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import checks
-from ...many.one_by_one import Options, Solutions, one_by_one, solve_each
+from ...core.one_by_one import Options, Solutions, one_by_one, solve_each
 from . import limit, prepare, variables
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...core import checks, streams
-from ...core.counts import check_elements
 from ...core.problem import Problem
+from ...core.ranges import check_elements
 from ...core.results import Variable
 from ..kinks import check_sample
 from .fields import TABLES

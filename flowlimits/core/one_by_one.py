@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core import threads as parallel
-from ..core.problem import Problem
-from ..core.threads import for_each
+from . import threads as parallel
+from .problem import Problem
+from .threads import for_each
+from .unfinished import Unfinished
 
 #: Word of a problem that was solved, and of one that Ctrl-C kept from it.
 SUCCESS, INTERRUPTED = "success", "interrupted"
@@ -84,8 +85,6 @@ class General:
 
 def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
     """Return the solutions of ``one(problem)``, a dict of arrays whose first axis is time, for every problem."""
-    from ..ode.report import IntegrationError
-
     number, times = len(problems), options.times
     arrays: dict[str, np.ndarray] = {}
     statuses = np.full(number, INTERRUPTED, dtype="<U24")
@@ -109,7 +108,9 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
         try:
             values = one(problems[index])
             status, last = SUCCESS, times[-1]
-        except IntegrationError as error:
+        except Unfinished as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
             partial = getattr(error, "partial", None)
             values = (
                 {}
