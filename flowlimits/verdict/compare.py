@@ -150,8 +150,9 @@ def _compare_runs(
             chosen, limits[0], samples[0], floor, level, widths[0], early, resolution=resolution, exact=exact
         )
         told = sentences.one_size(
-            judgement, chosen, samples[0], name, level, widths[0], exact, clock, resolution, cause
-        )
+            judgement, chosen, samples[0], name, level, widths[0], exact, clock, resolution, cause,
+            measured=all(run.attrs["kind"] == "measurement" for run in runs),
+        )  # fmt: skip
     means, errors = np.array([one.mean for one in samples]), np.array([one.error for one in samples])
     arrays = {"theory": limits, "mean": means, "deviation": means - limits, "standard_error": errors}
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -12,6 +12,7 @@ from .points import SIZES, Points
 from .statistics import Sample
 
 CLOCK = "time"
+_UNITS = " Check the units of your measurements: fl.conventions.Training turns steps and losses into times and risks."
 _FEW = "So few runs leave so wide a margin that next to no theory would fail: bring eight or more."
 
 
@@ -115,6 +116,14 @@ def _one_run(judgement: Judgement, points: Points, letter: str, clock: str) -> l
     ]
 
 
+def _sizes_advice(size: int, name: str, runs: int, measured: bool) -> str:
+    if measured:
+        return (
+            f"Measure at {name} = {2 * size} and {4 * size} too, at the same times, and pass all to fl.compare.{_UNITS}"
+        )
+    return f"Bring several sizes: fl.convergence(problem, times, sizes=[{size}, {2 * size}, {4 * size}], runs={runs})."
+
+
 def one_size(
     judgement: Judgement,
     points: Points,
@@ -126,8 +135,12 @@ def one_size(
     clock: str = CLOCK,
     resolution: float = 0.05,
     cause: str = "",
+    measured: bool = False,
 ) -> list[str]:
-    """Return the sentences on runs of one size; `cause` names what else may explain a deviation."""
+    """Return the sentences on runs of one size; `cause` names what else may explain a deviation.
+
+    Of runs that were `measured` by the user the advice speaks of measurements.
+    """
     letter = SIZES[name]
     if sample.runs == 1:
         return _one_run(judgement, points, letter, clock)
@@ -157,20 +170,19 @@ def one_size(
     elif judgement.verdict == "differs":
         told = [
             f"differs: {largest}.",
-            f"Too large for an effect of finite size at {here}: {effect}.{cause}",
+            f"Too large for an effect of finite size at {here}: {effect}.{cause or (_UNITS if measured else '')}",
         ]
     elif exact:
         told = [
             f"undecided: one size. {_upper(largest)}.",
             f"At {here} it may be an error of the simulation, since the theory is exact at "
-            f"every size: {effect}.{cause or ' Simulate with a smaller step.'}",
+            f"every size: {effect}.{cause or (_UNITS if measured else ' Simulate with a smaller step.')}",
         ]
     else:
         told = [
             f"undecided: one size. {_upper(largest)}.",
             f"At {here} it may be an effect of finite size: {effect}. "
-            f"Bring several sizes: fl.convergence(problem, times, sizes=[{judgement.size}, {2 * judgement.size}, "
-            f"{4 * judgement.size}], runs={max(sample.runs, 2)}).",
+            + _sizes_advice(judgement.size, name, max(sample.runs, 2), measured),
         ]
     return told + _not_judged(judgement, points)
 

@@ -51,3 +51,17 @@ def test_what_cannot_be_compared_is_refused():
     run = toy.make().simulate(TIMES, dimension=50, runs=8, rng=0)
     with pytest.raises(ValueError, match="same random streams"):
         fl.compare(run, run)
+
+
+def test_the_advice_on_measurements_speaks_of_them():
+    limit = toy.make().solve(TIMES)
+    del limit.attrs["problem"]  # the toy is in no registry
+    rng = np.random.default_rng(4)
+    values = limit["overlap"].values + 0.001 * rng.standard_normal((20, TIMES.size))
+    near = fl.compare(limit, fl.wrap(TIMES, overlap=values + 0.02, dimension=100))
+    assert near.verdict == "undecided: one size"
+    assert "Measure at dimension = 200 and 400 too, at the same times" in str(near)
+    assert "fl.convergence" not in str(near)
+    far = fl.compare(limit, fl.wrap(TIMES, overlap=values + 0.5, dimension=100))
+    assert far.verdict == "differs"
+    assert "fl.conventions.Training turns steps and losses into times and risks" in str(far)
