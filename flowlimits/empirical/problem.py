@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class EmpiricalQuadratic(EmpiricalPhysics):
     r"""Gradient flow of a quadratic network on finitely many samples, with widths that grow with the dimension.
 
-    Asymptotic: :math:`d\to\infty` with :math:`p/d`, :math:`k/d` and :math:`n/d^2` fixed.  `solve` returns where training ends, after [1]_;
+    Asymptotic: :math:`d\to\infty` with :math:`p/d`, :math:`k/d` and :math:`n/d^2` fixed.  `solve` returns where training ends;
     finite dimension corrects it by :math:`O(1/d)`.  Theory and status: docs/empirical.md.
 
     Parameters
@@ -43,9 +43,9 @@ class EmpiricalQuadratic(EmpiricalPhysics):
 
     References
     ----------
-    .. [1] S. Martin, G. Biroli, F. Bach, Journal of Machine Learning Research 27(136), 2026, arXiv 2601.10483.
-    .. [2] V. Erba, E. Troiani, L. Zdeborova, F. Krzakala, arXiv 2505.17958.
-    .. [3] A. Maillard, E. Troiani, S. Martin, F. Krzakala, L. Zdeborova, arXiv 2408.03733.
+    S. Martin, G. Biroli, F. Bach, Journal of Machine Learning Research 27(136), 2026, arXiv 2601.10483: where training ends;
+    V. Erba, E. Troiani, L. Zdeborova, F. Krzakala, arXiv 2505.17958;
+    A. Maillard, E. Troiani, S. Martin, F. Krzakala, L. Zdeborova, arXiv 2408.03733.
 
     Examples
     --------
