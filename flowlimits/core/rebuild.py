@@ -76,8 +76,9 @@ def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
         source = load(source)
     if not hasattr(source, "attrs") or not hasattr(source, "dims"):
         raise TypeError(f"Argument `source` must be a result or the path of one, but is {show(source)}.")
-    text = source.attrs.get("problem")
-    if not text and "problem" in source.dims:
+    dataset = cast("xr.Dataset", source)
+    text = dataset.attrs.get("problem")
+    if not text and "problem" in dataset.dims:
         raise ValueError(
             "This Dataset holds the numbers of many problems, and not the problems: keep the list or the arrays given to fl.solve_many."
         )
@@ -86,10 +87,10 @@ def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
     from .attributes import problem_of
 
     arrays = {
-        str(name): values.values for name, values in source.variables.items() if str(name).startswith(ARRAY_PREFIX)
+        str(name): values.values for name, values in dataset.variables.items() if str(name).startswith(ARRAY_PREFIX)
     }
     try:
-        problem = rebuild(problem_of(source), arrays)
+        problem = rebuild(problem_of(dataset), arrays)
     except RecursionError:
         raise ValueError("The problem of this Dataset is nested too deeply to be one.") from None
     if not isinstance(problem, Problem):

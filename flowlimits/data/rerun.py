@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def rerun(result: xr.Dataset | str | os.PathLike[str], *, progress: bool | None 
         result = load(result)
     if not hasattr(result, "data_vars"):
         raise TypeError(f"Argument `result` must be a result or the path of one, but is {show(result)}.")
-    return repeat(result, progress=progress)
+    return repeat(cast("xr.Dataset", result), progress=progress)
 
 
 def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
@@ -119,7 +119,9 @@ def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
             )
 
         again = convergence(problem, *leading, **arguments)
-        return state_convergence(again, streams.root(arguments["rng"]), {k: v for k, v in call.items() if k != "times"})
+        return state_convergence(
+            cast("Any", again), streams.root(arguments["rng"]), {k: v for k, v in call.items() if k != "times"}
+        )
     return getattr(problem, verb)(*leading, **arguments)
 
 

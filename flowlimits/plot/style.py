@@ -75,7 +75,8 @@ def _make_room(axes: Axes) -> None:
     if not isinstance(figure, Figure) or figure.get_layout_engine() is not None:
         return
     sides = ("left", "right", "bottom", "top", "wspace", "hspace")
-    if all(getattr(figure.subplotpars, side) == rcParams[f"figure.subplot.{side}"] for side in sides):
+    defaults: Any = rcParams
+    if all(getattr(figure.subplotpars, side) == defaults[f"figure.subplot.{side}"] for side in sides):
         figure.set_layout_engine("constrained")
 
 
@@ -130,7 +131,7 @@ def fitting(axes: Axes | None) -> int:
     if axes is None:
         return LONGEST
     height = axes.get_position().height * axes.figure.get_figheight()  # type: ignore[union-attr]
-    size = axes.yaxis.label.get_size()
+    size = float(axes.yaxis.label.get_fontsize())
     return max(12, min(60, int(height * 72 / (0.5 * size))))
 
 

@@ -34,8 +34,12 @@ class Nested(Table):
         raise NotImplementedError
 
 
-def _array(value: Any, info: ValidationInfo, matrix: bool = False) -> np.ndarray:
+def _array(value: Any, info: ValidationInfo) -> np.ndarray:
     """Return a nested list of numbers, or the array in a file beside the TOML file."""
+    return _numbers(value, info, matrix=False)
+
+
+def _numbers(value: Any, info: ValidationInfo, matrix: bool) -> np.ndarray:
     if isinstance(value, str):
         return read_array(value, (info.context or {}).get("folder", "."), info.field_name or "", matrix=matrix)
     if not isinstance(value, list):
@@ -66,7 +70,7 @@ def check_grid(value: Any) -> np.ndarray:
 
 
 def _matrix(value: Any, info: ValidationInfo) -> np.ndarray:
-    return _array(value, info, matrix=True)
+    return _numbers(value, info, matrix=True)
 
 
 def _number_or_array(value: Any, info: ValidationInfo) -> float | np.ndarray:

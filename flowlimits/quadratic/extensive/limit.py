@@ -113,7 +113,9 @@ class ExtensivePath(Path):
         """Look for events on a grid that holds the requested times."""
         last = float(times[-1])
         seen = self.restart(-1)
-        points = [[0.0], times, np.geomspace(1e-4 * min(last, 1.0), last, EVENT_GRID)] if last > 0 else [[0.0]]
+        points: list[Any] = (
+            [[0.0], times, np.geomspace(1e-4 * min(last, 1.0), last, EVENT_GRID)] if last > 0 else [[0.0]]
+        )
         seen.run(np.unique(np.concatenate(points)))
         return seen
 

@@ -129,6 +129,7 @@ class FlowPath(Path):
         self.engine, self.options, self.dimension = engine, options, dimension
         self.request = Request("eigenvalues" in options.observables, options.keep_state)
         self.times = np.empty(0)
+        self.outcome: Any = None
 
     def run(self, times: np.ndarray) -> None:
         self.times, self.outcome = times[:0], None
