@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ode
 from ..core import checks
-from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing
+from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing, together
 from ..gaussian import hermite
 from ..ode import inputs as ode_inputs
 from ..ode.batch.integrate_batch import solve_batch
@@ -97,7 +97,7 @@ def solve_list(problems: list[Committee], options: Options) -> Solutions:
         parts.append(
             (np.array(indices), Many(own[0], len(own), arrays["Q"], arrays["R"], arrays["T"], rest).solve(options))
         )
-    solutions = parts[0][1] if len(parts) == 1 else _together(len(problems), parts)
+    solutions = parts[0][1] if len(parts) == 1 else together(len(problems), parts)
     solutions.coordinates = differing(problems)
     return solutions
 
@@ -106,24 +106,6 @@ def _alone(problem: Committee) -> bool:
     """Whether a problem has equations that no batch knows."""
     rate = problem.learning_rate
     return isinstance(rate, Schedule) or problem.coordinates is not None or problem.covariance is not None
-
-
-def _together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutions:
-    """Return the solutions of several groups in the order of the problems; a variable that a group lacks is NaN there."""
-    first = parts[0][1]
-    result = Solutions(
-        {}, np.full(number, "", dtype="<U24"), np.zeros(number), {}, first.example, {}, dict(first.provenance)
-    )
-    for indices, part in parts:
-        result.statuses[indices], result.reached[indices] = part.statuses, part.reached
-        result.messages |= {int(indices[index]): message for index, message in part.messages.items()}
-        for name, values in part.variables.items():
-            result.variables.setdefault(name, np.full((number, *values.shape[1:]), np.nan))[indices] = values
-        if part.kind == "limit":
-            result.kind = part.kind
-    for name in ("steps", "rejected", "evaluations"):
-        result.provenance[name] = sum(part.provenance[name] for _, part in parts)
-    return result
 
 
 class Many:

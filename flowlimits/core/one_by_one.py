@@ -177,3 +177,21 @@ def one_by_one(owner: type, fields: dict[str, Any]) -> list[Any]:
 
 def _per_problem(value: Any) -> bool:
     return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solutions:
+    """Return the solutions of several groups in the order of the problems; a variable that a group lacks is NaN there."""
+    first = parts[0][1]
+    result = Solutions(
+        {}, np.full(number, "", dtype="<U24"), np.zeros(number), {}, first.example, {}, dict(first.provenance)
+    )
+    for indices, part in parts:
+        result.statuses[indices], result.reached[indices] = part.statuses, part.reached
+        result.messages |= {int(indices[index]): message for index, message in part.messages.items()}
+        for name, values in part.variables.items():
+            result.variables.setdefault(name, np.full((number, *values.shape[1:]), np.nan))[indices] = values
+        if part.kind == "limit":
+            result.kind = part.kind
+    for name in ("steps", "rejected", "evaluations"):
+        result.provenance[name] = sum(part.provenance[name] for _, part in parts)
+    return result

@@ -9,7 +9,7 @@ import numpy as np
 from ...ode.structure import Structure, arrow
 from ...spectrum.groups import CovarianceGroups
 from .. import activations
-from . import groups, layout, system
+from . import groups, groups_jacobian, layout, system
 
 if TYPE_CHECKING:
     from ..physics import Physics
@@ -72,4 +72,4 @@ def structure(fields: Physics, L: int) -> Structure:
     """Return the arrow of a problem with L groups, of rank p (p + 1)/2 + p k, and p more for the sphere and the second layer."""
     p, k = fields.R.shape
     border, picks = p if fields.second_layer_rate > 0 else 0, p if fields.spherical else 0
-    return arrow(groups.jacobian, L, p * (p + 1) // 2 + p * k, border, picks)
+    return arrow(groups_jacobian.jacobian, L, p * (p + 1) // 2 + p * k, border, picks)

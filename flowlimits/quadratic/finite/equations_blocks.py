@@ -8,12 +8,11 @@ import math
 from numba import types
 
 from ...compiled.jit import A1, A2, RHS_SIGNATURE, STRUCTURED_SIGNATURE, callback, jit
+from .equations_faint import faint, summarise_faint
 from .equations_reduced import (
     OUTSIDE,
-    faint,
     sizes,
     summarise,
-    summarise_faint,
     vectors,
     weigh,
     write_jacobian,

@@ -5,6 +5,7 @@ import math
 from numba import types
 
 from ...compiled.jit import A1, A2, RHS_SIGNATURE, STRUCTURED_SIGNATURE, callback, jit
+from .equations_faint import faint, summarise_faint
 from .equations_general_algebra import (
     basis_row,
     dense_tables,
@@ -19,10 +20,8 @@ from .equations_general_algebra import (
 from .equations_reduced import (
     OUTSIDE,
     WEAK,
-    faint,
     sizes,
     summarise,
-    summarise_faint,
     vectors,
     weigh,
     write_jacobian,
