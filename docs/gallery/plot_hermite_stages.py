@@ -4,9 +4,9 @@ One Hermite component after the other
 
 Infinite width and dimension, a target of one direction, and a second layer that is faster than the first
 by :math:`1/\varepsilon`. Left: the Hermite components of the student, over those of the target, for
-:math:`\varepsilon = 10^{-6}`. Right: the times at which they pass one half. Component n takes
-:math:`\varepsilon^{1/2n}` (dotted); the first one a logarithm more. The fastest rate is
-:math:`10^8`: the integrator changes to its implicit method by itself.
+:math:`\varepsilon = 10^{-6}`. Right: the times at which they pass one half. Component :math:`n` takes
+:math:`\varepsilon^{1/2n}` (dotted); the first one a logarithm more. The fastest rate is :math:`10^8`: the
+integrator changes to its implicit method by itself.
 
 Source: R. Berthier, A. Montanari, K. Zhou, arXiv 2303.00055.
 """
@@ -31,7 +31,8 @@ for epsilon in epsilons:
     shown = found["components"].values[:, 1:] / found["target_components"].values[1:]
     halves.append([found["time"].values[np.argmax(shown[:, n] > 0.5)] for n in range(3)])
     if epsilon == 1e-6:
-        left.semilogx(found["time"], shown, label=["n = 1", "n = 2", "n = 3"])
+        for n in range(3):
+            left.semilogx(found["time"], shown[:, n], style.LINES[n], color=style.COLOURS[n], label=f"$n = {n + 1}$")
 for n, time in enumerate(np.array(halves).T, start=1):
     right.loglog(epsilons, time, style.MARKERS[n - 1], ms=4, color=style.COLOURS[n - 1], label=f"$t_{n}$")
     right.loglog(epsilons, time[-1] * (np.array(epsilons) / 1e-8) ** (0.5 / n), ":", color=style.GUIDE)

@@ -5,7 +5,7 @@ Mean field and finite width
 Overlap of a quadratic student with a teacher of two directions in twelve dimensions. The line is
 the limit of infinite width at fixed dimension, points are students of finite width, mean and
 standard error of 200 runs. Right: the deviation of the mean falls as :math:`1/p`, that of single
-runs as :math:`1/\sqrt p`.
+runs as :math:`1/\sqrt p` (dashed).
 
 Source: L. Chizat, F. Bach, arXiv 1805.09545; S. Mei, A. Montanari, P.-M. Nguyen, arXiv 1804.06561.
 """
