@@ -20,10 +20,10 @@ TABLES = {
             number("second_layer_rate", "Rate of the second layer relative to the first.", 0.0, nonnegative=True),
             number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True),
             boolean("spherical", "Keep the norm of every student neuron."),
+            array("covariance", "Covariance of the inputs, as eigenvalues of equal shares.", None, None),
         ),
         SEED
         | {
-            "covariance": "inputs are standard normal here; for structured inputs see fl.XorMixture.",
             "bias": "hidden units have no biases.",
             "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
             "momentum": "plain one-pass SGD and gradient flow only.",

@@ -47,7 +47,7 @@ class Rounded(Problem):
             kind="simulation",
             times=times,
             variables={"overlap": curves},
-            call={},
+            call={"verb": "simulate"},
             run=True,
             dimension=dimension,
             attrs=attrs,

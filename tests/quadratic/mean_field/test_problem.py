@@ -140,7 +140,7 @@ def test_ordered_eigenvalues_are_not_judged_unless_asked_for():
     """Equal in the limit, those of runs repel as p^-1/2: with many runs the right theory would fail."""
     problem = fl.MeanFieldQuadratic([1.0, 0.5, 0.0, 0.0], start=0.25)
     options = {"sizes": [50, 100, 200], "runs": 400, "rng": 1, "progress": False}
-    judged = fl.convergence(problem, [0.1, 1.0, 3.0], **options)
+    judged = fl.convergence(problem, [0.1, 1.0, 3.0], resolution=0.1, **options)
     assert judged.passed
     assert set(judged.dataset["variable"].values) == {"risk", "overlap", "misalignment", "trace", "multiplier"}
     assert abs(judged.exponent + 1) < 2 * judged.exponent_error < 0.4
