@@ -68,7 +68,11 @@ class Physics(Problem):
         "second_layer": Variable("second layer of the student", "$a$", ("student",)),
         "overlap": Variable("cosine between the quadratic forms of student and teacher", r"$\chi$"),
         "specialisation": Variable("mean cosine of teachers with the students assigned to them", r"$\sigma$"),
-        "subspace_share": Variable("share of the student's norm in the span of the teacher", r"$\rho$"),
+        "subspace_share": Variable(
+            "share of the student's norm in the span of the teacher",
+            r"$\rho$",
+            undefined="nan where the student has vanished",
+        ),
     }
 
     def __init__(
