@@ -67,7 +67,7 @@ class Ensemble(Description):
         size = len(u)
         masses = np.full(size, 1.0 / size) if weights is None else checks.array("weights", weights, (size,))
         self._set("atoms", _check_masses("weights", masses), _one_or_all("second_layer", second_layer, size), u)
-        grouped = not checks.is_single(norms) and np.ndim(norms) == 2
+        grouped = not checks.is_single(norms) and _axes(norms) == 2
         s = checks.array("norms", norms, (size, "L")) if grouped else _one_or_all("norms", norms, size)
         if (s < 0).any():
             where = np.argwhere(s < 0)[0]
@@ -168,6 +168,14 @@ class Ensemble(Description):
     def size(self) -> int:
         """The number of atoms: those given, or the values of the second layer of a law."""
         return self.weights.size
+
+
+def _axes(value: Any) -> int:
+    """Return the number of axes of what may be no array."""
+    try:
+        return np.ndim(value)
+    except (TypeError, ValueError):
+        return 0
 
 
 def check_dimension(value: Any, *, required: bool = False) -> int | None:

@@ -61,7 +61,7 @@ def call(problem: MeanFieldPhysics, options: Options, times: np.ndarray) -> dict
     """Return the arguments that repeat the call."""
     rest = {name: options.given[name] for name in ("particles", "accuracy", "form", "degree")}
     if options.given["points"] is not None:
-        rest["points"] = np.asarray(options.given["points"]).tolist()
+        rest["points"] = checks.array("points", options.given["points"]).tolist()
     return rest | {
         "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
         "observables": list(options.observables) or None, "events": list(options.events), "max_steps": options.max_steps,

@@ -256,6 +256,7 @@ def test_two_workers_are_nearly_twice_as_fast_as_one():
     assert took[1] / took[2] > 1.8
 
 
+@pytest.mark.slow
 def test_a_point_costs_less_than_fifty_microseconds_beyond_itself(tmp_path):
     study(functions.product, {"a": np.arange(10.0), "b": np.arange(2.0)}, folder=tmp_path / "warm")
     start = time.process_time()

@@ -1,6 +1,7 @@
 """Workers end with their parent, however it ends; SIGTERM is answered as Ctrl-C is."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,12 +93,14 @@ main(sys.argv[1:])
 
 
 def test_sigterm_keeps_finished_runs_and_says_so(tmp_path):
-    words = "simulate extensive --student-ratio 0.5 --teacher-ratio 0.25 --dimension 300 --runs 400 --rng 0 --times 0.1,1 --threads 1 -o s.nc"
+    words = "simulate extensive --student-ratio 0.5 --teacher-ratio 0.25 --dimension 100 --runs 50000 --rng 0 --times 0.1,1 --threads 1 -o s.nc"
     child = subprocess.Popen(
         [sys.executable, "-m", "flowlimits", *words.split()], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )  # fmt: skip
     try:
-        time.sleep(12)
+        for words in child.stderr:
+            if re.match(r"runs: \d+/50000 after", words):
+                break
         child.send_signal(signal.SIGTERM)
         out, said = child.communicate(timeout=60)
     finally:
@@ -105,7 +108,7 @@ def test_sigterm_keeps_finished_runs_and_says_so(tmp_path):
     assert child.returncode == 143, (out, said)
     last = said.strip().splitlines()[-1]
     assert last.startswith("Interrupted after ")
-    assert last.endswith("of 400 runs. The finished part is saved in s.nc.")
+    assert last.endswith("of 50000 runs. The finished part is saved in s.nc.")
     assert fl.load(tmp_path / "s.nc").sizes["run"] == int(last.split()[2])
 
 

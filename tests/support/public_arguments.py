@@ -124,8 +124,8 @@ def mean_field_calls() -> dict[str, Call]:
     solve = {name: kind for name, kind in SOLVE.items() if name != "keep_state"}
     return {
         "Ensemble": (fl.Ensemble, start, {"weights": "optional array", "second_layer": "vector", "projections": "matrix", "norms": "vector"}),
-        "Ensemble.gaussian": (fl.Ensemble.gaussian, {"dimension": 8}, {"dimension": "count", "scale": "positive"}),
-        "Ensemble.uniform_sphere": (fl.Ensemble.uniform_sphere, {"dimension": 8}, {"dimension": "count", "scale": "positive"}),
+        "Ensemble.gaussian": (fl.Ensemble.gaussian, {"dimension": 8}, {"scale": "positive"}),
+        "Ensemble.uniform_sphere": (fl.Ensemble.uniform_sphere, {"dimension": 8}, {"scale": "positive"}),
         "Ensemble.from_weights": (fl.Ensemble.from_weights, {"W": np.eye(3), "W_star": np.eye(3)[:1]}, {"W": "matrix", "W_star": "matrix"}),
         "MeanField": (
             fl.MeanField, {"teacher": [[1.0]], "start": atoms},
