@@ -98,7 +98,8 @@ def test_overlaps_of_copies_warn_and_never_give_a_number():
 
 
 def test_exact_copies_are_no_accident():
-    fl.Committee(np.ones((2, 2)), 0.1 * np.ones((2, 1)), [[1.0]])
+    # Warnings are errors: a warning about near copies would fail here.
+    assert fl.Committee(np.ones((2, 2)), 0.1 * np.ones((2, 1)), [[1.0]]).coordinates is None
 
 
 def test_coordinates_are_checked():
