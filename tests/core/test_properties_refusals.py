@@ -86,7 +86,8 @@ def _package():
 def test_misfits_are_refused_by_name(name, argument, kind):
     function, valid, _ = CALLS[name]
 
-    @settings(max_examples=12)
+    # What runs, threads and a bar need is checked in one place: a few examples for each class tell whether it is asked.
+    @settings(max_examples=4 if argument in ("progress", "threads") else 12)
     @given(_fault(kind))
     def refused(value):
         began = time.process_time()

@@ -127,7 +127,7 @@ def test_kkt_residual_falls_with_clarke_gates_and_not_with_fixed_ones():
     assert kkt.residual("l2", theta, q, gradients, None) > 10 * residuals[-1]
 
 
-@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("dimension", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_parity_margin_is_the_known_one(dimension):
     X, y, best = margin.parity(dimension)
     for seed in (0, 1):

@@ -73,7 +73,7 @@ def contradictory(features=4):
     return np.vstack([X, X[:1]]), np.append(y, -y[0])
 
 
-STALLING = [(margin.LinearModel(), "linf"), (margin.ReLUModel(16), "l2"), (margin.QuadraticModel(8), "l2")]
+STALLING = [(margin.LinearModel(), "linf"), (margin.ReLUModel(8), "l2"), (margin.QuadraticModel(4), "l2")]
 
 
 @pytest.mark.parametrize(("model", "geometry"), STALLING)
