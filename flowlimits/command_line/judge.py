@@ -42,9 +42,18 @@ class Prefix(click.ParamType):
 @click.option(
     "--level", type=float, help="Probability that a right theory fails, over all times and variables.  [default: 0.01]"
 )
+@click.option(
+    "--tolerance",
+    type=float,
+    help="Deviation, in units of the variable's scale, that is put down to the numerics of the runs.",
+)
 @click.option("-o", "--output", type=Output(NETCDF), help="Save the deviations to this netCDF file.")
 def compare(
-    theory: str, runs: tuple[str, ...], variables: tuple[str, ...], level: float | None, output: str | None
+    theory: str,
+    runs: tuple[str, ...],
+    variables: tuple[str, ...],
+    output: str | None,
+    **numbers: float | None,
 ) -> int:
     """Judge simulations against a theory, or a second theory against the first.
 
@@ -53,7 +62,8 @@ def compare(
     from ..core.results import load, save
     from ..verdict.compare import compare as judge
 
-    options: Flags = {"variables": list(variables) or None} | ({} if level is None else {"level": level})
+    options: Flags = {"variables": list(variables) or None}
+    options |= {name: value for name, value in numbers.items() if value is not None}
     comparison = judge(load(theory), *map(load, runs), **options)
     say(str(comparison))
     if output:

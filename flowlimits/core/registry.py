@@ -92,4 +92,4 @@ NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _I
 }
 
 #: What files hold beside Datasets: the module, by the attribute `kind`, whose `from_dataset` makes it.
-STORED = {"verdict": "flowlimits.verdict.stored"}
+STORED = {"verdict": "flowlimits.verdict.comparison"}

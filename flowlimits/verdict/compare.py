@@ -10,9 +10,9 @@ import xarray as xr
 
 from ..core import checks, results, streams
 from ..core.problem import Problem
-from . import effects, points, sentences, two_samples, without_theory
+from . import effects, points, sentences, without_theory
 from . import judge as verdicts
-from .comparison import At, Comparison
+from .comparison import Comparison, assemble, curves, table_of
 from .grids import axis_of, check_axes, on_a_grid
 from .judge import Judgement
 from .points import Points
@@ -26,6 +26,7 @@ def compare(
     level: float = LEVEL,
     variables: Sequence[str] | str | None = None,
     resolution: float = verdicts.RESOLUTION,
+    tolerance: float | None = None,
 ) -> Comparison:
     """Judge simulations, of one size or several, against a theory; or a second theory against the first.
 
@@ -45,6 +46,10 @@ def compare(
     resolution : float, optional
         The largest deviation, in units of the largest value of its variable, that may go unseen where the verdict is "agrees";
         if more could go unseen it is "undecided: not resolved".
+    tolerance : float, optional
+        The largest deviation, in units of the largest value of its variable, that is put down to the numerics of the runs, such as
+        the step of gradient descent; for theories that are exact at every size, and between two theories.  Below `resolution`.
+        With it a single run can be judged, and no deviation is left open as an effect of finite size.
 
     Returns
     -------
@@ -67,15 +72,23 @@ def compare(
     Of one size, the mean deviation is tested at all points together; a significant deviation that may be an effect
     of order 1/d leaves the verdict open.  Of several sizes, the deviation extrapolated to infinite size is tested, and
     the largest size by itself.  A theory is acquitted only of deviations that would have been seen.
-    Two theories are compared in units of the sum of their tolerances.  The rules and their numbers stand in
+    Two theories are compared in units of the sum of their tolerances.  Where runs differ from a theory, and would agree with it if
+    its clock ran faster or slower by a constant factor, the verdict says so, with the factor.  The rules and their numbers stand in
     `flowlimits.verdict.judge`, the statistics in `flowlimits.verdict.statistics`.
     """
     level = checks.number("level", level, positive=True, below=1.0)
     resolution = checks.number("resolution", resolution, positive=True)
+    if tolerance is not None:
+        tolerance = checks.number("tolerance", tolerance, positive=True)
+        if tolerance >= resolution:
+            raise ValueError(
+                f"Argument `tolerance` must be below the resolution {resolution:g}, but is {tolerance:g}: raise `resolution` too."
+            )
     theory, runs = on_a_grid(theory), tuple(on_a_grid(run) for run in runs)
     if points.kind_of(theory, "The theory (first argument)") not in points.THEORIES:
-        if len(runs) == 1 and two_samples.are_runs(theory, runs[0]):
-            return two_samples.compare(theory, runs[0], variables, level, resolution)
+        if len(runs) == 1 and without_theory.are_runs(theory, runs[0]):
+            _refuse_tolerance(tolerance, "two simulations have errors of their own")
+            return without_theory.compare_two(theory, runs[0], variables, level, resolution)
         raise ValueError(
             f'The first argument must be a theory, of kind "limit" or "exact", but is a {theory.attrs["kind"]}: '
             "pass the result of problem.solve(times) first."
@@ -91,16 +104,27 @@ def compare(
     times = points.check_times(runs)
     chosen = points.choose(theory, runs, variables, times)
     if theories:
-        return _compare_theories(theory, runs[0], chosen, level)
-    return _compare_runs(theory, runs, chosen, level, resolution)
+        return _compare_theories(theory, runs[0], chosen, level, tolerance)
+    if theory.attrs["kind"] != "exact":
+        _refuse_tolerance(
+            tolerance, "this one is a limit, and what it leaves to finite size is for several sizes to tell"
+        )
+    return _compare_runs(theory, runs, chosen, level, resolution, tolerance)
 
 
-def _compare_theories(first: xr.Dataset, second: xr.Dataset, chosen: Points, level: float) -> Comparison:
+def _refuse_tolerance(tolerance: float | None, reason: str) -> None:
+    if tolerance is not None:
+        raise ValueError(f"Argument `tolerance` is for theories that are exact at every size, but {reason}.")
+
+
+def _compare_theories(
+    first: xr.Dataset, second: xr.Dataset, chosen: Points, level: float, allowed: float | None
+) -> Comparison:
     ours = points.flatten(points.theory_at(first, chosen.times), chosen, "first theory")[0]
     theirs = points.flatten(second, chosen, "second theory")[0]
     tolerance = _tolerance(chosen, [first, second], ours, theirs)
-    judgement = verdicts.two_theories(ours, theirs, tolerance)
-    dataset = _dataset(
+    judgement = verdicts.two_theories(verdicts.nearest(chosen, ours, theirs, allowed), theirs, tolerance)
+    dataset = table_of(
         chosen,
         {
             "theory": ours,
@@ -110,7 +134,7 @@ def _compare_theories(first: xr.Dataset, second: xr.Dataset, chosen: Points, lev
             "score": judgement.score,
         },
     )
-    return _comparison(
+    return assemble(
         judgement,
         chosen,
         "tolerances",
@@ -123,7 +147,12 @@ def _compare_theories(first: xr.Dataset, second: xr.Dataset, chosen: Points, lev
 
 
 def _compare_runs(
-    theory: xr.Dataset, runs: Sequence[xr.Dataset], chosen: Points, level: float, resolution: float
+    theory: xr.Dataset,
+    runs: Sequence[xr.Dataset],
+    chosen: Points,
+    level: float,
+    resolution: float,
+    tolerance: float | None,
 ) -> Comparison:
     name = points.size_name(runs)
     samples = points.samples(runs, chosen, name)
@@ -133,25 +162,32 @@ def _compare_runs(
     limits = np.array([asked if shift is None else asked + shift for shift in shifts])
     early = np.any([points.early(first_of[one.size], one.size, chosen) for one in samples], axis=0)
     floor = verdicts.TOLERANCES * _tolerance(chosen, [theory, *runs], *limits)
-    several, clock = len(samples) > 1, _clock(theory)
-    exact = theory.attrs["kind"] == "exact"
-    cause = points.missing_noise(theory, runs)
-    widths = [points.smallest_width(first_of[one.size], one.size) for one in samples]
-    order = without_theory.order_of(runs)
-    if several:
-        rounded = [0.0 if shift is None else 0.5 / width for shift, width in zip(shifts, widths)]
-        judgement = verdicts.several_sizes(
-            chosen, limits, samples, floor, level, early, np.array(rounded), widths=np.array(widths), resolution=resolution,
-            exact=exact, order=order,
-        )  # fmt: skip
+    widths = np.array([points.smallest_width(first_of[one.size], one.size) for one in samples])
+    rounded = np.array([0.0 if shift is None else 0.5 / width for shift, width in zip(shifts, widths)])
+    order, exact = without_theory.order_of(runs), theory.attrs["kind"] == "exact"
+    common: dict[str, Any] = {"resolution": resolution, "exact": exact, "tolerance": tolerance}
+
+    def judge(limits: np.ndarray) -> Judgement:
+        if len(samples) == 1:
+            return verdicts.one_size(chosen, limits[0], samples[0], floor, level, float(widths[0]), early, **common)
+        return verdicts.several_sizes(
+            chosen, limits, samples, floor, level, early, rounded, widths=widths, order=order, **common
+        )
+
+    judgement = judge(limits)
+    clock, cause = _clock(theory), points.missing_noise(theory, runs)
+    if judgement.passed is False and samples[-1].runs != 1:
+        error = np.hypot(samples[-1].error, floor)
+        found = effects.clock_factor(
+            theory, chosen, samples[-1], error, lambda curve: judge(limits + (curve - asked)).passed
+        )
+        cause = sentences.clock_factor(*found, clock) if found else cause
+    if len(samples) > 1:
         told = sentences.several_sizes(judgement, chosen, samples, name, level, clock, resolution, cause, order)
     else:
-        judgement = verdicts.one_size(
-            chosen, limits[0], samples[0], floor, level, widths[0], early, resolution=resolution, exact=exact
-        )
+        measured = all(run.attrs["kind"] == "measurement" for run in runs)
         told = sentences.one_size(
-            judgement, chosen, samples[0], name, level, widths[0], exact, clock, resolution, cause,
-            measured=all(run.attrs["kind"] == "measurement" for run in runs),
+            judgement, chosen, samples[0], name, level, float(widths[0]), exact, clock, resolution, cause, measured, tolerance
         )  # fmt: skip
     means, errors = np.array([one.mean for one in samples]), np.array([one.error for one in samples])
     arrays = {"theory": limits, "mean": means, "deviation": means - limits, "standard_error": errors}
@@ -163,9 +199,14 @@ def _compare_runs(
         found = judgement.extrapolation
         arrays |= {"extrapolated_deviation": found.deviation, "extrapolated_error": found.error}
         arrays["extrapolated_score"] = judgement.score
-        extrapolated = _curves(theory, chosen, asked + found.deviation, found.error)
-    dataset = _dataset(chosen, arrays, name, [one.size for one in samples])
-    return _comparison(judgement, chosen, "standard errors", level, dataset, theory, tuple(runs), told, extrapolated)
+        extrapolated = xr.Dataset(
+            curves(theory, chosen, asked + found.deviation, found.error),
+            coords={"time": chosen.times},
+            attrs={"kind": "extrapolation", "clock": theory.attrs.get("clock", "")},
+        )
+    dataset = table_of(chosen, arrays, name, [one.size for one in samples])
+    unit = "tolerances" if tolerance is not None and samples[-1].runs == 1 else "standard errors"
+    return assemble(judgement, chosen, unit, level, dataset, theory, tuple(runs), told, extrapolated)
 
 
 def _clock(theory: xr.Dataset) -> str:
@@ -175,71 +216,12 @@ def _clock(theory: xr.Dataset) -> str:
     return results.clock_symbol(str(theory.attrs.get("clock", ""))).lstrip("\\") or "time"
 
 
-def _tolerance(chosen: Points, datasets: Sequence[xr.Dataset], *curves: np.ndarray) -> np.ndarray:
+def _tolerance(chosen: Points, datasets: Sequence[xr.Dataset], *values: np.ndarray) -> np.ndarray:
     """Return the tolerance of the first result plus the largest one of the others, at least round-off."""
-    magnitude = np.max([np.abs(curve) for curve in curves], axis=0)
+    magnitude = np.max([np.abs(curve) for curve in values], axis=0)
     stated = [points.tolerances(one) for one in datasets]
     rtol, atol = (stated[0][i] + max(pair[i] for pair in stated[1:]) for i in (0, 1))
-    return np.maximum(rtol * magnitude + atol, verdicts.UNRESOLVED * effects.scales(chosen, *curves))
-
-
-def _comparison(
-    judgement: Judgement,
-    chosen: Points,
-    unit: str,
-    level: float,
-    dataset: xr.Dataset,
-    theory: xr.Dataset,
-    runs: tuple[xr.Dataset, ...],
-    told: Sequence[str],
-    extrapolated: xr.Dataset | None = None,
-) -> Comparison:
-    dataset.attrs |= {"kind": "comparison", "clock": theory.attrs.get("clock", ""), "verdict": judgement.verdict}
-    dataset.attrs["unseen"] = judgement.unseen
-    dataset.attrs |= {"exponent": judgement.exponent, "exponent_error": judgement.exponent_error}
-    return Comparison(
-        judgement.verdict,
-        judgement.passed,
-        judgement.largest,
-        unit,
-        judgement.allowed,
-        At(*chosen.where(judgement.index)),
-        level,
-        dataset,
-        theory,
-        runs,
-        judgement.exponent,
-        judgement.exponent_error,
-        extrapolated,
-        tuple(told),
-        judgement.unseen,
-    )
-
-
-def _dataset(chosen: Points, arrays: dict[str, np.ndarray], name: str = "", sizes: Sequence[int] = ()) -> xr.Dataset:
-    data: dict[str, Any] = {}
-    for key, values in arrays.items():
-        lead = ("size",) if values.ndim == 2 else ()
-        data[key] = ((*lead, "variable", "time"), chosen.table(values))
-    coords: dict[str, Any] = {"variable": list(chosen.entries), "time": chosen.times}
-    if sizes:
-        coords["size"] = ("size", list(sizes), {"long_name": name})
-    return xr.Dataset(data, coords=coords)
-
-
-def _curves(theory: xr.Dataset, chosen: Points, values: np.ndarray, errors: np.ndarray) -> xr.Dataset:
-    """Return curves with their errors as variables of the names that results use."""
-    data: dict[str, Any] = {}
-    for number, variable in enumerate(chosen.variables):
-        here = chosen.owner == number
-        dims = [str(dim) for dim in theory[variable].dims if dim != "time"]
-        shape = tuple(theory[variable].sizes[dim] for dim in dims)
-        for suffix, array in (("", values), ("_error", errors)):
-            table = np.moveaxis(chosen.table(array)[here].reshape(*shape, chosen.times.size), -1, 0)
-            data[variable + suffix] = (("time", *dims), table, dict(theory[variable].attrs) if not suffix else {})
-    return xr.Dataset(
-        data, coords={"time": chosen.times}, attrs={"kind": "extrapolation", "clock": theory.attrs.get("clock", "")}
-    )
+    return np.maximum(rtol * magnitude + atol, verdicts.UNRESOLVED * effects.scales(chosen, *values))
 
 
 @checks.named_arguments()

@@ -23,6 +23,7 @@ The rules, with their numbers:
 * What could go *unseen* is the largest over the judged points of (allowed x error) / S, with the plausible effect
   of finite size added where one size alone is judged against a limit.  "agrees" is said only if that is within the
   resolution; otherwise nothing was resolved, and the verdict is open.
+* Deviations within a stated tolerance are none, and beyond it none is plausible: the theory is taken as the nearest curve within it.
 * Standard errors have a floor of 100 solver tolerances, because tolerances bound the error of a step and not of
   the whole solution; two theories agree within 100 tolerances.
 """
@@ -34,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import statistics
-from .effects import plausible_effect, relative_spread, scales
+from .effects import nearest, plausible_effect, relative_spread, scales
 from .extrapolation import Extrapolation, extrapolate
 from .points import Points
 from .statistics import Sample
@@ -113,37 +114,31 @@ def one_size(
     *,
     resolution: float = RESOLUTION,
     exact: bool = False,
+    tolerance: float | None = None,
 ) -> Judgement:
     """Judge the runs of one size, whose effects are of order one over `width`; `early` points are left out.
 
-    A theory that is `exact` at every size has no effects of finite size that could hide its error.
+    A theory that is `exact` at every size has no effects of finite size that could hide its error.  Deviations within a
+    `tolerance` are none, and beyond it none is plausible.
     """
-    deviation = sample.mean - theory
     scale = scales(points, theory, sample.mean)
+    if sample.runs == 1 and tolerance is not None:
+        return _one_run(theory, sample, floor, scale, early, tolerance)
+    deviation = sample.mean - nearest(points, theory, sample.mean, tolerance)
     if sample.runs == 1:
         relative = np.abs(deviation) / scale
         index = int(relative.argmax())
         unknown = np.full(deviation.size, np.nan)
         judged = np.zeros(deviation.size, dtype=bool)
-        return Judgement(
-            "undecided: one size",
-            None,
-            np.nan,
-            index,
-            np.nan,
-            unknown,
-            judged,
-            early,
-            sample.size,
-            float(relative[index]),
-        )
+        known = (sample.size, float(relative[index]))
+        return Judgement("undecided: one size", None, np.nan, index, np.nan, unknown, judged, early, *known)
     error = np.hypot(sample.error, floor)
     judged = _judged([sample], early)
     allowed = _family(sample.residuals, sample.freedom, np.full(deviation.size, sample.freedom), judged, level)
     score = _scores(deviation, error)
     ratio = np.abs(score) / allowed
-    plausible = plausible_effect(points, scale, sample, width)
-    beyond = (ratio > 1) & (np.abs(deviation) - allowed * error > plausible)
+    plausible = plausible_effect(points, scale, sample, width) if tolerance is None else tolerance * scale
+    beyond = (ratio > 1) & ((tolerance is not None) | (np.abs(deviation) - allowed * error > plausible))
     index = int(np.where(beyond, ratio, 0.0).argmax() if beyond.any() else ratio.argmax())
     surplus = max(0.0, float(np.abs(deviation[index]) - allowed[index] * error[index])) if judged[index] else 0.0
     relative = surplus * width / float(scale[index])
@@ -158,7 +153,7 @@ def one_size(
     unseen, where, noise = np.nan, 0, np.nan
     if judged.any():
         margin = np.where(judged, allowed, 0.0) * error
-        unseen, where = _unseen(margin if exact else margin + plausible, scale, judged)
+        unseen, where = _unseen(margin if exact and tolerance is None else margin + plausible, scale, judged)
         noise = float(margin[where] / scale[where])
         if verdict == "agrees" and unseen > resolution:
             verdict, passed = NOT_RESOLVED, None
@@ -166,6 +161,23 @@ def one_size(
     return Judgement(
         verdict, passed, largest, index, limit, score, judged, early, sample.size, relative, unseen=unseen,
         unseen_index=where, unseen_noise=noise,
+    )  # fmt: skip
+
+
+def _one_run(
+    theory: np.ndarray, sample: Sample, floor: np.ndarray, scale: np.ndarray, early: np.ndarray | None, tolerance: float
+) -> Judgement:
+    """Judge a single run, which has no standard error, by a tolerance; the score is the deviation in units of it."""
+    score = (sample.mean - theory) / (tolerance * scale + floor)
+    judged = np.ones(score.size, dtype=bool) if early is None else ~early
+    ratio = np.where(judged, np.abs(score), 0.0)
+    index = int(ratio.argmax())
+    passed = bool(ratio[index] <= 1) if judged.any() else None
+    verdict = "undecided: one size" if passed is None else "agrees" if passed else "differs"
+    unseen, where = _unseen(tolerance * scale + floor, scale, judged)
+    return Judgement(
+        verdict, passed, float(ratio[index]), index, 1.0, score, judged, early, sample.size,
+        float(np.abs(sample.mean - theory)[index] / scale[index]), unseen=unseen, unseen_index=where,
     )  # fmt: skip
 
 
@@ -218,6 +230,7 @@ def several_sizes(
     resolution: float = RESOLUTION,
     exact: bool = False,
     order: int = 1,
+    tolerance: float | None = None,
 ) -> Judgement:
     """Judge the runs of several sizes by the deviation extrapolated to infinite size.
 
@@ -237,8 +250,11 @@ def several_sizes(
         Whether the theory is exact at every size.
     order : int
         The power of the inverse size by which runs deviate from a right theory.
+    tolerance : float, optional
+        Deviations within it, in units of the scale, are none.
     """
-    deviations = np.array([one.mean for one in samples]) - theories
+    near = [nearest(points, theory, one.mean, tolerance) for theory, one in zip(theories, samples)]
+    deviations = np.array([one.mean for one in samples]) - near
     if any(one.runs == 1 for one in samples):
         scale = scales(points, *theories)
         relative = np.abs(deviations[-1]) / scale
@@ -263,8 +279,10 @@ def several_sizes(
     exponent, exponent_error = statistics.fit_exponent(
         samples, deviations, variances, whole.limit.length, points.labels, judged, order
     )
-    last = one_size(points, theories[-1], samples[-1], floor, level / 2, float(widths[-1]), early, exact=exact)
-    margin = np.where(judged, allowed, 0.0) * whole.limit.error
+    last = one_size(
+        points, theories[-1], samples[-1], floor, level / 2, float(widths[-1]), early, exact=exact, tolerance=tolerance
+    )
+    margin = np.where(judged, allowed, 0.0) * whole.limit.error + (tolerance or 0.0) * scale
     unseen, where = _unseen(margin, scale, judged)
     # What depends on the smallest size alone is an effect of finite size that the expansion does not hold.
     stable = True
@@ -293,22 +311,10 @@ def several_sizes(
     noise = np.sqrt(sum((whole.limit.weights[where, i] * one.error[where]) ** 2 for i, one in enumerate(samples)))
     statistical = noise * whole.allowed[where] / scale[where] if judged.any() else np.nan
     return Judgement(
-        verdict,
-        passed,
-        float(abs(score[index])),
-        index,
-        float(allowed[index]),
-        score,
-        judged,
-        early,
-        samples[-1].size,
-        extrapolation=whole.limit,
-        exponent=exponent,
-        exponent_error=exponent_error,
-        unseen=unseen,
-        unseen_index=where,
-        unseen_noise=float(statistical),
-    )
+        verdict, passed, float(abs(score[index])), index, float(allowed[index]), score, judged, early, samples[-1].size,
+        extrapolation=whole.limit, exponent=exponent, exponent_error=exponent_error, unseen=unseen,
+        unseen_index=where, unseen_noise=float(statistical),
+    )  # fmt: skip
 
 
 def two_theories(first: np.ndarray, second: np.ndarray, tolerance: np.ndarray) -> Judgement:

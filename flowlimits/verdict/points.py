@@ -210,7 +210,7 @@ def theory_at(theory: xr.Dataset, times: np.ndarray) -> xr.Dataset:
         raise ValueError(
             "The theory lacks times of the runs and holds no problem to solve again: bring both on the same time grid."
         )
-    return _solve(problem, times, theory)
+    return solve(problem, times, theory)
 
 
 def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> np.ndarray | None:
@@ -228,7 +228,7 @@ def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> 
     realised = problem.realised(size, run.attrs.get("student_width"))
     if realised == problem:
         return None
-    there, here = (flatten(_solve(one, points.times, theory), points, "theory")[0] for one in (realised, problem))
+    there, here = (flatten(solve(one, points.times, theory), points, "theory")[0] for one in (realised, problem))
     return there - here
 
 
@@ -253,7 +253,7 @@ def missing_noise(theory: xr.Dataset, runs: Sequence[xr.Dataset]) -> str:
     )
 
 
-def _solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
+def solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
     """Solve with the tolerances that another solution states."""
     stated = dict(results.provenance(like).get("call") or {}) if like.attrs.get("provenance") else {}
     if axis_of(like) != "time":

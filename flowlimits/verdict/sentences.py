@@ -124,6 +124,21 @@ def _sizes_advice(size: int, name: str, runs: int, measured: bool) -> str:
     return f"Bring several sizes: fl.convergence(problem, times, sizes=[{size}, {2 * size}, {4 * size}], runs={runs})."
 
 
+def clock_factor(factor: float, error: float, clock: str) -> str:
+    """Return the sentence on a clock that would explain a deviation; it follows another one."""
+    digits = int(np.clip(np.ceil(-np.log10(max(error, 1e-12))), 0, 12))
+    return f" A constant factor in the clock would explain it: the runs follow the theory at {factor:.{digits}f} +- {error:.1g} times their {clock}."
+
+
+def _by_tolerance(judgement: Judgement, points: Points, tolerance: float, clock: str) -> list[str]:
+    """Return the sentences on a single run that was judged by a tolerance."""
+    return [
+        f"{judgement.verdict}: largest deviation {percent(judgement.relative)} of the variable's scale ({_at(judgement, points, clock)}; "
+        f"{_points(points)}); tolerance={tolerance:g} allows {percent(tolerance)}.",
+        *_not_judged(judgement, points),
+    ]
+
+
 def one_size(
     judgement: Judgement,
     points: Points,
@@ -136,12 +151,15 @@ def one_size(
     resolution: float = 0.05,
     cause: str = "",
     measured: bool = False,
+    tolerance: float | None = None,
 ) -> list[str]:
     """Return the sentences on runs of one size; `cause` names what else may explain a deviation.
 
     Of runs that were `measured` by the user the advice speaks of measurements.
     """
     letter = SIZES[name]
+    if sample.runs == 1 and tolerance is not None and judgement.passed is not None:
+        return _by_tolerance(judgement, points, tolerance, clock)
     if sample.runs == 1:
         return _one_run(judgement, points, letter, clock)
     if not judgement.judged.any():
@@ -167,6 +185,11 @@ def one_size(
         ]
     elif judgement.verdict == FEW_RUNS:
         told = [f"{FEW_RUNS}. {_upper(largest)}.", _FEW]
+    elif judgement.verdict == "differs" and tolerance is not None:
+        told = [
+            f"differs: {largest}.",
+            f"At {here} more than tolerance={tolerance:g} allows, {percent(tolerance)} of a variable's scale.{cause or (_UNITS if measured else '')}",
+        ]
     elif judgement.verdict == "differs":
         told = [
             f"differs: {largest}.",

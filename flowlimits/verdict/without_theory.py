@@ -1,17 +1,139 @@
-"""Runs of several sizes extrapolated to infinite size by themselves: the limit where no theory of it is known."""
+"""Runs are judged without a theory: two samples against each other, or several sizes extrapolated to infinite size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..core import checks
-from . import effects, judge, points
+from ..core import checks, results
+from . import effects, judge, points, statistics
+from .comparison import At, Comparison, curves
 from .extrapolation import extrapolate
-from .grids import axis_of
+from .grids import axis_of, check_axes
+from .sentences import number, percent
+
+
+def are_runs(*datasets: xr.Dataset) -> bool:
+    """Return whether all are simulations or measurements; refuse what is no result."""
+    kinds = [points.kind_of(one, f"Argument {i}") for i, one in enumerate(datasets, start=1)]
+    return not any(kind in points.THEORIES for kind in kinds)
+
+
+def compare_two(
+    first: xr.Dataset, second: xr.Dataset, variables: Sequence[str] | str | None, level: float, resolution: float
+) -> Comparison:
+    """Test whether the means of two simulations of one size may be equal, at all points together.
+
+    Each mean has its own error, so that numbers of runs and spreads may differ (Welch).  The largest score that chance
+    allows is drawn from the residuals of both, as for one sample.
+    """
+    check_axes(first, (second,))
+    points.check_clocks(first, (second,))
+    times = points.check_times((first, second))
+    chosen = points.choose(first, (second,), variables, times)
+    name = points.size_name((first, second))
+    sizes = [int(one.attrs[name]) for one in (first, second)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"Two simulations are compared at one size, but have {name} = {sizes[0]} and {sizes[1]}: compare both with a theory."
+        )
+    if _have_runs(first, second):
+        points.samples((first, second), chosen, name)  # refuses runs of equal random streams
+    ours, theirs = (points.samples((one,), chosen, name)[0] for one in (first, second))
+    for position, one in (("first", ours), ("second", theirs)):
+        if one.runs == 1:
+            raise ValueError(f"The {position} simulation has a single run, which has no standard error: bring several.")
+    judgement = _judge(chosen, ours, theirs, level, resolution)
+    arrays = {
+        "theory": ours.mean,
+        "mean": theirs.mean,
+        "deviation": theirs.mean - ours.mean,
+        "standard_error": np.hypot(ours.error, theirs.error),
+        "score": judgement.score,
+        "judged": judgement.judged,
+    }
+    dataset = xr.Dataset(
+        {key: (("variable", "time"), chosen.table(values)) for key, values in arrays.items()},
+        coords={"variable": list(chosen.entries), "time": chosen.times},
+        attrs={
+            "kind": "comparison",
+            "clock": first.attrs.get("clock", ""),
+            "verdict": judgement.verdict,
+            "unseen": judgement.unseen,
+        },
+    )
+    clock = results.clock_symbol(str(first.attrs.get("clock", ""))).lstrip("\\") or "time"
+    return Comparison(
+        judgement.verdict, judgement.passed, judgement.largest, "standard errors", judgement.allowed,
+        At(*chosen.where(judgement.index)), level, dataset, first, (second,),
+        sentences=tuple(_sentences(judgement, chosen, level, clock, resolution)), unseen=judgement.unseen,
+    )  # fmt: skip
+
+
+def _have_runs(*datasets: xr.Dataset) -> bool:
+    return all("run" in one.dims for one in datasets)
+
+
+def _judge(
+    chosen: points.Points, ours: statistics.Sample, theirs: statistics.Sample, level: float, resolution: float
+) -> judge.Judgement:
+    scale = judge.scales(chosen, ours.mean, theirs.mean)
+    error = np.hypot(np.hypot(ours.error, theirs.error), judge.UNRESOLVED * scale)
+    deviation = theirs.mean - ours.mean
+    score = np.where(deviation == 0, 0.0, deviation / error)
+    judged = np.max([np.abs(statistics.skewness([one])) for one in (ours, theirs)], axis=0) <= judge.SKEWED
+    if not judged.any():
+        return judge.Judgement("undecided: skewed runs", None, np.nan, 0, np.nan, score, judged)
+    freedoms = np.array([ours.freedom, theirs.freedom])
+    pointwise = statistics.welch_freedom(np.array([ours.error**2, theirs.error**2]), freedoms)
+    residuals = np.vstack([ours.residuals, theirs.residuals])
+    normal = statistics.critical_normal(residuals[:, judged], float(freedoms.sum()), level)
+    allowed = np.full(deviation.size, np.inf)
+    allowed[judged] = statistics.critical_student(normal, pointwise[judged])
+    ratio = np.abs(score) / allowed
+    index = int(ratio.argmax())
+    relative = np.where(judged, np.where(judged, allowed, 0.0) * error / scale, -np.inf)
+    unseen = float(relative.max())
+    verdict: str
+    passed: bool | None
+    if ratio[index] > 1:
+        verdict, passed = "differs", False
+    elif allowed[judged].min() > judge.POWERLESS:
+        verdict, passed = judge.FEW_RUNS, None
+    elif unseen > resolution:
+        verdict, passed = judge.NOT_RESOLVED, None
+    else:
+        verdict, passed = "agrees", True
+    return judge.Judgement(
+        verdict, passed, float(abs(score[index])), index, float(allowed[index]), score, judged, unseen=unseen,
+        unseen_index=int(relative.argmax()),
+    )  # fmt: skip
+
+
+def _sentences(
+    judgement: judge.Judgement, chosen: points.Points, level: float, clock: str, resolution: float
+) -> list[str]:
+    if not judgement.judged.any():
+        return [
+            f"{judgement.verdict}. No point can be judged: single runs are so skewed that means are not determined."
+        ]
+    variable, time = chosen.where(judgement.index)
+    told = [
+        f"{judgement.verdict}: largest difference of two simulations {number(judgement.largest)} standard errors "
+        f"({variable} at {clock} = {time:.3g}; family-wise level {level:g} over {judgement.score.size} points allows "
+        f"{number(judgement.allowed)})."
+    ]
+    variable, time = chosen.where(judgement.unseen_index)
+    told.append(
+        f"A difference of up to {percent(judgement.unseen)} of a variable's scale could go unseen ({variable} at {clock} = "
+        f"{time:.3g}); resolution={resolution:g} allows {percent(resolution)}."
+    )
+    skewed = int((~judgement.judged).sum())
+    if skewed:
+        told.append(f"Not judged: {skewed} of {judgement.judged.size} points, where single runs are too skewed.")
+    return told
 
 
 def order_of(runs: Sequence[xr.Dataset]) -> int:
@@ -68,21 +190,9 @@ def extrapolate_runs(runs: Sequence[xr.Dataset], variables: Sequence[str] | str 
     attrs |= {"kind": "extrapolated", "sizes": [one.size for one in samples], "order": order}
     attrs["runs"] = [one.runs for one in samples]
     data = {str(key): first[key] for key in first.data_vars if str(key).startswith("problem_")}
-    data |= _variables(first, chosen, base + found.deviation, found.error)
+    data |= curves(first, chosen, base + found.deviation, found.error)
     made = xr.Dataset(data, coords={"time": first["time"]}, attrs=attrs)
     return made if axis_of(first) == "time" else made.isel(time=0, drop=True)
-
-
-def _variables(like: xr.Dataset, chosen: points.Points, values: np.ndarray, errors: np.ndarray) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for number, variable in enumerate(chosen.variables):
-        here = chosen.owner == number
-        dims = [str(dim) for dim in like[variable].dims if dim not in ("run", "time")]
-        shape = tuple(like[variable].sizes[dim] for dim in dims)
-        for suffix, array in (("", values), ("_error", errors)):
-            table = np.moveaxis(chosen.table(array)[here].reshape(*shape, chosen.times.size), -1, 0)
-            data[variable + suffix] = (("time", *dims), table, {} if suffix else dict(like[variable].attrs))
-    return data
 
 
 def _check_ratios(runs: Sequence[xr.Dataset]) -> None:
