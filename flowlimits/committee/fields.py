@@ -51,6 +51,7 @@ TABLES = {
             "random",
             "give the overlaps or widths and a dimension.",
         ),
+        simulate=("times", "start", "runs", "rng", "threads", "method", "step", "observables"),
         outside=("coordinates",),
         size="dimension",
         size_help="Dimension d of the inputs.",

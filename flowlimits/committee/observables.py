@@ -191,8 +191,8 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
     Returns
     -------
     xarray.Dataset
-        `height`; `at`, the time of the flattest point; `exit`; nan where the curve never falls below 2/3 of its height, and where it
-        is not left with growing speed, as when the times end before the escape.
+        `height`; `at`, the time of the flattest point; `exit`; nan where the curve never falls below 2/3 of its height, where it
+        is not left with growing speed, and where it is not finite, as of a problem that failed.  The attribute `reason` says which.
     """
     result = _dataset(result)
     checks.choice(
@@ -202,21 +202,31 @@ def plateau(result: xr.Dataset, variable: str = "risk", drop: float = 0.5) -> xr
     curve = result[variable].sel(time=result["time"] > 0).transpose(..., "time")
     if curve.sizes["time"] < 5:
         raise ValueError(f"A plateau needs at least five positive times, but the result has {curve.sizes['time']}.")
-    if not (curve.values >= 0).all() or not (curve.values[..., 0] > 0).all():
+    finite = np.isfinite(curve.values).all(axis=-1)
+    if not (curve.values[finite] >= 0).all() or not (curve.values[finite][..., 0] > 0).all():
         raise ValueError(f"Variable `{variable}` must be positive to be seen on a logarithmic axis.")
     lead = curve.dims[:-1]
-    rows = np.array(
-        [_plateau(curve["time"].values, row, drop) for row in curve.values.reshape(-1, curve.sizes["time"])]
-    )
+    found = [_plateau(curve["time"].values, row, drop) for row in curve.values.reshape(-1, curve.sizes["time"])]
+    rows = np.array([numbers for numbers, _ in found])
+    reasons = [reason for _, reason in found if reason]
     shape = [curve.sizes[dim] for dim in lead]
     names = ("height", "at", "exit")
     return xr.Dataset(
         {name: (lead, rows[:, i].reshape(shape)) for i, name in enumerate(names)},
-        attrs={"clock": result.attrs.get("clock", ""), "variable": variable},
+        attrs={"clock": result.attrs.get("clock", ""), "variable": variable}
+        | (
+            {"reason": "; ".join(f"{reasons.count(one)} of {len(rows)} curves: {one}" for one in sorted(set(reasons)))}
+            if reasons
+            else {}
+        ),
     )
 
 
-def _plateau(times: np.ndarray, values: np.ndarray, drop: float) -> tuple[float, float, float]:
+def _plateau(times: np.ndarray, values: np.ndarray, drop: float) -> tuple[tuple[float, float, float], str]:
+    """Return height, time and exit of one curve, or nan and the reason."""
+    nothing = (np.nan, np.nan, np.nan)
+    if not np.isfinite(values).all():
+        return nothing, "it is not finite at all times"
     axis = np.log(times)
     # Below, round-off and tolerances draw plateaus of their own.
     fall = -np.gradient(np.log(np.maximum(values, FLOOR * values.max())), axis)
@@ -225,9 +235,12 @@ def _plateau(times: np.ndarray, values: np.ndarray, drop: float) -> tuple[float,
     height, last = values[flat], values[-1]
     # A plateau is left with growing speed; a start that is no saddle relaxes from its first time on with falling speed.
     speed = fall * values / times
-    if last > height * 2 / 3 or speed[flat] > 0.5 * speed[flat:].max():
-        return np.nan, np.nan, np.nan
+    if last > height * 2 / 3:
+        return nothing, "the times end before it falls below 2/3 of its height"
+    if speed[flat] > 0.5 * speed[flat:].max():
+        return nothing, "it is not left with growing speed"
     target = height - drop * (height - last)
     below = flat + int(np.argmax(values[flat:] <= target))
     share = (values[below - 1] - target) / (values[below - 1] - values[below])
-    return float(height), float(times[flat]), float(np.exp(axis[below - 1] + share * (axis[below] - axis[below - 1])))
+    exit_ = float(np.exp(axis[below - 1] + share * (axis[below] - axis[below - 1])))
+    return (float(height), float(times[flat]), exit_), ""

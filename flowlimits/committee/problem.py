@@ -197,6 +197,7 @@ class Committee(Physics):
         *,
         dimension: int,
         weights: Any = None,
+        start: str | None = None,
         runs: int = 1,
         rng: Any = None,
         method: str | None = None,
@@ -216,12 +217,15 @@ class Committee(Physics):
             At least p + k, or the rank of the overlaps.
         weights : tuple of array_like, shapes (p, d), (k, d), optional
             Own starting weights (W, W_star) in place of the problem's overlaps.
+        start : {"random"}, optional
+            Draw the student's rows anew in every run, as independent Gaussian vectors with the variances diag(Q), or in random
+            directions with exactly these norms if spherical; the teacher stays.  By default every run starts from the overlaps.
         runs, rng
             Number of runs, and the root of their random streams.
         method : {"overlaps", "samples", "gd"}, optional
             "overlaps" (default for SGD): the SGD of the weights in coordinates that follow them, exact in law at a cost per step that
             does not depend on the dimension.  "samples": fresh Gaussian inputs on real weights.  "gd" (default at learning_rate = 0):
-            population gradient descent, deterministic, so one run.
+            population gradient descent, deterministic, so one run from one start.
         step : float, optional
             Of "gd", on the clock; default 0.01.
         keep_state : bool
@@ -242,7 +246,7 @@ class Committee(Physics):
         from .simulation.simulate import simulate
 
         return simulate(
-            self, times, dimension=dimension, weights=weights, runs=runs, rng=rng, method=method, step=step,
+            self, times, dimension=dimension, weights=weights, start=start, runs=runs, rng=rng, method=method, step=step,
             observables=observables, keep_state=keep_state, threads=threads, progress=progress,
         )  # fmt: skip
 

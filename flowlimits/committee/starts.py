@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -124,3 +125,45 @@ def wishart_overlaps(
     rows = A / np.linalg.norm(A, axis=1, keepdims=True) if spherical else lengths[:, None] * A / np.sqrt(dimension)
     C = rows @ rows.T
     return C[:p, :p], C[:p, p:], C[p:, p:]
+
+
+def physics_of(problem: Physics) -> dict[str, Any]:
+    """Return the fields of a problem beside its overlaps."""
+    return {
+        field.name: getattr(problem, field.name)
+        for field in dataclasses.fields(problem)
+        if field.name not in ("Q", "R", "T", "coordinates")
+    }
+
+
+def check_redrawn(problem: Physics, dimension: int, weights: Any) -> None:
+    """Refuse arguments beside ``start="random"`` that do not go with it."""
+    size = problem.student_width + problem.teacher_width
+    if weights is not None:
+        raise ValueError("Arguments `weights` and `start` exclude each other: both say where runs start.")
+    if problem.covariance is not None:
+        raise ValueError('Argument `start` must be None with a covariance, but is "random".')
+    if dimension < size:
+        raise ValueError(
+            f'Argument `dimension` must be at least student_width + teacher_width = {size} for start="random", but is {dimension}.'
+        )
+
+
+def redrawn(problem: Physics, dimension: int, generator: np.random.Generator) -> Physics:
+    """Return the same physics with another student: Gaussian rows with the variances diag(Q), of these norms if spherical.
+
+    In coordinates of which the first k span the teacher, the components of the rows there are normal, and the rest has the law
+    of Bartlett's triangle in d - k dimensions.
+    """
+    p, k = problem.R.shape
+    _, teacher = coordinates(problem, dimension)
+    beside = np.tril(generator.standard_normal((p, p)), -1)
+    beside[np.diag_indices(p)] = np.sqrt(generator.chisquare(dimension - k - np.arange(p)))
+    rows = np.hstack([generator.standard_normal((p, k)), beside])
+    norms = np.sqrt(np.diag(problem.Q))
+    if problem.spherical:
+        rows *= (norms / np.linalg.norm(rows, axis=1))[:, None]
+    else:
+        rows *= norms[:, None] / np.sqrt(dimension)
+    overlaps = rows @ rows.T, rows[:, :k] @ teacher[:, :k].T, problem.T
+    return type(problem)(*overlaps, **physics_of(problem))

@@ -103,3 +103,19 @@ def forget_later(log, logged, count, first, until):
                 logged[kept] = logged[row]
             kept += 1
     count[LOGGED] = kept
+
+
+@jit
+def first_intervals(address, direction, start, times, y0s, states, params, work, found):
+    """Write to `found` the first requested time at whose interval's ends an event function differs in sign, -1 without one."""
+    for p in range(states.shape[0]):
+        row = params[min(p, params.shape[0] - 1)]
+        work[:] = 0.0
+        found[p] = -1
+        before = call_event(address, start, y0s[p], row, work)
+        for i in range(times.size):
+            after = call_event(address, times[i], states[p, i], row, work)
+            if crosses(before, after, direction):
+                found[p] = i
+                break
+            before = after

@@ -347,3 +347,31 @@ def test_single_runs_deviate_by_the_inverse_root_of_the_dimension():
         for d in (100, 10_000)
     ]
     assert scatter[0] / scatter[1] == pytest.approx(10, rel=0.4)
+
+
+def test_random_starts_have_the_law_of_gaussian_weights_whatever_the_threads():
+    problem = fl.Committee.random(2, 2, dimension=50, rng=0, activation="erf", learning_rate=0.5)
+    options = {"dimension": 20, "runs": 1500, "rng": 1, "start": "random", "progress": False}
+    found = problem.simulate([0.0], **options, threads=2)
+    assert found.equals(problem.simulate([0.0], **options, threads=1))
+    Q, R = found["Q"].values[:, 0], found["R"].values[:, 0]
+    generator = np.random.default_rng(2)
+    teacher = np.linalg.cholesky(problem.T) @ np.eye(2, 20) * np.sqrt(20)
+    W = np.sqrt(np.diag(problem.Q))[:, None] * generator.standard_normal((1500, 2, 20))
+    drawn = W @ W.transpose(0, 2, 1) / 20, W @ teacher.T / 20
+    for ours, theirs in zip((Q, R), drawn):
+        spread = np.hypot(ours.std(axis=0), theirs.std(axis=0)) / np.sqrt(1500)
+        assert (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 4 * spread).all()
+        np.testing.assert_allclose(ours.std(axis=0), theirs.std(axis=0), rtol=0.12)
+    np.testing.assert_allclose(np.cov(R[:, 0].T) * 20 / problem.Q[0, 0], problem.T, atol=0.12)
+
+
+def test_random_starts_on_the_sphere_keep_the_norms_and_descend():
+    problem = fl.Committee.random(1, 1, dimension=100, rng=0, spherical=True)
+    found = problem.simulate([0.0, 20.0], dimension=100, start="random", runs=6, rng=0, step=0.05)
+    np.testing.assert_allclose(found["Q"], 1.0, rtol=1e-12)
+    start, end = np.abs(found["R"].values[:, :, 0, 0]).T
+    assert start.max() < 0.5
+    assert end.min() > 0.99
+    assert len(set(start)) == 6
+    assert fl.rerun(found).equals(found)

@@ -104,7 +104,7 @@ def committee_calls() -> dict[str, Call]:
         "Committee.solve": (flow.solve, {"times": TIMES}, {name: kind for name, kind in SOLVE.items() if name != "keep_state"}),
         "Committee.simulate": (
             online.simulate, {"times": TIMES, "dimension": 1000, "runs": MANY},
-            RUN | {"dimension": "count", "method": "optional choice", "observables": "observables", "keep_state": "boolean", "weights": "optional array"},
+            RUN | {"dimension": "count", "method": "optional choice", "observables": "observables", "keep_state": "boolean", "weights": "optional array", "start": "optional choice"},
         ),
         "Committee.simulate, descent": (flow.simulate, {"times": TIMES, "dimension": 10, "step": 1e-9}, {"times": "times", "step": "optional positive"}),
         "Schedule": (fl.Schedule, {"times": [0.0, 1.0], "values": [1.0, 2.0]}, {"times": "times", "values": "vector"}),

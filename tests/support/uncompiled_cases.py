@@ -194,6 +194,11 @@ def quadratic_growth(t, y, dy, params, work):
     dy[0] = work[0]
 
 
+@fl.ode.event
+def growth_doubled(t, y, params, work):
+    return y[0] - 0.55
+
+
 @case
 def batches_in_lanes():
     """Straight lines and lanes that call the function itself; problems that are stiff, that blow up, that have too many steps."""
@@ -212,6 +217,10 @@ def batches_in_lanes():
             quadratic_growth, starts, [0.3, 1.0], work_size=1, method="dop853", threads=1, **options
         )
         found += [np.nan_to_num(batch[1]), batch[2].outputs]
+    grown = fl.ode.integrate_batch(quadratic_growth, starts, [0.3, 1.0], work_size=1, events=growth_doubled, threads=1)[
+        2
+    ]
+    found.append(np.nan_to_num(grown.event_times))
     found.append(
         fl.ode.integrate_batch(van_der_pol, [[2.0, 0.0], [2.0, 0.0]], [1.0, 2.0], [[1.0], [1e3]], rtol=1e-4, threads=1)[
             1

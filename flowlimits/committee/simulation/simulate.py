@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import json
 import time
@@ -16,7 +15,7 @@ from ...spectrum.covariance import decompose
 from .. import limit
 from ..equations import system
 from ..observables import check_names
-from ..starts import check_dimension, coordinates, group_coordinates
+from ..starts import check_dimension, check_redrawn, coordinates, group_coordinates, physics_of, redrawn
 from ..starts import weights as exact_weights
 from .plan import plan
 from .run import Run, State
@@ -36,6 +35,7 @@ def simulate(
     *,
     dimension: int,
     weights: Any,
+    start: str | None,
     runs: int,
     rng: Any,
     method: str | None,
@@ -50,8 +50,11 @@ def simulate(
     runs = checks.integer("runs", runs, minimum=1)
     names = check_names(observables)
     checks.boolean("keep_state", keep_state)
-    method, step = _method(problem, method, step, runs)
+    anew = start is not None and checks.choice("start", start, ("random",)) == "random"
+    method, step = _method(problem, method, step, 1 if anew else runs)
     dimension = check_dimension(problem, dimension)
+    if anew:
+        check_redrawn(problem, dimension, weights)
     own = None if weights is None else _own_weights(problem, weights, dimension)
     if own is not None:
         problem = _restarted(problem, own, dimension)
@@ -65,10 +68,13 @@ def simulate(
         call["weights"] = [{"array": "start_W"}, {"array": "start_W_star"}]
         extra["start_W"] = (("student", "input"), own[0], {"long_name": "starting weights of the student"})
         extra["start_W_star"] = (("teacher", "input"), own[1], {"long_name": "weights of the teacher"})
+    if anew:
+        call["start"] = start
     generators = streams.generators(root, runs)
 
     def begin(index: int) -> State:
-        return start(problem, method, dimension, generators[index], own)
+        there = redrawn(problem, dimension, generators[index]) if anew else problem
+        return state_at_start(there, method, dimension, generators[index], own)
 
     return carry_on(
         problem, begin, wanted, 0, runs=runs, method=method, step=step, dimension=dimension, names=names, keep_state=keep_state,
@@ -132,7 +138,7 @@ def carry_on(
     return parallel.run_threads(one, runs, threads=threads, progress=progress, assemble=assemble)
 
 
-def start(problem: Physics, method: str, dimension: int, generator: np.random.Generator, own: Any) -> State:
+def state_at_start(problem: Physics, method: str, dimension: int, generator: np.random.Generator, own: Any) -> State:
     """Return the state of a run at time 0."""
     a = np.array(problem.second_layer)
     if method == "samples":
@@ -203,11 +209,7 @@ def _own_weights(problem: Physics, weights: Any, dimension: int) -> tuple[np.nda
 
 def _restarted(problem: Physics, own: tuple[np.ndarray, np.ndarray], dimension: int) -> Physics:
     """Return the same physics from the overlaps of other weights."""
-    physics = {
-        field.name: getattr(problem, field.name)
-        for field in dataclasses.fields(problem)
-        if field.name not in ("Q", "R", "T", "coordinates")
-    }
+    physics = physics_of(problem)
     W, W_star = own
     if problem.covariance is not None:
         # Weights are given in the eigenbasis, group after group.

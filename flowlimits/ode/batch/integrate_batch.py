@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 import time
 from typing import Any
 
 import numpy as np
 
 from ...core import checks
-from ...core.threads import check_threads
+from ...core.threads import check_threads, for_each
 from .. import inputs
-from ..functions import RightHandSide
+from ..events import first_intervals
+from ..functions import Event, RightHandSide, address_of
 from ..guards import Guard
+from ..integrate import _solve
+from ..report import Status
 from .batch import Batch
 from .inputs import check_params, check_starts, check_times
 from .report import BatchReport, sentence, tell
@@ -28,6 +33,7 @@ def integrate_batch(
     rtol: float = 1e-8,
     atol: Any = 1e-10,
     method: str = "auto",
+    events: Any = (),
     max_steps: int = 1_000_000,
     work_size: int = 0,
     first_step: float | None = None,
@@ -65,6 +71,10 @@ def integrate_batch(
         As in `integrate`.  The explicit method runs in lanes, with steps that end on the requested times.  With "auto"
         a problem that turns out to be stiff is integrated anew by itself, as `integrate` does it, and so is every
         problem with an implicit method.
+    events : Event or sequence of Event
+        Functions decorated with `event`.  A sign change is seen between two requested times at whose ends an event function
+        differs in sign; that interval is then integrated again, by itself, so that its time is as accurate as the solution.  The
+        times are in ``report.event_times``.  After a terminal event the states of a problem are NaN.
     threads : int, optional
         Threads; all processors by default.
     progress : bool or None
@@ -106,7 +116,8 @@ def integrate_batch(
     own = check_params(params, len(starts))
     work = checks.integer("work_size", work_size, minimum=0)
     wanted = check_times(times, begin)
-    guard = Guard(rhs, starts.shape[1], own[0], work)
+    watched = inputs.check_events(events)
+    guard = Guard(rhs, starts.shape[1], own[0], work, watched)
     guard.start(begin, starts[0])
     options: dict[str, Any] = {
         "start": begin, "rtol": relative, "atol": np.array(absolute, dtype=np.float64),
@@ -119,8 +130,68 @@ def integrate_batch(
     states = np.empty((len(starts), wanted.size, starts.shape[1]))
     report = solve_batch(rhs, starts, wanted, own, states, **options)
     guard.reached(wanted, states[0])
+    if watched:
+        report = _find_events(rhs, watched, starts, wanted, own, states, report, options)
     tell(report, wanted)
     return wanted, states, report
+
+
+def _find_events(
+    rhs: RightHandSide,
+    events: tuple[Event, ...],
+    starts: np.ndarray,
+    times: np.ndarray,
+    params: np.ndarray,
+    states: np.ndarray,
+    report: BatchReport,
+    options: dict[str, Any],
+) -> BatchReport:
+    """Return the report with the times of events; states after a terminal one become NaN."""
+    happened = np.full((len(starts), len(events)), np.nan)
+    work = np.zeros(max(options["work_size"], 1))
+    jacobian = inputs.check_jacobian(rhs, starts.shape[1], None, None)
+    settings = {name: options[name] for name in ("rtol", "atol", "method", "work_size", "max_step")}
+    for column, event in enumerate(events):
+        intervals = np.empty(len(starts), dtype=np.int64)
+        watched = (address_of(event.function), True, event.direction)
+        first_intervals(
+            watched[0],
+            event.direction,
+            options["start"],
+            times,
+            starts,
+            states,
+            params,
+            work[: options["work_size"]],
+            intervals,
+        )
+
+        def locate(index: int, watched: Any = watched, column: int = column, intervals: np.ndarray = intervals) -> None:
+            last = int(intervals[index])
+            begin, state = (times[last - 1], states[index, last - 1]) if last else (options["start"], starts[index])
+            found, _, _ = _solve(
+                address_of(rhs.function), np.array(state), times[last : last + 1].copy(), params[min(index, len(params) - 1)],
+                start=float(begin), events=(watched,), jacobian=jacobian, owner=(rhs, events), **settings,
+            )  # fmt: skip
+            happened[index, column] = found[-1]
+
+        for_each(locate, np.flatnonzero(intervals >= 0), options["threads"], threading.Event())
+    terminal = [column for column, event in enumerate(events) if event.terminal]
+    stop = np.where(np.isnan(happened), np.inf, happened)[:, terminal].min(axis=1, initial=np.inf)
+    happened[happened > stop[:, None]] = np.nan
+    ended = np.isfinite(stop)
+    states[times[None, :] > stop[:, None]] = np.nan
+    statuses = tuple(Status.EVENT if ends else status for ends, status in zip(ended, report.statuses))
+    reached = np.where(ended, stop, report.reached)
+    outputs = np.where(ended, (times[None, :] <= stop[:, None]).sum(axis=1), report.outputs)
+    return dataclasses.replace(
+        report,
+        statuses=statuses,
+        reached=reached,
+        outputs=outputs,
+        event_times=happened,
+        message=sentence(statuses, reached),
+    )
 
 
 def solve_batch(

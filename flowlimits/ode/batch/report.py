@@ -36,6 +36,8 @@ class BatchReport:
         Operations of the traced right-hand side, 0 where the lanes call the function itself.
     message : str
         One sentence.
+    event_times : ndarray, shape (problems, events)
+        When each event happened first; NaN where it did not.
     """
 
     statuses: tuple[Status, ...] = field(repr=False)
@@ -51,6 +53,7 @@ class BatchReport:
     threads: int
     operations: int
     message: str = ""
+    event_times: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
     @property
     def failed(self) -> np.ndarray:

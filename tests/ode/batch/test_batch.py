@@ -204,3 +204,40 @@ def test_a_function_that_changes_its_state_is_refused_and_scratch_is_its_own():
     for i in (0, 70, 139):
         expected = fl.ode.integrate(remembering, y0s[i], TIMES, params[i], method="dop853", work_size=1, dense=False)[1]
         assert same(states[i], expected)
+
+
+@fl.ode.event(terminal=False)
+def halved(t, y, params, work):
+    return y[0] - 0.5
+
+
+@fl.ode.event(direction=1)
+def late(t, y, params, work):
+    return t - params[1]
+
+
+@fl.ode.right_hand_side
+def decays_until(t, y, dy, params, work):
+    dy[0] = -params[0] * y[0]
+
+
+def test_events_of_a_batch_are_those_of_the_closed_form():
+    rates, ends = np.linspace(0.1, 3, 24), np.linspace(1.0, 6.0, 24)
+    times, params = np.linspace(0.5, 5, 10), np.column_stack([rates, ends])
+    _, states, report = fl.ode.integrate_batch(
+        decays_until, np.ones((24, 1)), times, params, events=[halved, late], threads=2
+    )
+    expected = np.log(2) / rates
+    seen = expected <= np.minimum(ends, 5.0)
+    np.testing.assert_allclose(report.event_times[seen, 0], expected[seen], rtol=1e-7)
+    assert np.isnan(report.event_times[~seen, 0]).all()
+    stopped = ends <= 5.0
+    np.testing.assert_allclose(report.event_times[stopped, 1], ends[stopped], rtol=1e-12)
+    np.testing.assert_allclose(report.reached, np.minimum(ends, 5.0), rtol=1e-12)
+    assert [status is fl.ode.Status.EVENT for status in report.statuses] == stopped.tolist()
+    assert (np.isnan(states[:, :, 0]) == (times > np.nextafter(ends, 9.0)[:, None])).all()
+    one = fl.ode.integrate(decays_until, [1.0], times, params[3], events=[halved, late])[2]
+    assert one.reached == pytest.approx(report.reached[3], rel=1e-12)
+    assert report.failed.size == 0
+    with pytest.raises(TypeError, match="Argument `events` must"):
+        fl.ode.integrate_batch(decays_until, np.ones((24, 1)), times, params, events=3)
