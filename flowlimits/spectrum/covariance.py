@@ -102,7 +102,11 @@ def groups_of(covariance: Any, name: str = "covariance") -> CovarianceGroups:
 
 
 def decompose(
-    covariance: Any, dimension: int | None = None, name: str = "covariance", weights: str = "W"
+    covariance: Any,
+    dimension: int | None = None,
+    name: str = "covariance",
+    weights: str = "W",
+    entries: str = "columns",
 ) -> Covariance:
     """Return a covariance in its eigenbasis, checked.
 
@@ -114,8 +118,8 @@ def decompose(
         matrices and diagonals are sorted by decreasing eigenvalue.
     dimension : int, optional
         The dimension d of the weights; needed for a law, and checked otherwise.
-    name, weights : str
-        What the messages call the covariance, and the weights whose columns it must fit.
+    name, weights, entries : str
+        What the messages call the covariance, and the weights whose columns, or other entries, it must fit.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def decompose(
     if dimension is not None and len(given) != dimension:
         wanted = f"({dimension},)" if given.ndim == 1 else f"({dimension}, {dimension})"
         raise ValueError(
-            f"Argument `{name}` must have shape {wanted}, as `{weights}` has {dimension} columns, but has shape {given.shape}."
+            f"Argument `{name}` must have shape {wanted}, as `{weights}` has {dimension} {entries}, but has shape {given.shape}."
         )
     if given.ndim == 1:
         if (given < 0).any():

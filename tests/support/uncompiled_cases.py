@@ -271,6 +271,13 @@ def mean_field():
 
 
 @case
+def networks_of_squares_with_a_covariance():
+    found = fl.MeanFieldQuadratic([1.0, 0.5, 0.5, 0.0], 0.3, covariance=[2.0, 1.0, 1.0, 0.5]).solve(LATE)
+    teacher = fl.Spectrum([2.0, 2.0, 0.0], [0.25, 0.25, 0.5])
+    return found, fl.ExtensiveQuadratic(1.0, teacher, covariance=[1.6, 0.4, 1.0]).solve([0.1, 30.0], rtol=1e-4)
+
+
+@case
 def extensive_limit():
     problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum([0.0, 1.0, 3.0], [0.5, 0.25, 0.25]))
     return problem.solve([0.1, 3.0], rtol=1e-4, spectrum=[0.5, 2.0])

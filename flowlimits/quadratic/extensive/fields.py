@@ -1,10 +1,9 @@
 """The table lists the fields of quadratic networks of extensive width."""
 
-from ...core.fields import Field, Table, choice, number
+from ...core.fields import Field, Table, array, choice, number
 
 STARTS = ("orthonormal", "gaussian")
 ACTIVATIONS = ("square", "centred")
-_ISOTROPIC = "the limit is known here for isotropic Gaussian inputs only."
 _POPULATION = "this is the flow on the population risk; a finite number of samples is not here."
 
 TABLES = {
@@ -15,10 +14,15 @@ TABLES = {
             Field("start", "law", "Starting weights.", "orthonormal", choices=STARTS),
             choice("activation", "Square, or square minus its mean.", ACTIVATIONS, "square"),
             number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True),
+            array(
+                "covariance",
+                "Eigenvalue of the inputs' covariance on each of the teacher's nodes, in their order.",
+                None,
+                None,
+            ),
         ),
         {
-            "covariance": _ISOTROPIC,
-            "input_covariance": _ISOTROPIC,
+            "input_covariance": "the covariance of the inputs is `covariance`.",
             "noise": "label noise does not change the flow on the population risk.",
             "sample_ratio": _POPULATION,
             "samples": _POPULATION,

@@ -11,6 +11,9 @@ import numpy as np
 from ...core import checks
 from ...core.solve import Options, Path
 from ...spectrum.spectrum import Spectrum
+from ..commuting import CommutingPath
+from ..finite.limit import FlowPath
+from ..finite.reduced_path import Tolerances
 from . import prepare, variables
 from .physics import Physics
 
@@ -19,6 +22,8 @@ METHODS = ("auto", "collocation")
 EVENT_GRID = 400
 #: Smallest eigenvalue at which a density is computed.
 LEAST = 1e-30
+JUMP = "values at time 0 are those just after the start"
+FAINT = "overlap and misalignment are NaN where the student is too small for floating-point numbers"
 OBSERVABLES = ("risk", "overlap", "misalignment", "trace", "multiplier")
 
 
@@ -54,11 +59,13 @@ def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any
     return found
 
 
-def path(problem: Physics, options: Options, last: float) -> ExtensivePath:
+def path(problem: Physics, options: Options, last: float) -> Path:
     """Return the path of the problem."""
     checks.choice("method", options.method, METHODS)
     given = options.given["spectrum"]
     energies = None if given is None else check_energies(given)
+    if problem.covariance is not None:
+        return CommutingLimit(problem, options, energies)
     _warn_about_trace(problem)
     return ExtensivePath(problem, options, energies)
 
@@ -127,15 +134,59 @@ class ExtensivePath(Path):
             found |= {"coords": coords, "extra": extra}
         notes = []
         if self.times.size and self.times[0] == 0:
-            notes.append("values at time 0 are those just after the start")
+            notes.append(JUMP)
         if np.isnan(columns["overlap"]).any():
-            notes.append("overlap and misalignment are NaN where the student is too small for floating-point numbers")
+            notes.append(FAINT)
         if notes:
             found["attrs"] = {"note": "; ".join(notes)}
         return found
 
     def provenance(self, seconds: float) -> dict[str, Any]:
         return {name: value for name, value in self.solution.provenance.items() if name != "status"}
+
+
+class CommutingLimit(FlowPath):
+    """The limit for inputs with a covariance that commutes with teacher and start, on the clock tau; (Q28), (Q29)."""
+
+    def __init__(self, problem: Physics, options: Options, energies: np.ndarray | None):
+        limits = Tolerances(options.rtol, options.atol, options.max_steps, options.progress)
+        engine = CommutingPath(
+            problem._atoms(), problem.activation == "square", problem.weight_decay, limits, locked=True
+        )
+        super().__init__(engine, options, None)
+        self.request.eigenvalues = energies is not None
+        self.problem, self.energies = problem, energies
+
+    def contents(self) -> dict[str, Any]:
+        known, groups = self.outcome.variables(), self.problem.covariance
+        assert groups is not None
+        found: dict[str, Any] = {"variables": {name: known[name] for name in self.options.observables}}
+        coords: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        if self.options.keep_state:
+            coords["eigenvalue_of_inputs"] = ("node", groups.eigenvalues, {"long_name": "eigenvalue of the covariance"})
+            coords["node"] = ("node", self.problem.teacher.eigenvalues, {"long_name": "teacher eigenvalue"})
+            extra["state"] = (
+                ("time", "node"),
+                self.outcome.matrices,
+                {"long_name": "eigenvalue of d Z", "symbol": r"\zeta"},
+            )
+            extra["node_weight"] = (("node",), groups.weights, {"long_name": "weight of the teacher eigenvalue"})
+        if self.energies is not None:
+            atoms = self.outcome.eigenvalues
+            coords["energy"] = (
+                "energy",
+                self.energies,
+                {"long_name": "eigenvalue of d S^(1/2) Z S^(1/2)", "symbol": r"E"},
+            )
+            spectra = (np.zeros((len(atoms), self.energies.size)), atoms, np.broadcast_to(groups.weights, atoms.shape))
+            extra |= variables.spectral(*spectra)
+        if coords:
+            found |= {"coords": coords, "extra": extra}
+        notes = [JUMP] if self.times.size and self.times[0] == 0 and self.problem.activation == "square" else []
+        if np.isnan(known["overlap"]).any():
+            notes.append(FAINT)
+        return found | ({"attrs": {"note": "; ".join(notes)}} if notes else {})
 
 
 def _warn_about_trace(problem: Physics) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...core import checks
 from ...core.solve import solve
 from ...spectrum.spectrum import Spectrum
@@ -37,6 +39,11 @@ class ExtensiveQuadratic(Physics):
         The square, or the square minus its mean.
     weight_decay : float, optional
         On the clock of the problem.
+    covariance : array_like of shape (n,), or Spectrum, optional
+        Of the inputs: its eigenvalue on each of the n nodes of the teacher, in the order in which these were given, so that both
+        commute.  Equal nodes of the teacher stay apart, as `Spectrum.groups`.  The start is then to be proportional to the identity:
+        orthonormal with a student_ratio of at least 1, or a Spectrum of one node; docs/theory.md (Q28), (Q29).  No limit is known for
+        others.  `trace` and `overlap` are those of :math:`S^{1/2} Z S^{1/2}`.
 
     Raises
     ------
@@ -44,7 +51,7 @@ class ExtensiveQuadratic(Physics):
         If a ratio is not positive and finite, the teacher's mean is not one, a name is unknown, or the start has a
         higher rank than `student_ratio` allows.
     TypeError
-        If an argument is of the wrong kind or not here, such as `covariance`.
+        If an argument is of the wrong kind or not here, such as `noise`.
 
     References
     ----------
@@ -199,6 +206,11 @@ class ExtensiveQuadratic(Physics):
         d = checks.integer("dimension", dimension, minimum=1)
         width = round(self.student_ratio * d) if student_width is None else student_width
         start = self.start.realised(d) if isinstance(self.start, Spectrum) else self.start
+        if self.covariance is not None:
+            teacher, covariance = self._realised_groups(d)
+            return dataclasses.replace(
+                self, student_ratio=width / d, teacher=teacher, start=start, covariance=covariance
+            )
         return dataclasses.replace(self, student_ratio=width / d, teacher=self.teacher.realised(d), start=start)
 
     def relaxation_time(self, dimension: int) -> float:
@@ -208,4 +220,11 @@ class ExtensiveQuadratic(Physics):
         4 d, so that after 3/d less than 1e-5 of its distance is left.  The centred activation has no such time.
         """
         dimension = checks.integer("dimension", dimension, minimum=1)
-        return 3.0 / dimension if self.activation == "square" else 0.0
+        if self.activation != "square":
+            return 0.0
+        if self.covariance is None:
+            return 3.0 / dimension
+        # The rate is that of sum q c^2 z, on the way from the start to the lock.
+        atoms = self._atoms()
+        jumped = atoms.z * np.exp(-2 * atoms.c * atoms.jump())
+        return 3.0 / (dimension * min(float(atoms.q @ (atoms.c**2 * z)) for z in (atoms.z, jumped)))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core import checks, results, streams
 from ...core.threads import run_threads
+from ...spectrum.covariance import Covariance
 from ...spectrum.spectrum import Spectrum
 from ..finite.equations_reduced import OBSERVABLES
 from ..finite.limit import check_observables, make_path
@@ -93,6 +95,9 @@ def cost(outcomes: list[Outcome], step: float | None) -> dict[str, Any]:
 
 def teacher_width(problem: Physics, d: int) -> int:
     """Return the number of units of the teacher in dimension d."""
+    if problem.covariance is not None:
+        groups = problem._realised_groups(d)[0]
+        return int(groups.multiplicities(d)[groups.eigenvalues > 0].sum())
     return problem.teacher.width(d)
 
 
@@ -130,6 +135,11 @@ def drawer(
 ) -> Callable[[np.random.Generator, int, bool], Flow | Callable[[Tolerances], ReducedPath]]:
     """Return the function that draws one run: a flow, or directly its scalars where they suffice."""
     square, decay = problem.activation == "square", problem.weight_decay / d  # from the clock tau to t
+    if problem.covariance is not None:
+        structured = structured_flow(problem, d, square, decay)
+        return lambda rng, index, need_weights: structured if own is None else replace(
+            structured, V0=(own if own.ndim == 2 else own[index]).T / math.sqrt(p * d)
+        )  # fmt: skip
     gaussian_teacher = problem.teacher.kind == "marchenko_pastur"
     fixed = None if gaussian_teacher else diagonal_teacher(problem.teacher.eigenvalues(d) / d)
 
@@ -154,6 +164,20 @@ def drawer(
         return Flow(starting_factor(problem.start, rng, p, d), drawn, square, decay)
 
     return draw
+
+
+def structured_flow(problem: Physics, d: int, square: bool, decay: float) -> Flow:
+    """Return the flow of inputs with a covariance, in the eigenbasis that it shares with the teacher."""
+    teacher, covariance = problem._realised_groups(d)
+    sizes, z = covariance.multiplicities(d), problem._isotropic_start()
+    values = np.repeat(teacher.eigenvalues, sizes) / d
+    assert z is not None
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] > 0]
+    basis = np.eye(d)
+    seen = Teacher(values[order], basis[:, order], d)
+    V_star = basis[:, order] * np.sqrt(seen.values)
+    return Flow(math.sqrt(z / d) * basis, seen, square, decay, Covariance(covariance, sizes), V_star)
 
 
 def diagonal_teacher(values: np.ndarray, dimension: int | None = None) -> Teacher:

@@ -89,9 +89,15 @@ def extras(
         )
         extra["node_weight"] = (("node",), solution.teacher.q, {"long_name": "weight of the teacher eigenvalue"})
     if spectra is not None:
-        density, positions, weights = spectra
         coords["energy"] = ("energy", energies, {"long_name": "eigenvalue of d Z", "symbol": r"E"})
-        extra["density"] = (("time", "energy"), density, {"long_name": "spectral density of d Z", "symbol": r"\rho"})
-        extra["atom_position"] = (("time", "atom"), positions, {"long_name": "position of an atom of the spectrum"})
-        extra["atom_weight"] = (("time", "atom"), weights, {"long_name": "weight of an atom of the spectrum"})
+        extra |= spectral(*spectra)
     return coords, extra
+
+
+def spectral(density: np.ndarray, positions: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Return the variables of a spectrum: its density, and its atoms apart."""
+    return {
+        "density": (("time", "energy"), density, {"long_name": "spectral density of d Z", "symbol": r"\rho"}),
+        "atom_position": (("time", "atom"), positions, {"long_name": "position of an atom of the spectrum"}),
+        "atom_weight": (("time", "atom"), weights, {"long_name": "weight of an atom of the spectrum"}),
+    }

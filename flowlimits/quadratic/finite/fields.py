@@ -3,10 +3,8 @@
 from ...core.fields import Draw, Table, array, choice, integer, number
 
 ACTIVATIONS = ("square", "centred")
-_ISOTROPIC = "inputs are standard Gaussian here; another covariance changes the flow."
 ABSENT = {
-    "covariance": _ISOTROPIC,
-    "input_covariance": _ISOTROPIC,
+    "input_covariance": "the covariance of the inputs is `covariance`.",
     "noise": "label noise does not change the flow on the population risk.",
     "samples": "this is the flow on the population risk; a finite number of samples is not here.",
     "learning_rate": 'a flow has no learning rate; simulate(method="gd", step=...) takes finite steps.',
@@ -25,8 +23,7 @@ TABLES = {
             WEIGHT_DECAY,
             array("covariance", "Covariance of the inputs.", None, None),
         ),
-        {name: reason for name, reason in ABSENT.items() if name != "covariance"}
-        | {"input_covariance": "the covariance of the inputs is `covariance`."},
+        ABSENT,
         Draw(
             (
                 choice("ensemble", "Law of the weights of student and teacher.", ("orthonormal", "gaussian"), "orthonormal"),

@@ -15,6 +15,7 @@ from ...core.problem import Problem
 from ...core.solve import Options, Path
 from ...core.unfinished import Unfinished
 from ...ode.report import message_of
+from ..commuting import CommutingPath
 from .equations_reduced import OBSERVABLES
 from .matrix_forms import LARGE, IsotropicForm, form_of
 from .matrix_path import FADING, MatrixPath
@@ -125,7 +126,7 @@ def path(problem: Any, options: Options, last: float) -> FlowPath:
 class FlowPath(Path):
     """The flow on the clock t, by either of the paths on the clock s = 2 t."""
 
-    def __init__(self, engine: ReducedPath | MatrixPath, options: Options, dimension: int | None):
+    def __init__(self, engine: ReducedPath | MatrixPath | CommutingPath, options: Options, dimension: int | None):
         self.engine, self.options, self.dimension = engine, options, dimension
         self.request = Request("eigenvalues" in options.observables, options.keep_state)
         self.times = np.empty(0)
@@ -161,7 +162,7 @@ class FlowPath(Path):
         """Look for events between all requested times, the start and, as scalars are cheap, a grid between distant times."""
         last = float(times[-1])
         grid = np.append(0.0, times[times > 0])
-        if isinstance(self.engine, ReducedPath) and last > 0:
+        if not isinstance(self.engine, MatrixPath) and last > 0:
             grid = np.unique(np.concatenate([grid, np.geomspace(1e-6 * last, last, EVENT_GRID)]))
         seen = self.restart(-1)
         seen.run(grid)

@@ -120,7 +120,7 @@ class ReducedPath:
     def _integrate(self, s: np.ndarray) -> tuple[np.ndarray, Report]:
         params = self.system.params
         if not self.square:
-            return closed_states(self.system, s), _instant(s[-1])
+            return closed_states(self.system, s), instant(s[-1])
         largest = max(self.teacher.values.max(initial=0.0), 0.0)
         n = self.state.size
         atol = np.full(n, self.limits.rtol)
@@ -207,11 +207,11 @@ def closed_states(system: Scalars, s: np.ndarray) -> np.ndarray:
     decay, unit = params[layout.DECAY], params[layout.UNIT]
     l = params[layout.HEADER : layout.HEADER + q]
     states = np.zeros((s.size, 2 + q))
-    states[:, 1] = -math.log(4) - _log_h(-2 * decay, unit, s)
+    states[:, 1] = -math.log(4) - log_h(-2 * decay, unit, s)
     for k in range(q):
         rate = 4 * l[k] - 2 * decay
         if params[layout.LOGARITHMIC] == 1:
-            states[:, 2 + k] = -math.log(4) - _log_h(rate, unit, s)
+            states[:, 2 + k] = -math.log(4) - log_h(rate, unit, s)
         elif rate > 0:
             # Neither term of the denominator is a difference: a start far above the teacher keeps its digits.
             fading = np.exp(-rate * s)
@@ -222,7 +222,7 @@ def closed_states(system: Scalars, s: np.ndarray) -> np.ndarray:
     return states
 
 
-def _log_h(rate: float, start: float, s: np.ndarray) -> np.ndarray:
+def log_h(rate: float, start: float, s: np.ndarray) -> np.ndarray:
     """Return log h for h' = 1 - rate h, h(0) = start."""
     x = np.abs(rate) * s
     with np.errstate(divide="ignore"):
@@ -232,7 +232,7 @@ def _log_h(rate: float, start: float, s: np.ndarray) -> np.ndarray:
     return np.logaddexp(math.log(start) - x, grown)
 
 
-def _instant(reached: float) -> Report:
+def instant(reached: float) -> Report:
     return Report(
         status=Status.SUCCESS, method="closed form", switches=((0.0, "closed form"),), steps=0, rejected=0, evaluations=0,
         jacobians=0, factorisations=0, reached=float(reached), wall_time=0.0, rtol=0.0, atol=0.0, event_times=np.zeros(0),

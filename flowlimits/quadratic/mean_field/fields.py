@@ -10,6 +10,7 @@ TABLES = {
             Field("start", "number_or_array", "E[w w^T]/d at the start, as a multiple of the identity."),
             ACTIVATION,
             WEIGHT_DECAY,
+            array("covariance", "Covariance of the inputs in the teacher's eigenbasis.", None, None),
         ),
         ABSENT,
         size="student_width",

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...core import checks, results
-from ...core.problem import Problem
+from ...core.problem import Description, Problem
+from ...spectrum.covariance import decompose
+from ..commuting import Atoms
 from ..finite.equations_reduced import OBSERVABLES
 from ..finite.physics import VARIABLES
 from ..finite.start import Flow, Teacher
@@ -33,9 +35,16 @@ class Physics(Problem):
     start: float | np.ndarray
     activation: str = "square"
     weight_decay: float = 0.0
+    covariance: Any = None
 
     def __init__(
-        self, teacher_eigenvalues: Any, start: Any, activation: str = "square", weight_decay: float = 0.0, **other: Any
+        self,
+        teacher_eigenvalues: Any,
+        start: Any,
+        activation: str = "square",
+        weight_decay: float = 0.0,
+        covariance: Any = None,
+        **other: Any,
     ) -> None:
         checked = TABLE.check(
             "MeanFieldQuadratic", other, teacher_eigenvalues=teacher_eigenvalues, start=start, activation=activation,
@@ -58,6 +67,19 @@ class Physics(Problem):
             self._freeze("start", check_moment(start, values.size))
         for name in ("activation", "weight_decay"):
             object.__setattr__(self, name, checked[name])
+        if covariance is not None:
+            decompose(covariance, values.size, weights="teacher_eigenvalues", entries="entries")
+            if isinstance(covariance, Description):
+                object.__setattr__(self, "covariance", covariance)
+            else:
+                self._freeze("covariance", np.asarray(covariance, dtype=np.float64))
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields; inputs of unit covariance are described as they were before there were others."""
+        fields = super()._fields()
+        if self.covariance is None:
+            del fields["covariance"]
+        return fields
 
     @property
     def dimension(self) -> int:
@@ -79,7 +101,25 @@ class Physics(Problem):
         order = np.argsort(-values, kind="stable")
         order = order[values[order] > 1e-16 * values.max(initial=0.0)]
         teacher = Teacher(values[order], np.eye(self.dimension)[:, order], self.dimension)
-        return Flow(V0, teacher, self.activation == "square", self.weight_decay)
+        if self.covariance is None:
+            return Flow(V0, teacher, self.activation == "square", self.weight_decay)
+        covariance = decompose(self.covariance, self.dimension)
+        V_star = np.eye(self.dimension)[:, order] * np.sqrt(teacher.values)
+        return Flow(V0, teacher, self.activation == "square", self.weight_decay, covariance, V_star)
+
+    def _atoms(self) -> Atoms | None:
+        """Return the joint eigenvalues if the covariance is diagonal and so is the start, and positive; (Q28)."""
+        start = self.start if isinstance(self.start, float) else np.diag(self.start)
+        if (isinstance(self.start, np.ndarray) and (self.start != np.diag(start)).any()) or np.min(start) <= 0:
+            return None
+        given = self.covariance
+        if isinstance(given, np.ndarray) and given.ndim == 2:
+            if (given != np.diag(np.diag(given))).any():
+                return None
+            given = np.diag(given)
+        covariance = decompose(given, self.dimension)
+        c = covariance.rotate_back(covariance.eigenvalues[None])[0]
+        return Atoms.of_eigenvalues(c, self.teacher_eigenvalues, np.broadcast_to(start, c.shape))
 
 
 def check_moment(start: Any, dimension: int) -> np.ndarray:

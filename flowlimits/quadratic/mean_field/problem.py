@@ -33,6 +33,10 @@ class MeanFieldQuadratic(Physics):
         The square, or the square minus its mean.
     weight_decay : float, optional
         On the clock t.
+    covariance : array_like of shape (d,) or (d, d), or Spectrum, optional
+        Of the inputs, in the teacher's eigenbasis.  The limit is exact for all of them, (Q26); where covariance and start are
+        diagonal it costs one scalar for each eigenvalue, (Q28).  `trace`, `overlap` and `eigenvalues` are those of
+        :math:`S^{1/2} Z S^{1/2}`.
 
     Raises
     ------

@@ -35,8 +35,8 @@ def problem(student_ratio=0.5, teacher=None, **fields):
         (lambda: problem(weight_decay=-1), ValueError, "Argument `weight_decay` must not be negative, but is -1"),
         (
             lambda: problem(covariance=np.eye(2)),
-            TypeError,
-            "ExtensiveQuadratic has no argument `covariance`: the limit is known here for isotropic Gaussian inputs only",
+            ValueError,
+            r"must have one eigenvalue for each of the 2 groups of the teacher, shape \(2,\), but has shape \(2, 2\): .* no closed limit is known",
         ),
         (lambda: problem(samples=10), TypeError, "a finite number of samples is not here"),
         (lambda: problem(weight_deca=0.1), TypeError, "no argument `weight_deca`; did you mean `weight_decay`"),

@@ -123,9 +123,9 @@ def test_bad_problems(arguments, keywords, sentence):
 def test_bad_calls():
     problem = fl.MeanFieldQuadratic([0.5, 0.3], 0.2)
     with pytest.raises(
-        TypeError, match="MeanFieldQuadratic has no argument `covariance`: inputs are standard Gaussian here"
+        ValueError, match=r"Argument `covariance` must have shape \(1,\), as `teacher_eigenvalues` has 1 entries"
     ):
-        fl.MeanFieldQuadratic([0.5], 0.2, covariance=1)
+        fl.MeanFieldQuadratic([0.5], 0.2, covariance=[1, 2])
     with pytest.raises(ValueError, match="Argument `runs` must be at least 1, but is 0"):
         problem.simulate([1.0], student_width=3, runs=0)
     with pytest.raises(ValueError, match="Argument `student_width` must be at least 1"):
