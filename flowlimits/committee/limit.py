@@ -18,9 +18,9 @@ from ..ode.inputs import METHODS, check_method
 from ..ode.integrate import _solve as integrate_unchecked
 from .advice import advice, diverged
 from .equations import evaluate, system
-from .equations.positive import infeasible_times
-from .feasibility import SLACK
+from .equations.evaluate import infeasible_times
 from .observables import RESOLVED, SCALARS, check_names
+from .physics import SLACK
 from .schedule import Schedule
 
 if TYPE_CHECKING:

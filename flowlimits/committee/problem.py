@@ -9,8 +9,7 @@ import numpy as np
 
 from ..core import checks, streams
 from ..spectrum.covariance import decompose
-from . import feasibility
-from .physics import Physics
+from .physics import Physics, coordinates_of, nearly_singular
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,8 +92,8 @@ class Committee(Physics):
             return cls(*groups, **physics | {"covariance": covariance.groups})
         overlaps = first @ first.T / d, first @ second.T / d, second @ second.T / d
         rate = physics.get("learning_rate", 0.0)
-        if isinstance(rate, int | float) and rate == 0 and feasibility.nearly_singular(overlaps[0]):
-            physics["coordinates"] = feasibility.coordinates_of(first, second)
+        if isinstance(rate, int | float) and rate == 0 and nearly_singular(overlaps[0]):
+            physics["coordinates"] = coordinates_of(first, second)
         return cls(*overlaps, **physics)
 
     @classmethod
@@ -252,6 +251,6 @@ class Committee(Physics):
 
     def extend(self, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
         """Return a simulation with a kept state at `times`, which hold all its own, carried on from its last time."""
-        from .simulation.extend import extend
+        from .simulation.simulate import extend
 
         return extend(self, result, times)

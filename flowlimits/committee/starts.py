@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks
-from .feasibility import SLACK
+from .physics import SLACK
 
 if TYPE_CHECKING:
     from .physics import Physics

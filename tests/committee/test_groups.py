@@ -6,7 +6,7 @@ import pytest
 import flowlimits as fl
 from flowlimits import ode
 from flowlimits.committee import limit
-from flowlimits.committee.equations import grouped, groups, groups_jacobian, system
+from flowlimits.committee.equations import grouped, groups, system
 from flowlimits.ode.implicit import arrow
 from flowlimits.spectrum.covariance import decompose
 from flowlimits.spectrum.groups import CovarianceGroups
@@ -142,7 +142,7 @@ def test_the_flow_of_weights_with_a_dense_covariance():
 def test_the_arrow_is_the_jacobian(activation, physics):
     flow = Flow(Q, R, T, COVARIANCE, activation=activation, **physics)
     data = np.zeros(flow.structure.data_size)
-    groups_jacobian.jacobian(0.0, flow.start, data, flow.params, np.zeros(flow.work))
+    grouped.jacobian(0.0, flow.start, data, flow.params, np.zeros(flow.work))
     c, D, E, P, U, U_border = arrow.parts.py_func(data)
     L, b, rank = U.shape
     e, s = len(U_border), P.shape[1]

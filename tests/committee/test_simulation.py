@@ -8,7 +8,7 @@ import pytest
 import flowlimits as fl
 from flowlimits.committee.simulation import overlap_sgd as chain
 from flowlimits.committee.simulation import run
-from flowlimits.committee.simulation.plan import plan
+from flowlimits.committee.simulation.run import plan
 from flowlimits.core import results
 
 START = fl.Committee.random(2, 1, dimension=200, rng=3)

@@ -4,9 +4,19 @@ import math
 
 from ...compiled.jit import EVENT_SIGNATURE, RHS_SIGNATURE, callback
 from ...gaussian.erf import TWO_OVER_PI, arcsines, noise
-from .layout import EVENT_VALUE, NOISE, STUDENT_WIDTH, TEACHER_WIDTH, fill_covariance, fill_outputs, has_noise
+from .layout import (
+    EVENT_VALUE,
+    NOISE,
+    STUDENT_WIDTH,
+    TEACHER_WIDTH,
+    assemble,
+    fill_covariance,
+    fill_outputs,
+    has_noise,
+    views,
+    work_shared,
+)
 from .moments import of_erf
-from .velocities import assemble, views, work_shared
 
 
 def work_size(p, k):

@@ -22,9 +22,9 @@ from .layout import (
     TEACHER_WIDTH,
     TRAINED,
     WEIGHT_DECAY,
+    views,
 )
 from .moments import of_erf, of_relu, polynomial, polynomial_coefficients
-from .velocities import views
 
 
 @jit

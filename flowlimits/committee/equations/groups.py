@@ -1,4 +1,4 @@
-r"""Overlaps by eigenvalue group of the covariance of the inputs: velocities (compiled part; the Jacobian is `groups_jacobian`).
+r"""Overlaps by eigenvalue group of the covariance of the inputs: velocities (compiled part; the Jacobian is in `grouped`).
 
 For inputs :math:`x \sim N(0, S)`, :math:`S = \sum_l c_l P_l`, the fields have the covariance :math:`C = \sum_l c_l C_l` with
 :math:`C_l = [W; W_\star] P_l [W; W_\star]^\top / d`.  The gradient is :math:`\dot W = G(C)\,[W; W_\star]\,S` with the G of standard
@@ -32,12 +32,11 @@ from .layout import (
     fill_outputs,
     has_noise,
     learning_rate_at,
+    views,
 )
-from .moments import of_erf, of_relu, polynomial, polynomial_coefficients
+from .moments import ERF, RELU, of_erf, of_relu, polynomial, polynomial_coefficients
 from .polynomial import noise_moments
-from .velocities import views
 
-POLYNOMIAL, ERF, RELU = range(3)
 #: Places in the table of groups.
 GROUPS, SCRATCH, FAMILY, TABLE = range(4)
 

@@ -1,4 +1,4 @@
-"""Moments of two fields between every student and every unit, by activation (compiled part)."""
+"""Activations at a number, and moments of two fields between every student and every unit (compiled part)."""
 
 import math
 
@@ -6,6 +6,35 @@ from ...compiled.jit import jit
 from ...gaussian import erf, relu
 from ...gaussian.hermite import coefficients, pair, slopes
 from .layout import HEADER, STUDENT_DEGREE, STUDENT_WIDTH, TEACHER_DEGREE, TEACHER_WIDTH
+
+POLYNOMIAL, ERF, RELU = range(3)
+ROOT_HALF, ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
+
+
+@jit(inline="always")
+def value_at(kind, powers, x):
+    """Return s(x)."""
+    if kind == POLYNOMIAL:
+        value = 0.0
+        for j in range(powers.size - 1, -1, -1):
+            value = value * x + powers[j]
+        return value
+    if kind == ERF:
+        return math.erf(ROOT_HALF * x)
+    return 0.5 * (x + abs(x))
+
+
+@jit(inline="always")
+def slope_at(kind, powers, x):
+    """Return s'(x)."""
+    if kind == POLYNOMIAL:
+        value = 0.0
+        for j in range(powers.size - 1, 0, -1):
+            value = value * x + j * powers[j]
+        return value
+    if kind == ERF:
+        return ROOT_TWO_OVER_PI * math.exp(-0.5 * x * x)
+    return 1.0 if x > 0.0 else 0.0
 
 
 @jit

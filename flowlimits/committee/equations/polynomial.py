@@ -21,12 +21,14 @@ from .layout import (
     STUDENT_WIDTH,
     TEACHER_DEGREE,
     TEACHER_WIDTH,
+    assemble,
     fill_covariance,
     fill_outputs,
     has_noise,
+    views,
+    work_shared,
 )
 from .moments import polynomial, polynomial_coefficients
-from .velocities import assemble, views, work_shared
 
 
 def work_size(p, k, degree):

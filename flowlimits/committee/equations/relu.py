@@ -3,9 +3,19 @@
 from ...compiled.jit import EVENT_SIGNATURE, RHS_SIGNATURE, callback
 from ...compiled.views import vector
 from ...gaussian.relu import NODES, quadrant, two_fields, two_indicators
-from .layout import EVENT_VALUE, NOISE, STUDENT_WIDTH, TEACHER_WIDTH, fill_covariance, fill_outputs, has_noise
+from .layout import (
+    EVENT_VALUE,
+    NOISE,
+    STUDENT_WIDTH,
+    TEACHER_WIDTH,
+    assemble,
+    fill_covariance,
+    fill_outputs,
+    has_noise,
+    views,
+    work_shared,
+)
 from .moments import of_relu
-from .velocities import assemble, views, work_shared
 
 
 def work_size(p, k):

@@ -175,7 +175,7 @@ def factor_overlaps(problem: Physics, states: np.ndarray) -> np.ndarray:
 
 def pull_parameters(problem: Physics) -> tuple[np.ndarray, np.ndarray]:
     """Return parameters and scratch of the equations of `flowlimits.committee.simulation.descent`."""
-    from .velocities import work_shared
+    from .layout import work_shared
 
     params = parameters(problem, 0.0)
     p, k = problem.student_width, problem.teacher_width

@@ -14,9 +14,9 @@ from ..equations.layout import (
     WEIGHT_DECAY,
     fill_covariance,
     fill_outputs,
+    views,
 )
 from ..equations.moments import of_erf, of_relu, polynomial, polynomial_coefficients
-from ..equations.velocities import views
 
 
 @jit

@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, jit
-from ..equations.activations import slope_at, value_at
+from ..equations.moments import slope_at, value_at
 
 RNG = types.npy_rng
 

@@ -1,4 +1,4 @@
-"""Simulate a `Committee` at finite dimension: SGD in law, SGD on real weights, population gradient descent."""
+"""Simulate a `Committee` at finite dimension, or carry a simulation on: SGD in law or on real weights, population gradient descent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from ...core import checks, results, streams
 from ...core import threads as parallel
@@ -17,13 +18,11 @@ from ..equations import system
 from ..observables import check_names
 from ..starts import check_dimension, check_redrawn, coordinates, group_coordinates, physics_of, redrawn
 from ..starts import weights as exact_weights
-from .plan import plan
-from .run import Run, State
+from .run import Run, State, plan
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from ..physics import Physics
+
 
 MODULES = {"overlaps": "overlap_sgd", "samples": "sample_sgd", "gd": "descent"}
 METHODS = tuple(MODULES)
@@ -235,3 +234,48 @@ def _kept(states: list[State]) -> dict[str, Any]:
             np.array([state.used for state in states]),
         ),
     }
+
+
+def extend(problem: Physics, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
+    """Return the result at `times`, which hold all its own times; None where it is computed anew from its call.
+
+    A simulation with a kept state goes on from there, bit for bit as if it had been asked for all times at once, but not
+    if it is asked for times before its last one.
+    """
+    details = results.provenance(result)
+    call = dict(details["call"])
+    old = np.asarray(result["time"].values)
+    # Simulations state the times of steps; the times that were asked for lie in the call.
+    asked = np.asarray(call.get("times", old))
+    new = times[~np.isclose(times[:, None], old[None, :], rtol=1e-12, atol=0).any(axis=1)]
+    union = np.union1d(asked, new)
+    if call["verb"] == "simulate" and "state_W" in result and new.size and new[0] > asked[-1]:
+        return _simulate_on(problem, result, call, details, union, asked.size)
+    return None
+
+
+def _simulate_on(
+    problem: Physics, result: xr.Dataset, call: dict[str, Any], details: dict[str, Any], times: np.ndarray, done: int
+) -> xr.Dataset:
+    random_states = json.loads(result["state_W"].attrs["streams"])
+
+    def begin(index: int) -> State:
+        generator = np.random.default_rng()
+        generator.bit_generator.state = random_states[index]
+        W, W_star, a = (
+            np.array(result[name].values[index], order="C")
+            for name in ("state_W", "state_W_star", "state_second_layer")
+        )
+        used = result["state_used"].values[index]
+        return State(W, W_star, a, np.array(used, order="C") if np.ndim(used) else int(used), generator)
+
+    later = carry_on(
+        problem, begin, times, done, runs=result.sizes["run"], method=call["method"], step=call["step"] or 0.0,
+        dimension=call["dimension"], names=tuple(call["observables"] or ()), keep_state=True, threads=None, progress=None,
+        call=call | {"times": times.tolist()}, extra={str(name): result[name].variable for name in result if str(name).startswith("start_")},
+        root=streams.rebuild(details["root_seed"]),
+    )  # fmt: skip
+    timed = [name for name, values in result.data_vars.items() if "time" in values.dims]
+    joined = xr.concat([result[timed], later[timed]], dim="time", combine_attrs="override")
+    rest = [name for name in later.data_vars if "time" not in later[name].dims]
+    return joined.assign({name: later[name] for name in rest}).assign_attrs(later.attrs)
