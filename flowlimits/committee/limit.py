@@ -16,9 +16,9 @@ from ..ode.driver import Jacobian
 from ..ode.functions import address_of
 from ..ode.inputs import METHODS, check_method
 from ..ode.integrate import _solve as integrate_unchecked
-from .advice import advice, diverged
 from .equations import evaluate, system
 from .equations.evaluate import infeasible_times
+from .equations.system import advice, diverged
 from .observables import RESOLVED, SCALARS, check_names
 from .physics import SLACK
 from .schedule import Schedule

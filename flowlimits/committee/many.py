@@ -12,13 +12,13 @@ from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions,
 from ..gaussian import hermite
 from ..ode import inputs as ode_inputs
 from ..ode.batch.integrate_batch import solve_batch
-from . import many_checks
-from .advice import advice, diverged
+from . import many_compiled
 from .equations import layout, system
+from .equations.system import advice, diverged
+from .fields import TABLES
 from .limit import infeasible
 from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
 from .observables import RESOLVED, SCALARS, check_names
-from .physics import ABSENT, FIELDS
 from .problem import Committee
 from .schedule import Schedule
 
@@ -30,7 +30,9 @@ MESSAGES = 1000
 
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
     """Solve problems given as arrays; see `flowlimits.solve_many`."""
-    checks.unknown_arguments("Committee", [name for name in fields if name not in FIELDS[:-2]], FIELDS[:-2], ABSENT)
+    table = TABLES["Committee"]
+    known = table.names[:-1]
+    checks.unknown_arguments("Committee", [name for name in fields if name not in known], known, dict(table.absent))
     if isinstance(fields.get("learning_rate"), Schedule) or any(
         isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))
     ):
@@ -296,7 +298,7 @@ class Many:
         """Write the variables of a block."""
         Q, R, risk = (variables[name][rows] for name in ("Q", "R", "risk"))
         a = variables["second_layer"][rows] if self.trained else np.zeros((*risk.shape, 0))
-        many_checks.describe(self.family.risk.address, states, params, np.zeros(self.family.work_size), Q, R, a, risk)
+        many_compiled.describe(self.family.risk.address, states, params, np.zeros(self.family.work_size), Q, R, a, risk)
         for name in names:
             for offset, index in enumerate(range(*rows.indices(self.number))):
                 one = self.problem(index)

@@ -13,6 +13,7 @@ from ..core.results import Variable
 from ..spectrum.covariance import groups_of
 from ..spectrum.groups import CovarianceGroups
 from . import activations
+from .fields import TABLES
 from .schedule import Schedule
 
 #: Overlaps may miss symmetry and positivity by this share of their largest entry.
@@ -111,23 +112,6 @@ def _symmetric(name: str, value: np.ndarray) -> np.ndarray:
     return 0.5 * value + 0.5 * value.T
 
 
-ABSENT = checks.SEED | {
-    "bias": "hidden units have no biases.",
-    "samples": "the inputs are fresh in every step; networks that see a finite sample are fl.SampleFlow.",
-    "momentum": "plain one-pass SGD and gradient flow only.",
-    "lr": "the learning rate is `learning_rate`.",
-    "eta": "the learning rate is `learning_rate`.",
-    "sigma": "give the variance of the label noise as `noise`.",
-    "noise_std": "give the variance of the label noise as `noise`.",
-    "W": "the problem is stated by its overlaps; Committee.from_weights(W, W_star) takes weights.",
-    "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
-}
-
-FIELDS = (
-    "Q", "R", "T", "activation", "teacher_activation", "learning_rate", "noise", "second_layer", "teacher_second_layer",
-    "second_layer_rate", "weight_decay", "spherical", "coordinates",
-    "covariance",
-)  # fmt: skip
 #: What a moment of four fields costs, in multiplications of half a nanosecond.
 FOUR_FIELDS = {"erf": 2, "relu": 2400}
 #: Multiplications that one evaluation of the noise may take: about ten seconds.
@@ -192,7 +176,7 @@ class Physics(Problem):
         **other: Any,
     ) -> None:
         put = object.__setattr__
-        checks.unknown_arguments("Committee", other, FIELDS, ABSENT)
+        TABLES["Committee"].refuse("Committee", other)
         Q, R, T, groups = check_groups(Q, R, T, covariance)
         put(self, "covariance", groups)
         for name, value in (("Q", Q), ("R", R), ("T", T)):
@@ -203,18 +187,19 @@ class Physics(Problem):
         if not isinstance(learning_rate, Schedule):
             learning_rate = checks.number("learning_rate", learning_rate, nonnegative=True)
         put(self, "learning_rate", learning_rate)
-        for name, value in (("noise", noise), ("second_layer_rate", second_layer_rate), ("weight_decay", weight_decay)):
-            put(self, name, checks.number(name, value, nonnegative=True))
-        put(self, "spherical", checks.boolean("spherical", spherical))
-        p, k = R.shape[-2:]
-        a = np.ones(p) if second_layer is None else checks.array("second_layer", second_layer, (p,))
-        b = (
-            np.ones(k)
-            if teacher_second_layer is None
-            else checks.array("teacher_second_layer", teacher_second_layer, (k,))
+        given = TABLES["Committee"].check(
+            "Committee",
+            noise=noise,
+            second_layer_rate=second_layer_rate,
+            weight_decay=weight_decay,
+            spherical=spherical,
         )
-        self._freeze("second_layer", a)
-        self._freeze("teacher_second_layer", b)
+        for name, value in given.items():
+            put(self, name, value)
+        for name, value, size in (
+            ("second_layer", second_layer, R.shape[-2]), ("teacher_second_layer", teacher_second_layer, R.shape[-1])
+        ):  # fmt: skip
+            self._freeze(name, np.ones(size) if value is None else checks.array(name, value, (size,)))
         seen = self.seen()
         check_combination(seen)
         if coordinates is not None:

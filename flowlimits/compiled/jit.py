@@ -6,9 +6,10 @@ Every compiled function of the package is made by one of two decorators.
     An ordinary compiled function. Functions that Python calls carry an explicit signature, so that they are compiled (or found in the
     disk cache) when their module is imported; helpers called from compiled code only carry none.
 `callback`
-    A compiled function with a C address. An integrator receives equations as such an address, an integer, and calls it through one of
-    the ``call_*`` intrinsics below. So the loop is compiled once for all models, and both sides are found in the disk cache by the next
-    process. A compiled function passed as an argument, or closed over, would be compiled anew in every process.
+    A compiled function with a C address, compiled when that is first asked for. An integrator receives equations as such an
+    address, an integer, and calls it through one of the ``call_*`` intrinsics below. So the loop is compiled once for all models,
+    and both sides are found in the disk cache by the next process. A compiled function passed as an argument, or closed over,
+    would be compiled anew in every process.
 
 All of them release the GIL, follow NumPy's rules for division by zero, and keep the strict rules of floating-point arithmetic: step
 control needs NaN to be NaN.
@@ -38,6 +39,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError as CompilationError
 from numba.extending import intrinsic
@@ -112,21 +114,39 @@ def _compile(function, signature, options):
     return dispatcher
 
 
-def callback(signature):
+class _Callback(CFunc):
+    """A C callback that is compiled, or found in the disk cache, when its address is first asked for."""
+
+    @global_compiler_lock
+    def compile(self):
+        if self._wrapper_address is None:
+            super().compile()
+
+    @property
+    def address(self):
+        if self._wrapper_address is None:
+            with compiling():
+                self.compile()
+        return self._wrapper_address
+
+
+def callback(signature, *, at_once=False):
     """Compile a function to a C callback, as ``@callback(RHS_SIGNATURE)``; the intrinsics take its ``.address``.
 
+    It is compiled when its address is first asked for, or at once, so that what a user wrote fails where it is given.
     The function stays callable from Python, uncompiled.  Keep the callback for as long as its address is used.
     """
 
     def compile_callback(function):
         if INTERPRETED:
             return _InterpretedCallback(function, signature)
-        result: Any = CFunc(
+        result: Any = _Callback(
             function, sigutils.normalize_signature(signature), locals={}, options=dict(OPTIONS, nopython=True)
         )
         result._cache = LazyCache(function)
-        with compiling():
-            result.compile()
+        if at_once:
+            with compiling():
+                result.compile()
         return result
 
     return compile_callback

@@ -103,7 +103,7 @@ def _compile(function: Any) -> Any:
             f"Argument `function` must be a function written in Python, which Numba compiles, but is {checks.show(function)}."
         )
     try:
-        return callback(equations.MODEL_SIGNATURE)(plain)
+        return callback(equations.MODEL_SIGNATURE, at_once=True)(plain)
     except CompilationError as error:
         raise TypeError(
             f"The model `{plain.__name__}` cannot be compiled: {reason(error)} It must write its gradient, return a "

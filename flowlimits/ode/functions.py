@@ -211,7 +211,7 @@ def _compile(kind: str, function: Any) -> Any:
     if len(given.parameters) != form.count(",") + 1:
         raise TypeError(f"The {kind} must take {form}, but `{plain.__name__}` takes {given}.")
     try:
-        return callback(signature)(plain)
+        return callback(signature, at_once=True)(plain)
     except CompilationError as error:
         if signature != EVENT_SIGNATURE and returns_a_value(plain):
             raise TypeError(

@@ -58,4 +58,4 @@ def compiled(loss: str) -> Any:
     lines = ["def loss(u, y, out):", f"    out[0] = {value}", f"    out[1] = {first}", f"    out[2] = {second}"]
     scope: dict[str, Any] = {"math": __import__("math")}
     exec("\n".join(lines), scope)
-    return callback(LOSS_SIGNATURE)(scope["loss"])
+    return callback(LOSS_SIGNATURE, at_once=True)(scope["loss"])

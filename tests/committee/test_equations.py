@@ -8,8 +8,7 @@ import flowlimits as fl
 from flowlimits.committee import limit as solution
 from flowlimits.committee import many
 from flowlimits.committee.equations import evaluate as scalars
-from flowlimits.committee.equations import layout, system
-from flowlimits.committee.equations import polynomial as equations_polynomial
+from flowlimits.committee.equations import layout, moments, system
 from flowlimits.ode.batch.tracing import trace
 
 PAIRS = [
@@ -66,7 +65,7 @@ def test_matrix_form_and_summed_pairings_are_one_mathematics():
         problem.Q, problem.R, problem.T, activation=(0.0, 1e-300, 1.0), noise=0.2, second_layer=problem.second_layer,
         teacher_second_layer=problem.teacher_second_layer, second_layer_rate=0.5,
     )  # fmt: skip
-    assert system.choose(general).rhs is equations_polynomial.rhs
+    assert system.choose(general).rhs is moments.rhs_polynomial
     for one, two in zip(matrix, velocity(general, 0.3)):
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
 

@@ -142,7 +142,7 @@ def test_the_flow_of_weights_with_a_dense_covariance():
 def test_the_arrow_is_the_jacobian(activation, physics):
     flow = Flow(Q, R, T, COVARIANCE, activation=activation, **physics)
     data = np.zeros(flow.structure.data_size)
-    grouped.jacobian(0.0, flow.start, data, flow.params, np.zeros(flow.work))
+    groups.jacobian(0.0, flow.start, data, flow.params, np.zeros(flow.work))
     c, D, E, P, U, U_border = arrow.parts.py_func(data)
     L, b, rank = U.shape
     e, s = len(U_border), P.shape[1]

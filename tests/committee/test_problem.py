@@ -199,11 +199,10 @@ def test_divergence_says_when_and_what_learning_rate_would_do():
 
 
 def test_the_bound_on_the_learning_rate_is_where_the_risk_starts_to_grow():
-    from flowlimits.committee import advice
     from flowlimits.committee.equations import system
 
     problem = fl.Committee.random(2, 1, dimension=100, rng=0, activation="erf", learning_rate=1.0)
-    bound = advice.descent_bound(problem, system.choose(problem))
+    bound = system.descent_bound(problem, system.choose(problem))
     assert bound == pytest.approx(_descent_bound_by_solving(problem), rel=1e-3)
 
 

@@ -16,15 +16,13 @@ from .layout import (
     HEADER,
     SECOND_LAYER_RATE,
     SPHERICAL,
-    STUDENT_DEGREE,
     STUDENT_WIDTH,
-    TEACHER_DEGREE,
     TEACHER_WIDTH,
     TRAINED,
     WEIGHT_DECAY,
     views,
 )
-from .moments import of_erf, of_relu, polynomial, polynomial_coefficients
+from .moments import of_erf, of_polynomial, of_relu
 
 
 @jit
@@ -97,12 +95,10 @@ def assemble(y, dy, params, m, A, B, K, w, a):
 @callback(RHS_SIGNATURE)
 def rhs_polynomial(t, y, dy, params, work):
     """Velocities for polynomial activations."""
-    p, k, m = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), columns(y, params)
-    C, A, B, K, _, _, w, a, _, c = views(p, k, work)
+    m = columns(y, params)
+    C, A, B, K, _, _, w, a, _, c = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
     prepare(y, params, m, C, w, a)
-    d = c[(p + k) * (int(max(params[STUDENT_DEGREE], params[TEACHER_DEGREE])) + 1) :]
-    stride = polynomial_coefficients(params, C, c, d)
-    polynomial(params, C, c, d, stride, A, B, K)
+    of_polynomial(params, C, A, B, K, c)
     assemble(y, dy, params, m, A, B, K, w, a)
 
 

@@ -1,4 +1,4 @@
-r"""Overlaps by eigenvalue group of the covariance of the inputs: velocities (compiled part; the Jacobian is in `grouped`).
+r"""Overlaps by eigenvalue group of the covariance of the inputs: velocities and arrow Jacobian (compiled part).
 
 For inputs :math:`x \sim N(0, S)`, :math:`S = \sum_l c_l P_l`, the fields have the covariance :math:`C = \sum_l c_l C_l` with
 :math:`C_l = [W; W_\star] P_l [W; W_\star]^\top / d`.  The gradient is :math:`\dot W = G(C)\,[W; W_\star]\,S` with the G of standard
@@ -15,16 +15,13 @@ the last number is the place of this table.
 """
 
 from ...compiled.jit import RHS_SIGNATURE, callback, jit
+from ...compiled.structures import STRUCTURE_SIGNATURE
 from ...compiled.views import matrix, vector
-from ...gaussian.erf import noise as erf_noise
-from ...gaussian.relu import NODES, quadrant, two_indicators
+from ...ode.implicit import arrow
 from .layout import (
-    NOISE,
     SECOND_LAYER_RATE,
     SPHERICAL,
-    STUDENT_DEGREE,
     STUDENT_WIDTH,
-    TEACHER_DEGREE,
     TEACHER_WIDTH,
     TRAINED,
     WEIGHT_DECAY,
@@ -34,8 +31,7 @@ from .layout import (
     learning_rate_at,
     views,
 )
-from .moments import ERF, RELU, of_erf, of_relu, polynomial, polynomial_coefficients
-from .polynomial import noise_moments
+from .moments import of_any
 
 #: Places in the table of groups.
 GROUPS, SCRATCH, FAMILY, TABLE = range(4)
@@ -90,51 +86,10 @@ def fill_fields(y, params, fields):
 
 
 @jit
-def moments_of(params, C, A, B, K, N, w, rest, noisy):
-    """Write the moments of two fields, and the noise N (upper triangle) if it is wanted, of any activation."""
-    p, n = A.shape
-    table, _, _ = table_of(params)
-    family = int(params[table + FAMILY])
-    if family == ERF:
-        of_erf(C, A, B, K)
-        if noisy:
-            for i in range(p):
-                for j in range(i, p):
-                    N[i, j] = erf_noise(C, w, i, j, n, params[NOISE], rest, rest[n:])
-    elif family == RELU:
-        of_relu(C, A, B, K)
-        if noisy:
-            values = vector(rest, 0, NODES)
-            for i in range(p):
-                for j in range(i, p):
-                    total = params[NOISE] * (0.5 if i == j else quadrant(C, i, j))
-                    for u in range(n):
-                        for v in range(u):
-                            total += 2.0 * w[u] * w[v] * two_indicators(C, i, j, u, v, values)
-                        total += w[u] * w[u] * two_indicators(C, i, j, u, u, values)
-                    N[i, j] = total
-    else:
-        student = int(params[STUDENT_DEGREE])
-        stride = max(student, int(params[TEACHER_DEGREE])) + 1
-        d, X = rest[n * stride :], rest[(n + p) * stride :]
-        polynomial_coefficients(params, C, rest, d)
-        polynomial(params, C, rest, d, stride, A, B, K)
-        if noisy:
-            noise_moments(params, C, w, rest, stride, N, X, X[p * n * student :])
-
-
-@jit
 def pull(t, fields, norms, params, work, found):
-    """Write G, the noise of all pairs times its rate, da/dt, and the rates at which the sphere shrinks the rows.
+    """Write G, the noise of all pairs times its rate, da/dt, and the rates at which the sphere shrinks the rows to `found`.
 
-    Parameters
-    ----------
-    fields : ndarray, shape (b + p,)
-        Covariance of the fields, and the second layer.
-    norms : ndarray, shape (p,)
-        Plain norms, used on the sphere.
-    found : tuple
-        Where to write, see `scratch_of`.
+    `fields` (b + p,) holds the covariance of the fields and the second layer, `norms` (p,) the plain norms, used on the sphere.
     """
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
     n = p + k
@@ -143,7 +98,7 @@ def pull(t, fields, norms, params, work, found):
     fill_covariance(fields, params, C)
     fill_outputs(fields, params, a, w)
     noisy = has_noise(params)
-    moments_of(params, C, A, B, K, N, w, rest, noisy)
+    of_any(int(params[table_of(params)[0] + FAMILY]), params, C, A, B, K, N, w, rest, noisy)
     rate = learning_rate_at(t, params) / p if noisy else 0.0
     for i in range(p):
         own, correlation = 0.0, 0.0
@@ -254,3 +209,112 @@ def rhs(t, y, dy, params, work):
     if params[TRAINED] != 0.0:
         for i in range(p):
             dy[L * b + i] = da[i]
+
+
+@jit
+def write_blocks(params, G, nothing, shrink, own, D, E, P):
+    """Write what a group does to itself: D, the action of G, at the speed of the group; E, decay or sphere; P, the picked norms."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
+    b = D.shape[0]
+    for i in range(p):
+        for j in range(p):
+            nothing[i, j] = 0.0
+    flat, unit = D.reshape(b * b), E.reshape(b * b)[:b]
+    for j in range(b):
+        for m in range(b):
+            unit[m] = 1.0 if m == j else 0.0
+        fill_group(unit, 0, -1, params, own)
+        write_velocity(1.0, G, nothing, own, flat, j, b)
+    for i in range(b):
+        for j in range(b):
+            E[i, j] = 0.0
+        for j in range(P.shape[1]):
+            P[i, j] = 0.0
+    at = 0
+    for i in range(p):
+        if P.shape[1] > 0:
+            P[at, i] = 1.0
+        for j in range(i, p):
+            E[at, at] = -(shrink[i] + shrink[j])
+            at += 1
+    for i in range(p):
+        for _ in range(k):
+            E[at, at] = -shrink[i]
+            at += 1
+
+
+@jit
+def write_column(y, params, dG, dnoise, dshrink, own, U, column):
+    """Write the change of all velocities with a change of G, the noise and the shrinking to one column of U."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
+    table, L, b = table_of(params)
+    rank = U.shape[2]
+    flat = U.reshape(L * b * rank)
+    for g in range(L):
+        c, q = params[table + TABLE + g], params[table + TABLE + L + g]
+        fill_group(y, g * b, table + TABLE + 2 * L + g * k * k, params, own)
+        at = g * b * rank + column
+        write_velocity(c, dG, dnoise, own, flat, at, rank)
+        state = g * b
+        for i in range(p):
+            for j in range(i, p):
+                # The noise enters with c q.
+                flat[at] += (c * q - 1.0) * dnoise[i, j] - (dshrink[i] + dshrink[j]) * y[state]
+                at += rank
+                state += 1
+        for i in range(p):
+            for _ in range(k):
+                flat[at] -= dshrink[i] * y[state]
+                at += rank
+                state += 1
+
+
+@callback(STRUCTURE_SIGNATURE)
+def jacobian(t, y, data, params, work):
+    """Write the arrow: all groups depend on C, on the second layer, and on the sphere on the plain norms."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
+    table, L, b = table_of(params)
+    sphere, trained = params[SPHERICAL] != 0.0, params[TRAINED] != 0.0
+    picks, border = p if sphere else 0, p if trained else 0
+    arrow.begin(data, L, b, border, picks)
+    c, D, E, P, U, U_border = arrow.parts(data)
+    fields, own, found, other = scratch_of(params, work)
+    G, noise, da, shrink = found
+    dG, dnoise, dda, dshrink = other
+    norms = vector(work, work.size - p, p)
+    fill_fields(y, params, fields)
+    fill_norms(y, params, norms)
+    pull(t, fields, norms, params, work, found)
+    write_blocks(params, G, dnoise, shrink, own, D, E, P)
+    largest = 0.0
+    for i in range(b + border):
+        largest = max(largest, abs(fields[i]))
+    for j in range(b + border):
+        step = 1e-7 * max(largest, 1e-3)
+        kept = fields[j]
+        fields[j] = kept + step
+        pull(t, fields, norms, params, work, other)
+        fields[j] = kept
+        for i in range(p):
+            for u in range(p + k):
+                dG[i, u] = (dG[i, u] - G[i, u]) / step
+            for u in range(p):
+                dnoise[i, u] = (dnoise[i, u] - noise[i, u]) / step
+            dda[i] = (dda[i] - da[i]) / step
+            dshrink[i] = (dshrink[i] - shrink[i]) / step
+        write_column(y, params, dG, dnoise, dshrink, own, U, j if j < b else j + picks)
+        for i in range(border):
+            U_border[i, j if j < b else j + picks] = dda[i]
+    for i in range(picks):
+        for m in range(p):
+            dshrink[m] = 0.0
+            for u in range(p + k):
+                dG[m, u] = 0.0
+            for u in range(p):
+                dnoise[m, u] = 0.0
+        dshrink[i] = -shrink[i] / norms[i]
+        write_column(y, params, dG, dnoise, dshrink, own, U, b + i)
+        for m in range(border):
+            U_border[m, b + i] = 0.0
+    for g in range(L):
+        c[g] = params[table + TABLE + g]

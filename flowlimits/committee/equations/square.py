@@ -1,4 +1,4 @@
-r"""Quadratic activations: order parameters in matrix form, for any width (compiled part).
+"""Quadratic activations: order parameters in matrix form, for any width (compiled part).
 
 The activations are lambda^2 - centred |w|^2/d - offset, student and teacher each with their own (square: neither; centred: the
 first; hermite2: offset 1).  With C = [[Q, R], [R^T, T]], w = (a/p, -b/k) the weights of the error e = f - f_star, m = E e and A = diag(w),
@@ -14,7 +14,7 @@ g = 0 of a centred student, g = m of another, and F = C A,
 
 With r the part of m that holds no Q_ii, also m^2 + 2 tr(ACAC) = m r + 2 tr(ATAT) - 1/2 sum_i w_i (G_ii - 4 sum_r F_ir R_ir).
 Helpers are inlined: a call with seven arrays costs as much as the algebra of a narrow network.
-Wide networks use BLAS (`equations_square_blas`).
+Wide networks use BLAS in `rhs_blas`.
 """
 
 import numpy as np
@@ -181,6 +181,22 @@ def rhs(t, y, dy, params, work):
     if noisy:
         weigh_noise(C, w, D, m, params)
         gram(G, D, H, p, p + k)
+    assemble(t, y, dy, params, C, G, D, H, w, a, norms, m, rest, noisy)
+
+
+@callback(RHS_SIGNATURE)
+def rhs_blas(t, y, dy, params, work):
+    """Velocities of Q, R and the second layer of wide networks, by BLAS."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
+    C, G, D, H, w, a, norms = views(p, p + k, work)
+    fill_covariance(y, params, C)
+    fill_outputs(y, params, a, w)
+    m, rest = weigh(C, w, D, params)
+    np.dot(D, C, G)
+    noisy = has_noise(params)
+    if noisy:
+        weigh_noise(C, w, D, m, params)
+        np.dot(G, D.T, H)
     assemble(t, y, dy, params, C, G, D, H, w, a, norms, m, rest, noisy)
 
 

@@ -1,4 +1,4 @@
-"""Which compiled equations belong to a problem, and the numbers they read."""
+"""The compiled equations of a problem: their choice, parameters and states, and what is known where a flow fails."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import ode
 from .. import activations
-from . import layout
+from . import evaluate, layout
 
 if TYPE_CHECKING:
     from ..physics import Physics
+
+
+UNFEASIBLE = (
+    "A negative eigenvalue of [[Q, R], [R.T, T]] of the size of round-off has grown: near this saddle the "
+    "overlaps do not hold what decides the solution. Start from weights, Committee.from_weights(W, W_star), or farther from it."
+)
 
 
 @dataclass(frozen=True)
@@ -37,26 +44,21 @@ def _choose(student: activations.Activation, teacher: activations.Activation, p:
     if name == "square":
         from . import square
 
+        rhs = square.rhs
         if p + k > square.LOOPS:
             # Compiled code that calls BLAS needs scipy.linalg, whose import takes a while.
             import scipy.linalg  # noqa: F401
 
-            from . import square_blas
+            rhs = square.rhs_blas
+        return Family(name, rhs, square.risk_event, square.work_size(p, k))
+    from . import moments
 
-            return Family(name, square_blas.rhs, square.risk_event, square.work_size(p, k))
-        return Family(name, square.rhs, square.risk_event, square.work_size(p, k))
     if name == "polynomial":
-        from . import polynomial
-
         top = max(activations.degree(student), activations.degree(teacher))
-        return Family(name, polynomial.rhs, polynomial.risk_event, polynomial.work_size(p, k, top))
+        return Family(name, moments.rhs_polynomial, moments.risk_polynomial, moments.work_size_polynomial(p, k, top))
     if name == "erf":
-        from . import erf
-
-        return Family(name, erf.rhs, erf.risk_event, erf.work_size(p, k))
-    from . import relu
-
-    return Family(name, relu.rhs, relu.risk_event, relu.work_size(p, k))
+        return Family(name, moments.rhs_erf, moments.risk_erf, moments.work_size_erf(p, k))
+    return Family(name, moments.rhs_relu, moments.risk_relu, moments.work_size_relu(p, k))
 
 
 def parameters(problem: Physics, rate: float, slope: float = 0.0, start: float = 0.0) -> np.ndarray:
@@ -175,16 +177,64 @@ def factor_overlaps(problem: Physics, states: np.ndarray) -> np.ndarray:
 
 def pull_parameters(problem: Physics) -> tuple[np.ndarray, np.ndarray]:
     """Return parameters and scratch of the equations of `flowlimits.committee.simulation.descent`."""
-    from .layout import work_shared
-
-    params = parameters(problem, 0.0)
+    params, stride = with_tables(problem, parameters(problem, 0.0))
     p, k = problem.student_width, problem.teacher_width
-    stride = 1
-    if activations.is_polynomial(problem.activation):
-        degrees = activations.degree(problem.activation), activations.degree(problem.teacher_activation)
-        params[layout.STUDENT_DEGREE], params[layout.TEACHER_DEGREE] = degrees
-        stride = max(degrees) + 1
-        if activations.name_of(problem.activation, problem.teacher_activation) == "square":
-            tables = [activations.table(one).ravel() for one in (problem.activation, problem.teacher_activation)]
-            params = np.concatenate([params, *tables])
-    return params, np.zeros(work_shared(p, k) + (2 * p + k) * stride)
+    return params, np.zeros(layout.work_shared(p, k) + (2 * p + k) * stride)
+
+
+def with_tables(problem: Physics, params: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the parameters with degrees and tables where squares count as polynomials, and the length of a row of coefficients."""
+    student, teacher = problem.activation, problem.teacher_activation
+    if not activations.is_polynomial(student):
+        return params, 1
+    degrees = activations.degree(student), activations.degree(teacher)
+    params[layout.STUDENT_DEGREE], params[layout.TEACHER_DEGREE] = degrees
+    if activations.name_of(student, teacher) == "square":
+        params = np.concatenate([params, activations.table(student).ravel(), activations.table(teacher).ravel()])
+    return params, max(degrees) + 1
+
+
+def diverged(problem: Physics) -> dict[ode.Status, str]:
+    """Return what a failure means: a gradient flow has a finite length in a finite time, so that it only fails off its domain."""
+    flow = problem.kind == "exact" and problem.coordinates is None
+    text = UNFEASIBLE if flow else "The flow diverged."
+    return {ode.Status.NOT_FINITE: text, ode.Status.STEP_TOO_SMALL: text, ode.Status.INFEASIBLE: UNFEASIBLE}
+
+
+def advice(problem: Physics, family: Family, rate: float) -> str:
+    """Return what is known about the learning rate at which the risk starts to grow, given the one that failed."""
+    if rate == 0.0:
+        return ""
+    bound = descent_bound(problem, family)
+    if not np.isfinite(bound):
+        known = "at this start its noise cannot raise the risk"
+    elif rate < bound:
+        known = f"it is below {bound:.3g}, so that the risk decreases at this start, but its noise grew later"
+    else:
+        known = f"at this start the risk decreases only for learning rates below {bound:.3g}"
+    text = f"Lower the learning rate, {rate:g}: {known}."
+    if problem.spherical and problem.student_width == 1 and family.name == "square":
+        text += f" A single unit on the sphere leaves the plateau only below 2/(12 + noise) = {2 / (12 + problem.noise):.3g}."
+    return text
+
+
+def descent_bound(problem: Physics, family: Family) -> float:
+    """Return the learning rate above which the noise of SGD raises the risk at the start; infinity if none does."""
+    state = start(problem)
+    work = np.zeros(family.work_size)
+    slopes = []
+    for rate in (0.0, 1.0):
+        velocity = velocity_at(problem, family, state, rate, work)
+        step = 1e-6 * max(np.abs(state).max(), 1e-300) / max(np.abs(velocity).max(), 1e-300)
+        pair = np.array([state + step * velocity, state - step * velocity])
+        out = np.empty(2)
+        evaluate.evaluate(family.risk.address, pair, parameters(problem, 0.0), work, out)
+        slopes.append((out[0] - out[1]) / (2 * step))
+    return -slopes[0] / (slopes[1] - slopes[0]) if slopes[1] > slopes[0] else np.inf
+
+
+def velocity_at(problem: Physics, family: Family, state: np.ndarray, rate: float, work: np.ndarray) -> np.ndarray:
+    """Return dy/dt at a state and a learning rate."""
+    out = np.empty((1, state.size))
+    evaluate.velocities(family.rhs.address, state[None, :], parameters(problem, rate), work, out)
+    return out[0]

@@ -6,9 +6,7 @@ from numba import types
 from ...compiled.jit import A1, A2, ADDRESS, RHS_SIGNATURE, call_rhs, callback, jit
 from ..equations.layout import (
     SECOND_LAYER_RATE,
-    STUDENT_DEGREE,
     STUDENT_WIDTH,
-    TEACHER_DEGREE,
     TEACHER_WIDTH,
     TRAINED,
     WEIGHT_DECAY,
@@ -16,7 +14,7 @@ from ..equations.layout import (
     fill_outputs,
     views,
 )
-from ..equations.moments import of_erf, of_relu, polynomial, polynomial_coefficients
+from ..equations.moments import of_erf, of_polynomial, of_relu
 
 
 @jit
@@ -36,13 +34,10 @@ def write_pull(params, A, B, K, w, a, out):
 @callback(RHS_SIGNATURE)
 def pull_polynomial(t, y, out, params, work):
     """Pull on the weights for polynomial activations."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    C, A, B, K, _, _, w, a, _, c = views(p, k, work)
+    C, A, B, K, _, _, w, a, _, c = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
     fill_covariance(y, params, C)
     fill_outputs(y, params, a, w)
-    d = c[(p + k) * (int(max(params[STUDENT_DEGREE], params[TEACHER_DEGREE])) + 1) :]
-    stride = polynomial_coefficients(params, C, c, d)
-    polynomial(params, C, c, d, stride, A, B, K)
+    of_polynomial(params, C, A, B, K, c)
     write_pull(params, A, B, K, w, a, out)
 
 

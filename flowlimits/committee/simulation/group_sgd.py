@@ -11,7 +11,6 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, jit
-from ..equations.moments import slope_at, value_at
 from .overlap_sgd import (
     DIMENSION,
     NOISE,
@@ -24,6 +23,8 @@ from .overlap_sgd import (
     TEACHER_KIND,
     WEIGHT_DECAY,
     compress,
+    slope_at,
+    value_at,
 )
 
 I2 = types.int64[:, ::1]

@@ -15,23 +15,43 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, jit
-from ..equations.moments import slope_at, value_at
+from ..equations.moments import ERF, POLYNOMIAL
 
 RNG = types.npy_rng
+ROOT_HALF, ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 
 #: Places in the settings of a run.
 (
-    DIMENSION,
-    NOISE,
-    SECOND_LAYER_RATE,
-    WEIGHT_DECAY,
-    SPHERICAL,
-    STUDENT_KIND,
-    TEACHER_KIND,
-    STUDENT_CENTRED,
+    DIMENSION, NOISE, SECOND_LAYER_RATE, WEIGHT_DECAY, SPHERICAL, STUDENT_KIND, TEACHER_KIND, STUDENT_CENTRED,
     TEACHER_CENTRED,
-) = range(9)
+) = range(9)  # fmt: skip
 SETTINGS = 9
+
+
+@jit(inline="always")
+def value_at(kind, powers, x):
+    """Return s(x)."""
+    if kind == POLYNOMIAL:
+        value = 0.0
+        for j in range(powers.size - 1, -1, -1):
+            value = value * x + powers[j]
+        return value
+    if kind == ERF:
+        return math.erf(ROOT_HALF * x)
+    return 0.5 * (x + abs(x))
+
+
+@jit(inline="always")
+def slope_at(kind, powers, x):
+    """Return s'(x)."""
+    if kind == POLYNOMIAL:
+        value = 0.0
+        for j in range(powers.size - 1, 0, -1):
+            value = value * x + j * powers[j]
+        return value
+    if kind == ERF:
+        return ROOT_TWO_OVER_PI * math.exp(-0.5 * x * x)
+    return 1.0 if x > 0.0 else 0.0
 
 
 @jit

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core import checks
-from .. import activations, advice
+from .. import activations
 from ..equations import system
 from ..equations.moments import ERF, POLYNOMIAL, RELU
 from ..schedule import Schedule
@@ -254,7 +254,7 @@ class Run:
             return f"{where} Lower the step, {rate:g}."
         known = f"Lower the learning rate, {rate:g}."
         if self.problem.covariance is None:
-            known = advice.advice(self.problem, system.choose(self.problem), rate)
+            known = system.advice(self.problem, system.choose(self.problem), rate)
         if activations.is_polynomial(self.problem.activation) and activations.degree(self.problem.activation) > 2:
             known += " A polynomial of degree above 2 amplifies rare inputs; more dimensions make this rarer."
         return f"{where} {known}"

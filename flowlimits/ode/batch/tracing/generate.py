@@ -134,7 +134,7 @@ def _compile(text: str, functions: dict[str, Any]) -> Any:
     vars(module).update(_SCOPE, **functions)
     sys.modules[module.__name__] = module
     exec(compile(text, path, "exec"), vars(module))  # our own text, made above
-    return callback(LANES_SIGNATURE)(vars(module)["traced"])
+    return callback(LANES_SIGNATURE, at_once=True)(vars(module)["traced"])
 
 
 def _file(path: Path, text: str) -> str:
