@@ -3,8 +3,8 @@
 Every compiled function of the package is made by one of two decorators.
 
 `jit`
-    An ordinary compiled function. Functions that Python calls carry an explicit signature, so that they are compiled (or found in the
-    disk cache) when their module is imported; helpers called from compiled code only carry none.
+    An ordinary compiled function. Functions that Python calls carry an explicit signature, for which they are compiled (or found in
+    the disk cache) at the first call; helpers called from compiled code only carry none.
 `callback`
     A compiled function with a C address, compiled when that is first asked for. An integrator receives equations as such an
     address, an integer, and calls it through one of the ``call_*`` intrinsics below. So the loop is compiled once for all models,
@@ -92,7 +92,7 @@ def jit(signature=None, **options):
     Parameters
     ----------
     signature : numba signature, optional
-        One fixed signature, compiled at once.  Without it the function is compiled where compiled code calls it.
+        The one signature, compiled at the first call.  Without it the function is compiled where compiled code calls it.
     **options
         Further options of `numba.njit`, such as ``inline="always"``.
     """
@@ -108,10 +108,30 @@ def _compile(function, signature, options):
     dispatcher = numba.njit(**OPTIONS, **options)(function)
     dispatcher._cache = LazyCache(function)
     if signature is not None:
-        with compiling():
-            dispatcher.compile(signature)
-        dispatcher.disable_compile()
+        _fix(dispatcher, signature)
     return dispatcher
+
+
+def _fix(dispatcher, signature):
+    """Let a dispatcher know one signature only, compiled when Python or compiled code first calls it."""
+
+    def compile_once():
+        with global_compiler_lock:
+            if not dispatcher.overloads:
+                with compiling():
+                    dispatcher.compile(signature)
+                dispatcher.disable_compile()
+
+    def for_python(*arguments, **keywords):
+        compile_once()
+        # Called again, with the one signature.
+        return dispatcher
+
+    def for_compiled_code(arguments, keywords):
+        compile_once()
+        return type(dispatcher).get_call_template(dispatcher, arguments, keywords)
+
+    dispatcher._compile_for_args, dispatcher.get_call_template = for_python, for_compiled_code
 
 
 class _Callback(CFunc):
