@@ -72,14 +72,7 @@ class CommitteePath(Path):
         self.given, self.problem, self.asked = problem, problem.seen(), options
         self.family = system.choose(self.problem)
         self.factored, self.grouped = problem.coordinates is not None, problem.covariance is not None
-        if self.grouped:
-            from .equations import grouped
-
-            self.start = grouped.pack(
-                problem.Q, problem.R, problem.second_layer if problem.second_layer_rate > 0 else None
-            )
-        else:
-            self.start = system.factor_start(problem) if self.factored else system.start(problem)
+        self.start = system.factor_start(problem) if self.factored else system.start(problem)
         self.reports: list[ode.Report] = []
         rate = problem.learning_rate
         fixed = 0.0 if isinstance(rate, Schedule) else rate
@@ -99,9 +92,11 @@ class CommitteePath(Path):
         elif self.grouped:
             groups = problem.covariance
             assert groups is not None
-            self.address = grouped.groups.rhs.address
-            self.flow_params, size = grouped.parameters(self.problem, groups, problem.T, fixed)
-            arrow = grouped.structure(self.problem, groups.count)
+            from .equations.groups import rhs as rhs_of_groups
+
+            self.address = rhs_of_groups.address
+            self.flow_params, size = system.group_parameters(self.problem, groups, problem.T, fixed)
+            arrow = system.group_structure(self.problem, groups.count)
             jacobian = Jacobian(4, address_of(arrow.jacobian), structure=arrow)
             self.options |= {
                 "work_size": size,
@@ -131,9 +126,7 @@ class CommitteePath(Path):
         """Return the parameters of a piece of a schedule."""
         if self.given.covariance is None:
             return system.parameters(self.problem, rate, slope, start)
-        from .equations import grouped
-
-        return grouped.parameters(self.problem, self.given.covariance, self.given.T, rate, slope, start)[0]
+        return system.group_parameters(self.problem, self.given.covariance, self.given.T, rate, slope, start)[0]
 
     def _tolerances(self) -> np.ndarray:
         """Return the absolute tolerances, each group's in units of its own overlaps."""

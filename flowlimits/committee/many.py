@@ -12,8 +12,7 @@ from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions,
 from ..gaussian import hermite
 from ..ode import inputs as ode_inputs
 from ..ode.batch.integrate_batch import solve_batch
-from . import many_compiled
-from .equations import layout, system
+from .equations import evaluate, layout, system
 from .equations.system import advice, diverged
 from .fields import TABLES
 from .limit import infeasible
@@ -298,7 +297,7 @@ class Many:
         """Write the variables of a block."""
         Q, R, risk = (variables[name][rows] for name in ("Q", "R", "risk"))
         a = variables["second_layer"][rows] if self.trained else np.zeros((*risk.shape, 0))
-        many_compiled.describe(self.family.risk.address, states, params, np.zeros(self.family.work_size), Q, R, a, risk)
+        evaluate.describe(self.family.risk.address, states, params, np.zeros(self.family.work_size), Q, R, a, risk)
         for name in names:
             for offset, index in enumerate(range(*rows.indices(self.number))):
                 one = self.problem(index)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
-from . import many_compiled
+from .equations import evaluate
 from .physics import SLACK
 from .problem import Committee
 
@@ -68,7 +68,7 @@ def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndar
             )
     lead = np.broadcast_shapes(Q.shape[:-2], R.shape[:-2], T.shape[:-2])
     Q, R, T = (np.ascontiguousarray(value) if value.ndim == 3 else value.copy() for value in (Q, R, T))
-    if many_compiled.feasible(*(value.reshape(-1, *value.shape[-2:]) for value in (Q, R, T)), SLACK):
+    if evaluate.feasible(*(value.reshape(-1, *value.shape[-2:]) for value in (Q, R, T)), SLACK):
         return Q, R, T
     return slowly(Q, R, T, lead)
 

@@ -6,7 +6,7 @@ import pytest
 import flowlimits as fl
 from flowlimits import ode
 from flowlimits.committee import limit
-from flowlimits.committee.equations import grouped, groups, system
+from flowlimits.committee.equations import groups, system
 from flowlimits.ode.implicit import arrow
 from flowlimits.spectrum.covariance import decompose
 from flowlimits.spectrum.groups import CovarianceGroups
@@ -24,10 +24,10 @@ class Flow:
     def __init__(self, Q, R, T, covariance, rate=0.0, **physics):
         self.covariance = covariance
         self.fields = fl.Committee(*(covariance.fields(one) for one in (Q, R, T)), learning_rate=rate, **physics)
-        self.params, self.work = grouped.parameters(self.fields, covariance, T, rate)
+        self.params, self.work = system.group_parameters(self.fields, covariance, T, rate)
         trained = self.fields.second_layer_rate > 0
-        self.start = grouped.pack(Q, R, self.fields.second_layer if trained else None)
-        self.structure = grouped.structure(self.fields, covariance.count)
+        self.start = system.pack(Q, R, self.fields.second_layer if trained else None)
+        self.structure = system.group_structure(self.fields, covariance.count)
 
     def run(self, times, **options):
         options = {"rtol": 1e-10, "atol": 1e-13, "structure": self.structure, "work_size": self.work} | options
@@ -35,7 +35,9 @@ class Flow:
             ode.right_hand_side(groups.rhs), self.start, times, self.params, **options
         )
         p, k = self.fields.R.shape
-        self.Q, self.R, a = grouped.unpack(states, self.covariance.count, p, k)
+        end = self.covariance.count * (p * (p + 1) // 2 + p * k)
+        rows, a = states[:, :end].reshape(len(states), self.covariance.count, -1), states[:, end:]
+        self.Q, self.R = system.unpack_overlaps(self.fields, rows)
         rows = []
         for q, r, layer in zip(self.Q, self.R, a):
             layer = layer if layer.size else None

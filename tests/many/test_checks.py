@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from flowlimits.committee import Committee, many_checks, many_compiled, physics
+from flowlimits.committee import Committee, many_checks, physics
+from flowlimits.committee.equations import evaluate
 from flowlimits.core import threads as parallel
 
 NUMBER, P, K = 60, 3, 2
@@ -22,7 +23,7 @@ def overlaps(excess):
 
 
 def accepted(*given):
-    return many_compiled.feasible(*(one.copy() for one in given), physics.SLACK)
+    return evaluate.feasible(*(one.copy() for one in given), physics.SLACK)
 
 
 @pytest.mark.parametrize(("excess", "good"), [(0.05, True), (0.0, True), (-1e-11, True), (-1e-6, False), (-0.5, False)])

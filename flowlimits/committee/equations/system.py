@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import ode
+from ...ode.structure import Structure, arrow
+from ...spectrum.groups import CovarianceGroups
 from .. import activations
 from . import evaluate, layout
 
@@ -117,9 +119,9 @@ def upper(p: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pack(Q: np.ndarray, R: np.ndarray, a: np.ndarray | None) -> np.ndarray:
-    """Return the state vector of overlaps and trained second layer (None if it is not trained)."""
-    parts = [Q[upper(len(Q))], R.ravel()]
-    return np.concatenate(parts if a is None else [*parts, a])
+    """Return the state vector of overlaps, of one group after the other if there are any, and of a trained second layer, if any."""
+    rows = np.concatenate([Q[..., *upper(Q.shape[-1])], R.reshape(*R.shape[:-2], -1)], axis=-1).ravel()
+    return rows if a is None else np.concatenate([rows, a])
 
 
 def start(problem: Physics) -> np.ndarray:
@@ -192,6 +194,41 @@ def with_tables(problem: Physics, params: np.ndarray) -> tuple[np.ndarray, int]:
     if activations.name_of(student, teacher) == "square":
         params = np.concatenate([params, activations.table(student).ravel(), activations.table(teacher).ravel()])
     return params, max(degrees) + 1
+
+
+def group_parameters(
+    fields: Physics, covariance: CovarianceGroups, T: np.ndarray, rate: float, slope: float = 0.0, start: float = 0.0
+) -> tuple[np.ndarray, int]:
+    """Return the parameters of `groups.rhs`, and the length of its scratch.
+
+    Parameters
+    ----------
+    fields : Physics
+        The same problem with standard normal inputs and the overlaps sum of c_l Q_l, R_l, T_l.
+    covariance : CovarianceGroups
+    T : ndarray, shape (L, k, k)
+    rate, slope, start : float
+        A learning rate that is linear in time from `start` on.
+    """
+    from . import groups, moments
+
+    p, k = fields.R.shape
+    base, stride = with_tables(fields, parameters(fields, rate, slope, start))
+    name = activations.name_of(fields.activation, fields.teacher_activation)
+    polynomial = moments.work_size_polynomial(p, k, stride - 1)
+    scratch = choose(fields).work_size if name in ("erf", "relu") else polynomial
+    table = [covariance.count, scratch, {"erf": moments.ERF, "relu": moments.RELU}.get(name, moments.POLYNOMIAL)]
+    parts = (base, table, covariance.eigenvalues, covariance.weights, T.ravel(), [base.size])
+    return np.concatenate(parts), groups.work_size(scratch, p, k)
+
+
+def group_structure(fields: Physics, L: int) -> Structure:
+    """Return the arrow of a problem with L groups, of rank p (p + 1)/2 + p k, and p more for the sphere and the second layer."""
+    from . import groups
+
+    p, k = fields.R.shape
+    border, picks = p if fields.second_layer_rate > 0 else 0, p if fields.spherical else 0
+    return arrow(groups.jacobian, L, p * (p + 1) // 2 + p * k, border, picks)
 
 
 def diverged(problem: Physics) -> dict[ode.Status, str]:

@@ -14,6 +14,7 @@ from .. import activations
 from ..equations import system
 from ..equations.moments import ERF, POLYNOMIAL, RELU
 from ..schedule import Schedule
+from . import descent, overlap_sgd, sample_sgd
 
 if TYPE_CHECKING:
     from ..physics import Physics
@@ -137,20 +138,18 @@ class Run:
             self._prepare_steps()
 
     def _prepare_steps(self) -> None:
-        from . import overlap_sgd as chain
-
         problem = self.problem
-        self.settings = np.zeros(chain.SETTINGS)
-        self.settings[chain.DIMENSION] = self.dimension
-        self.settings[chain.NOISE], self.settings[chain.WEIGHT_DECAY] = problem.noise, problem.weight_decay
-        self.settings[chain.SECOND_LAYER_RATE], self.settings[chain.SPHERICAL] = (
+        self.settings = np.zeros(overlap_sgd.SETTINGS)
+        self.settings[overlap_sgd.DIMENSION] = self.dimension
+        self.settings[overlap_sgd.NOISE], self.settings[overlap_sgd.WEIGHT_DECAY] = problem.noise, problem.weight_decay
+        self.settings[overlap_sgd.SECOND_LAYER_RATE], self.settings[overlap_sgd.SPHERICAL] = (
             problem.second_layer_rate,
             problem.spherical,
         )
         self.powers = []
         for activation, kind, centred in (
-            (problem.activation, chain.STUDENT_KIND, chain.STUDENT_CENTRED),
-            (problem.teacher_activation, chain.TEACHER_KIND, chain.TEACHER_CENTRED),
+            (problem.activation, overlap_sgd.STUDENT_KIND, overlap_sgd.STUDENT_CENTRED),
+            (problem.teacher_activation, overlap_sgd.TEACHER_KIND, overlap_sgd.TEACHER_CENTRED),
         ):
             self.settings[kind] = (
                 POLYNOMIAL if activations.is_polynomial(activation) else ERF if activation == "erf" else RELU
@@ -161,8 +160,6 @@ class Run:
             )
 
     def _prepare_descent(self) -> None:
-        from . import descent
-
         problem = self.problem
         name = activations.name_of(problem.activation, problem.teacher_activation)
         self.pull = {"erf": descent.pull_erf, "relu": descent.pull_relu}.get(name, descent.pull_polynomial)
@@ -211,19 +208,15 @@ class Run:
         p, k = problem.student_width, problem.teacher_width
         b = self.teacher_second_layer
         if self.method == "overlaps" and problem.covariance is not None:
-            from . import group_sgd
-
             return int(
-                group_sgd.steps(
+                overlap_sgd.steps_by_group(
                     state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used,
                     np.sqrt(problem.covariance.eigenvalues), count, pace, self.settings, np.empty((2, max(state.W.shape))),
                 )
             )  # fmt: skip
         if self.method == "overlaps":
-            from . import overlap_sgd as chain
-
             scratch = np.empty((3, max(state.W.shape)))
-            ended = chain.steps(
+            ended = overlap_sgd.steps(
                 state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used, count, pace, self.settings, scratch,
             )  # fmt: skip
             if ended < 0:
@@ -231,16 +224,12 @@ class Run:
             state.used = ended
             return count
         if self.method == "samples":
-            from . import sample_sgd as sgd
-
             return int(
-                sgd.steps(
+                sample_sgd.steps(
                     state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, count, pace, self.settings,
                     self.roots, np.empty(self.dimension), np.empty((2, p)),
                 )
             )  # fmt: skip
-        from . import descent
-
         return int(
             descent.descend(
                 self.pull.address, state.W, state.W_star, state.a, self.norms, system.start(problem), count, pace[0],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from ..physics import Physics
 
 
-MODULES = {"overlaps": "overlap_sgd", "samples": "sample_sgd", "gd": "descent"}
-METHODS = tuple(MODULES)
+METHODS = ("overlaps", "samples", "gd")
 
 
 def simulate(
@@ -101,8 +99,6 @@ def carry_on(
 ) -> xr.Dataset:
     """Return the simulation at ``times[done:]``; the first `done` times are those that the states of `begin` have passed."""
     began = time.perf_counter()
-    # Compiled here, once, and not by several threads.
-    importlib.import_module(f".{MODULES[method] if problem.covariance is None else 'group_sgd'}", __package__)
     p = problem.student_width
     if method == "gd":
         stretches, realised = plan(step, times, 1.0)
@@ -160,7 +156,7 @@ def state_at_start(problem: Physics, method: str, dimension: int, generator: np.
 
 
 def _start_by_group(problem: Physics, dimension: int, generator: np.random.Generator) -> State:
-    """Return the blocks of coordinates at time 0; see `group_sgd`."""
+    """Return the blocks of coordinates at time 0; see `overlap_sgd`."""
     counts, blocks = group_coordinates(problem, dimension)
     p, k = problem.student_width, problem.teacher_width
     n = p + k
