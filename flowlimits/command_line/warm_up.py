@@ -42,9 +42,12 @@ def warm_up(rooms: tuple[str, ...]) -> int:
 
 
 def compile_room(room: str) -> None:
-    """Import every module of a room: functions are compiled, or found in the cache, where they are defined."""
+    """Compile, or find in the cache, the functions of every module of a room."""
+    from ..compiled.jit import compile_now
+
     for module in modules(importlib.import_module(f"flowlimits.{room}")):
-        importlib.import_module(module)
+        for value in vars(importlib.import_module(module)).values():
+            compile_now(value)
 
 
 def modules(package: ModuleType) -> list[str]:

@@ -132,6 +132,14 @@ def _fix(dispatcher, signature):
         return type(dispatcher).get_call_template(dispatcher, arguments, keywords)
 
     dispatcher._compile_for_args, dispatcher.get_call_template = for_python, for_compiled_code
+    dispatcher.compile_once = compile_once
+
+
+def compile_now(value):
+    """Compile a callback, or a function with a signature, ahead of its first use; leave anything else."""
+    if isinstance(value, _Callback):
+        return value.address
+    return getattr(value, "compile_once", lambda: None)() if isinstance(value, Dispatcher) else None
 
 
 class _Callback(CFunc):
