@@ -11,10 +11,11 @@ from ..core import checks
 from ..core.problem import Problem
 from ..core.ranges import check_classes
 from ..core.results import Variable
-from .orthant import distinct
 
 LAWS = {"gaussian": 0, "uniform": 1}
 TRAINED = ("gd", "flow")
+#: Training points whose cosine is this close to one count as one point.
+SAME = 1e-12
 #: Why a variable may not be finite.
 NONE_FOUND = "nan where no network with zero training error was found, or one alone for an error bar"
 
@@ -77,3 +78,21 @@ class GuessAndCheckPhysics(Problem):
         object.__setattr__(self, "depth", checks.integer("depth", self.depth, minimum=1))
         checks.choice("law", self.law, tuple(LAWS))
         distinct(self.X, self.y)
+
+
+def distinct(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the rows of `X` of distinct directions; refuse equal directions with opposite labels.
+
+    Without biases the outputs at two inputs of the same direction have the same sign.
+    """
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    kept: list[int] = []
+    for i in range(len(y)):
+        same = [j for j in kept if unit[i] @ unit[j] > 1 - SAME]
+        if same and y[same[0]] != y[i]:
+            raise ValueError(
+                f"Rows {same[0]} and {i} of `X` have the same direction but opposite labels: no network without biases classifies both."
+            )
+        if not same:
+            kept.append(i)
+    return np.array(kept)

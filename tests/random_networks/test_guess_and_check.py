@@ -10,7 +10,8 @@ import flowlimits as fl
 from flowlimits import random_networks as rn
 from flowlimits.core.threads import Interrupted
 from flowlimits.data.rerun import differing, repeat
-from flowlimits.random_networks import entry, kernel, orthant
+from flowlimits.random_networks import equations
+from flowlimits.random_networks.limit import SHIFTS, correlations
 
 
 def small(samples=4, seed=1, **changes):
@@ -21,7 +22,7 @@ def plain_limit(problem, draws, seed=0):
     """Return acceptance and test error of the limit by drawing all outputs, without any trick."""
     generator = np.random.default_rng(seed)
     n = len(problem.y)
-    C = kernel.correlations(np.vstack([problem.X, problem.X_test]), problem.depth)
+    C = correlations(np.vstack([problem.X, problem.X_test]), problem.depth)
     values, vectors = np.linalg.eigh(C)
     f = generator.normal(size=(draws, len(C))) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     kept = (f[:, :n] * problem.y > 0).all(axis=1)
@@ -45,7 +46,7 @@ def test_the_kernel_is_the_covariance_of_wide_networks(depth):
     outputs = np.array([network_outputs(generator, X, 64, depth) for _ in range(6000)])
     measured = outputs.T @ outputs / 6000
     scale = np.sqrt(np.diag(measured))
-    np.testing.assert_allclose(measured / np.outer(scale, scale), kernel.correlations(X, depth), atol=0.06)
+    np.testing.assert_allclose(measured / np.outer(scale, scale), correlations(X, depth), atol=0.06)
 
 
 def test_one_training_point_is_classified_by_half_of_all_networks():
@@ -58,7 +59,7 @@ def test_one_training_point_is_classified_by_half_of_all_networks():
 
 def test_two_points_have_the_arcsine_probability():
     X = np.array([[1.0, 0.0], [0.6, 0.8]])
-    correlation = kernel.correlations(X, 1)[0, 1]
+    correlation = correlations(X, 1)[0, 1]
     for labels, sign in (([1, 1], 1), ([1, -1], -1)):
         limit = fl.GuessAndCheck(X, labels, X, labels).solve(rng=0)
         exact = 0.25 + sign * np.arcsin(correlation) / (2 * np.pi)
@@ -94,13 +95,11 @@ def test_tiny_acceptances_are_within_reach():
 
 
 def test_compiled_outputs_and_gradients_are_those_of_matrices():
-    from flowlimits.random_networks import equations_networks as networks
-
     generator = np.random.default_rng(3)
     X, y = generator.normal(size=(5, 3)), np.array([1.0, -1, 1, 1, -1])
     for depth in (1, 3):
         width = 4
-        theta = generator.normal(size=networks.count_weights.py_func(3, width, depth))
+        theta = generator.normal(size=equations.count_weights.py_func(3, width, depth))
 
         def loss(theta, depth=depth, width=width):
             at, activity = 0, X
@@ -111,7 +110,7 @@ def test_compiled_outputs_and_gradients_are_those_of_matrices():
             return np.log1p(np.exp(-y * (activity @ theta[at:]))).mean()
 
         gradient, hidden, back = np.empty(theta.size), np.empty((depth, width)), np.empty((depth, width))
-        value, _ = networks.loss_gradient(theta, X, y, width, depth, gradient, hidden, back)
+        value, _ = equations.loss_gradient(theta, X, y, width, depth, gradient, hidden, back)
         assert value == pytest.approx(loss(theta), rel=1e-12)
         numeric = np.array([(loss(theta + 1e-6 * e) - loss(theta - 1e-6 * e)) / 2e-6 for e in np.eye(theta.size)])
         np.testing.assert_allclose(-gradient, numeric, atol=1e-8)
@@ -296,7 +295,7 @@ def test_provenance_states_points_and_networks():
     problem = small()
     assert json.loads(problem.solve(rng=0).attrs["provenance"])["points"] >= 4096
     assert json.loads(problem.simulate([4], runs=10, rng=0).attrs["provenance"])["networks"][0] > 10
-    assert orthant.SHIFTS == 16
+    assert SHIFTS == 16
 
 
 @pytest.mark.slow
@@ -334,7 +333,7 @@ def test_hopeless_accuracy_is_refused_early_and_widths_are_named_once():
 
 def interrupt_at(monkeypatch, name, count):
     """Let the `count`-th call of a compiled function of the room be the one in which Ctrl-C is pressed."""
-    original, calls = getattr(entry, name), []
+    original, calls = getattr(equations, name), []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -342,14 +341,14 @@ def interrupt_at(monkeypatch, name, count):
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(entry, name, interrupted)
+    monkeypatch.setattr(equations, name, interrupted)
 
 
 def test_an_interrupt_keeps_the_widths_that_were_guessed(monkeypatch):
     problem = small()
     whole = problem.simulate([4, 8], runs=10, rng=0)
     # Eight blocks of guesses are one round, which is enough for a width.
-    interrupt_at(monkeypatch, "guess_block", 11)
+    interrupt_at(monkeypatch, "guess", 11)
     with pytest.raises(Interrupted, match=r"^Interrupted after 1 of 2 widths\.$") as caught:
         problem.simulate([4, 8], runs=10, rng=0, threads=1)
     monkeypatch.undo()

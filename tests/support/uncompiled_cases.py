@@ -423,7 +423,7 @@ def bivariate_normal_probabilities():
 
 @case
 def orthant_probabilities():
-    from flowlimits.random_networks.equations_orthant import normal_quantile, orthant
+    from flowlimits.random_networks.equations import normal_quantile, orthant
 
     shares = np.array([1e-300, 1e-20, 1e-3, 0.2, 0.5, 0.9, 1.0 - 1e-12])
     L, A = np.array([[1.0, 0.0], [0.5, 0.8]]), np.array([[0.3, -0.4], [1.0, 2.0]])
