@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtr
 
 import flowlimits as fl
-from flowlimits.mixture import equations_moments
+from flowlimits.mixture import equations
 from flowlimits.plot import style
 
 from .record import Record
@@ -142,11 +142,9 @@ def feature_error(features: int, dimension: int, seed: int) -> float:
         for sign in (1.0, -1.0):
             for k in range(features):
                 mk, sk = sign * R[k, c], S * math.sqrt(Q[k, k])
-                target[k] += 0.25 * label * equations_moments.rectified_mean(mk, sk)
+                target[k] += 0.25 * label * equations.rectified_mean(mk, sk)
                 for j in range(k + 1):
-                    product = equations_moments.relu_moments(
-                        mk, sk, sign * R[j, c], S * math.sqrt(Q[j, j]), S * S * Q[k, j]
-                    )[2]
+                    product = equations.relu_moments(mk, sk, sign * R[j, c], S * math.sqrt(Q[j, j]), S * S * Q[k, j])[2]
                     gram[k, j] += 0.25 * product
                     gram[j, k] = gram[k, j]
     a = np.linalg.solve(gram + 1e-12 * np.trace(gram) * np.eye(features), target)

@@ -1,4 +1,4 @@
-r"""The flow on four atoms: no variance within the clusters, any loss.
+r"""The flow on four atoms: no variance within the clusters, any loss; and the losses, averaged over label noise.
 
 Output and velocity depend on the fields :math:`R_{kc} = w_k\cdot\mu_c` at the centres alone,
 
@@ -13,12 +13,81 @@ The flow moves the weights along the centres alone, so that :math:`Q = Q_0 + (RR
 then a.  Parameters are `width`, `separation`, `label_noise`, `second_layer_rate`, `loss`, then a flag
 per field, row by row: its side, 1 or -1, while it moves, and 0 while it rests at zero; then as many again: 1 for resting fields
 whose release is watched.
+
+The number of a `loss` is 0 for squared, 1 for logistic, 2 for exponential; `label` is the clean label, +1 or -1.
 """
+
+import math
 
 import numpy as np
 
 from ..compiled.jit import A1, A2, ADDRESS, EVENT_SIGNATURE, FLOAT, RHS_SIGNATURE, callback, jit
-from .equations_losses import mean_loss, pull
+
+SQUARED, LOGISTIC, EXPONENTIAL = range(3)
+LOSSES = ("squared", "logistic", "exponential")
+
+
+@jit
+def sigmoid(z):
+    """Return 1 / (1 + exp(-z)) without overflow."""
+    if z >= 0.0:
+        return 1.0 / (1.0 + math.exp(-z))
+    e = math.exp(z)
+    return e / (1.0 + e)
+
+
+@jit
+def softplus(z):
+    """Return log(1 + exp(z)) without overflow."""
+    return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
+
+
+@jit
+def mean_loss(loss, output, label, label_noise):
+    """Return the loss of an output, averaged over a label flip of probability `label_noise`."""
+    z = label * output
+    if loss == SQUARED:
+        return 0.5 * (1.0 - 2.0 * (1.0 - 2.0 * label_noise) * z + z * z)
+    if loss == LOGISTIC:
+        return (1.0 - label_noise) * softplus(-z) + label_noise * softplus(z)
+    return (1.0 - label_noise) * math.exp(-z) + label_noise * math.exp(z)
+
+
+@jit
+def pull(loss, output, label, label_noise):
+    """Return minus the derivative of `mean_loss` with respect to the output."""
+    z = label * output
+    if loss == SQUARED:
+        return (1.0 - 2.0 * label_noise) * label - output
+    if loss == LOGISTIC:
+        return label * ((1.0 - label_noise) * sigmoid(-z) - label_noise * sigmoid(z))
+    return label * ((1.0 - label_noise) * math.exp(-z) - label_noise * math.exp(z))
+
+
+@jit
+def linear_pull(loss, label_noise):
+    """Return (b, c) such that the pull is close to b * label - c * output at small outputs, and equal to it for SQUARED."""
+    if loss == LOGISTIC:
+        return 0.5 * (1.0 - 2.0 * label_noise), 0.25
+    return 1.0 - 2.0 * label_noise, 1.0
+
+
+@jit
+def mean_square_pull(loss, output, label, label_noise):
+    """Return the mean over label flips of the squared derivative: the strength of the noise of one-pass SGD."""
+    z = label * output
+    if loss == SQUARED:
+        return 1.0 - 2.0 * (1.0 - 2.0 * label_noise) * z + z * z
+    if loss == LOGISTIC:
+        return (1.0 - label_noise) * sigmoid(-z) ** 2 + label_noise * sigmoid(z) ** 2
+    return (1.0 - label_noise) * math.exp(-2.0 * z) + label_noise * math.exp(2.0 * z)
+
+
+@jit
+def single_pull(loss, output, label):
+    """Return minus the derivative of the loss of one sample with the label it carries."""
+    return pull(loss, output, label, 0.0)
+
 
 HEAD = 5
 

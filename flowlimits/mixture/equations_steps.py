@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 
 from ..compiled.jit import A1, A2, ADDRESS, FLOAT, jit
-from .equations_losses import single_pull
+from .equations_atoms import single_pull
 from .equations_sampled import factor
 
 GENERATOR = types.npy_rng

@@ -12,9 +12,8 @@ from ..core.ranges import check_elements, steps_at
 from ..core.results import Variable
 from ..core.threads import run_threads
 from . import equations_steps
-from .equations_losses import LOSSES
-from .limit import pack
-from .observables import observe
+from .equations_atoms import LOSSES
+from .limit import observe, pack
 from .physics import XorMixturePhysics
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.mixture.equations_moments import relu_moments
+from flowlimits.mixture.equations import relu_moments
 
 S1, S2 = 0.7, 1.3
 THRESHOLDS = [(0.3, 0.3), (-0.7, -0.7), (0.3, -0.5), (1.2, 1.2 + 1e-9), (-0.4, -0.4 - 1e-7), (0.0, 0.0), (-0.3, 0.8)]

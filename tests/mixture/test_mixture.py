@@ -9,8 +9,8 @@ from scipy.special import ndtr
 
 import flowlimits as fl
 from flowlimits.data.rerun import differing, repeat
-from flowlimits.mixture import equations, equations_error, equations_losses, equations_moments
-from flowlimits.mixture.observables import normal_points
+from flowlimits.mixture import equations, equations_atoms, equations_sampled
+from flowlimits.mixture.limit import normal_points
 
 S, SEPARATION = 0.5, 1.3
 
@@ -41,7 +41,7 @@ def test_moments_agree_with_monte_carlo():
     z = np.random.default_rng(0).normal(size=(1_000_000, 2))
     for m1, s1, m2, s2, r in [(0.3, 1.0, -0.5, 0.7, 0.4), (-1, 0.5, 0.2, 2, -0.8)]:
         u, w = m1 + s1 * z[:, 0], m2 + s2 * (r * z[:, 0] + math.sqrt(1 - r * r) * z[:, 1])
-        seen = equations_moments.relu_moments(m1, s1, m2, s2, r * s1 * s2)
+        seen = equations.relu_moments(m1, s1, m2, s2, r * s1 * s2)
         draws = [(u > 0) & (w > 0), (u > 0) * np.maximum(w, 0), np.maximum(u, 0) * np.maximum(w, 0)]
         for value, draw in zip(seen, draws):
             assert abs(value - draw.mean()) < 5 * draw.std() / 1000
@@ -50,7 +50,7 @@ def test_moments_agree_with_monte_carlo():
 @pytest.mark.parametrize("r", [0.0, 0.5, -0.9, 0.999999])
 def test_moments_are_each_others_derivatives(r):
     def at(m1):
-        return equations_moments.relu_moments(m1, 0.8, 0.4, 1.1, r * 0.8 * 1.1)
+        return equations.relu_moments(m1, 0.8, 0.4, 1.1, r * 0.8 * 1.1)
 
     step = 1e-5
     _, second, _, slope = at(-0.2)
@@ -59,9 +59,9 @@ def test_moments_are_each_others_derivatives(r):
 
 
 def test_coincident_fields_reduce_to_one_field():
-    both, second, product, slope = equations_moments.relu_moments(0.3, 0.7, 0.3, 0.7, 0.49)
+    both, second, product, slope = equations.relu_moments(0.3, 0.7, 0.3, 0.7, 0.49)
     assert both == pytest.approx(ndtr(0.3 / 0.7), abs=1e-14)
-    assert second == pytest.approx(equations_moments.rectified_mean(0.3, 0.7), abs=1e-14)
+    assert second == pytest.approx(equations.rectified_mean(0.3, 0.7), abs=1e-14)
     assert slope == pytest.approx(0.0, abs=1e-14)
     z = 0.3 + 0.7 * np.random.default_rng(1).normal(size=400_000)
     assert product == pytest.approx((np.maximum(z, 0) ** 2).mean(), abs=4e-3)
@@ -89,7 +89,7 @@ def test_flow_is_the_gradient_of_the_risk_in_weight_space():
     np.testing.assert_allclose(dy[24:], -of_second, atol=1e-8)
 
 
-@pytest.mark.parametrize("loss", equations_losses.LOSSES)
+@pytest.mark.parametrize("loss", equations_atoms.LOSSES)
 def test_velocity_and_risk_of_every_loss_agree_with_monte_carlo(loss):
     rng = np.random.default_rng(5)
     W, a = network(rng)
@@ -142,7 +142,7 @@ def test_error_counts_ties_one_half_and_agrees_with_sampling():
     output = np.maximum(X @ W.T, 0) @ a
     drawn = (clean * output < 0) + 0.5 * (output == 0)
     assert (output == 0).mean() > 0.1
-    seen = equations_error.clean_error(
+    seen = equations_sampled.clean_error(
         W @ W.T, np.ascontiguousarray(W @ mu.T), a, SEPARATION, S, normal_points(4096, 6), np.zeros(16)
     )
     assert seen == pytest.approx(drawn.mean(), abs=4e-3)
