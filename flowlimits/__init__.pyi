@@ -29,7 +29,7 @@ from .quadratic.extensive.problem import ExtensiveQuadratic as ExtensiveQuadrati
 from .quadratic.finite.problem import QuadraticFlow as QuadraticFlow
 from .quadratic.mean_field.problem import MeanFieldQuadratic as MeanFieldQuadratic
 from .random_networks.problem import GuessAndCheck as GuessAndCheck
-from .samples.alignment.problem import EarlyAlignment as EarlyAlignment
+from .samples.problem import EarlyAlignment as EarlyAlignment
 from .samples.problem import SampleFlow as SampleFlow
 from .single_unit.problem import SingleUnit as SingleUnit
 from .spectrum.spectrum import Spectrum as Spectrum

@@ -10,7 +10,7 @@ import numpy as np
 
 import flowlimits as fl
 from flowlimits.plot import style
-from flowlimits.samples.end_state import distinct_directions
+from flowlimits.samples.observables import distinct_directions
 
 from .record import Record
 

@@ -38,7 +38,7 @@ PROBLEMS = {
     ),
     "XorMixture": Entry("xor", "flowlimits.mixture.problem", "ReLU network on four Gaussian clusters with XOR labels."),
     "SampleFlow": Entry("sample", "flowlimits.samples.problem", "Gradient flow of a two-layer network on a finite sample."),
-    "EarlyAlignment": Entry("alignment", "flowlimits.samples.alignment.problem", "Early alignment of ReLU units with a small start."),
+    "EarlyAlignment": Entry("alignment", "flowlimits.samples.problem", "Early alignment of ReLU units with a small start."),
     "MarginFlow": Entry("margin", "flowlimits.margin.problem", "Margin flow of a homogeneous network on separable data."),
     "SingleUnit": Entry("single-unit", "flowlimits.single_unit.problem", "One unit and its teacher, any link, loss and covariance."),
     "MeanField": Entry("particles", "flowlimits.mean_field.problem", "Network of infinite width and any activation: the law of one unit."),

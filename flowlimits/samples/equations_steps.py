@@ -6,8 +6,12 @@ alone drives the step to (tolerance / jump) for as long as a unit slides.  Here 
 tolerance asks for less.  A sliding unit then stays within `shortest` times its velocity of the kink (it is pushed back at the next
 step), so that the error is of first order in `shortest` and does not accumulate across the slide.
 
-Steps are those of the method of order 5(4) of Tsitouras.  Errors are measured per unit, :math:`z_j = (w_j, a_j)`, against
+Steps are those of the explicit pair of order 5(4) of Tsitouras.  Errors are measured per unit, :math:`z_j = (w_j, a_j)`, against
 :math:`\sqrt{|z_j|\max_k|z_k|}`: units that are small now, and may grow later, keep an accuracy of their own.
+
+Coefficients of Ch. Tsitouras, *Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying
+assumption*, Computers and Mathematics with Applications 62 (2011) 770-775.  Row ``K[j]`` holds the slope of stage j,
+``K[6]`` the slope at the end of the step.
 """
 
 import math
@@ -16,7 +20,49 @@ import numpy as np
 from numba import types
 
 from ..compiled.jit import A1, A2, ADDRESS, call_rhs, jit
-from . import equations_pair as pair
+
+NODES = (0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0)
+ROW_2 = (-0.008480655492356989, 0.335480655492357)
+ROW_3 = (2.8971530571054935, -6.359448489975075, 4.3622954328695815)
+ROW_4 = (5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525)
+ROW_5 = (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383)
+END = (0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774)
+# fmt: off
+ERROR = (
+    -0.00178001105222577714, -0.0008164344596567469, 0.007880878010261995, -0.1447110071732629,
+    0.5823571654525552, -0.45808210592918697, 0.015151515151515152,
+)
+# fmt: on
+
+
+@jit
+def pair_step(rhs, t, h, y, K, ynew, point, params, work):
+    """Write the state after a step of length h to `ynew`; `K[0]` must hold the slope at (t, y).
+
+    `point` is left at the last stage, whose distance from `ynew` measures stiffness.
+    """
+    n = y.size
+    for i in range(n):
+        point[i] = y[i] + h * NODES[1] * K[0, i]
+    call_rhs(rhs, t + NODES[1] * h, point, K[1], params, work)
+    for i in range(n):
+        point[i] = y[i] + h * (ROW_2[0] * K[0, i] + ROW_2[1] * K[1, i])
+    call_rhs(rhs, t + NODES[2] * h, point, K[2], params, work)
+    for i in range(n):
+        point[i] = y[i] + h * (ROW_3[0] * K[0, i] + ROW_3[1] * K[1, i] + ROW_3[2] * K[2, i])
+    call_rhs(rhs, t + NODES[3] * h, point, K[3], params, work)
+    for i in range(n):
+        point[i] = y[i] + h * (ROW_4[0] * K[0, i] + ROW_4[1] * K[1, i] + ROW_4[2] * K[2, i] + ROW_4[3] * K[3, i])
+    call_rhs(rhs, t + NODES[4] * h, point, K[4], params, work)
+    for i in range(n):
+        slope = ROW_5[0] * K[0, i] + ROW_5[1] * K[1, i] + ROW_5[2] * K[2, i] + ROW_5[3] * K[3, i] + ROW_5[4] * K[4, i]
+        point[i] = y[i] + h * slope
+    call_rhs(rhs, t + h, point, K[5], params, work)
+    for i in range(n):
+        slope = END[0] * K[0, i] + END[1] * K[1, i] + END[2] * K[2, i]
+        slope = slope + END[3] * K[3, i] + END[4] * K[4, i] + END[5] * K[5, i]
+        ynew[i] = y[i] + h * slope
+
 
 #: Places in the records of a run.
 T, H, RTOL, ATOL, SHORTEST, FORCED_ERROR = range(6)
@@ -44,8 +90,8 @@ def unit_error(h, y, K, d, m, rtol, atol):
         size, defects = 0.0, 0.0
         for c in range(d + 1):
             i = c * m + j
-            defect = pair.E[0] * K[0, i] + pair.E[1] * K[1, i] + pair.E[2] * K[2, i] + pair.E[3] * K[3, i]
-            defect += pair.E[4] * K[4, i] + pair.E[5] * K[5, i] + pair.E[6] * K[6, i]
+            defect = ERROR[0] * K[0, i] + ERROR[1] * K[1, i] + ERROR[2] * K[2, i] + ERROR[3] * K[3, i]
+            defect += ERROR[4] * K[4, i] + ERROR[5] * K[5, i] + ERROR[6] * K[6, i]
             size += y[i] * y[i]
             defects += defect * defect
         scale = atol + rtol * math.sqrt(math.sqrt(size) * largest)
@@ -104,7 +150,7 @@ def walk(rhs, real, count, y, times, states, d, m, K, ynew, point, rates, params
         left = times[count[NEXT]] - real[T]
         # A step that would leave a sliver before the requested time is shared out evenly.
         h = left if real[H] >= left else (0.5 * left if real[H] > 0.5 * left else real[H])
-        pair.step(rhs, real[T], h, y, K, ynew, point, params, work)
+        pair_step(rhs, real[T], h, y, K, ynew, point, params, work)
         call_rhs(rhs, real[T] + h, ynew, K[6], params, work)
         count[EVALUATIONS] += 6
         error, worst = unit_error(h, y, K, d, m, real[RTOL], real[ATOL])

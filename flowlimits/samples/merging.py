@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .alignment.equations import align
-from .kinks import distinct_kinks
-from .physics import SampleFlowPhysics
+from .equations_alignment import align
+from .physics import SampleFlowPhysics, distinct_kinks
 
 #: The outputs at the merging time, relative to the largest label.
 SMALL = 1e-2

@@ -1,17 +1,96 @@
-"""Observables of the flow on a sample at given weights, and what a trained network has become."""
+"""Observables of the flow on a sample at given weights, and the class of a trained network."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
 
 from ..core import checks
 from . import equations
-from .end_state import classify, distinct_directions
 from .equations import LOSSES
 from .physics import SampleFlowPhysics
+
+
+def least_squares(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the coefficients of the least-squares fit of smallest norm."""
+    return np.linalg.lstsq(X, y, rcond=None)[0]
+
+
+def split_least_squares(X: np.ndarray, y: np.ndarray, beta: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return the fits :math:`b_+, b_-` on the inputs with :math:`\beta\cdot x > 0` and :math:`< 0`, eq. (S5).
+
+    `beta` defaults to the least-squares fit of all inputs.
+    """
+    beta = least_squares(X, y) if beta is None else beta
+    right = X @ beta > 0
+    plus = least_squares(X[right], y[right]) if right.any() else np.zeros(X.shape[1])
+    minus = least_squares(X[~right], y[~right]) if (~right).any() else np.zeros(X.shape[1])
+    return plus, minus
+
+
+def split_prediction(X: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> np.ndarray:
+    r"""Return :math:`\langle x, b_+\rangle_+ - \langle -x, b_-\rangle_+`."""
+    return np.maximum(X @ plus, 0) - np.maximum(-X @ minus, 0)
+
+
+def distances(X: np.ndarray, y: np.ndarray, output: np.ndarray) -> dict[str, float]:
+    """Return root-mean-square distances of the output to the candidates, relative to that of the labels."""
+    scale = float(np.sqrt(np.mean(y**2))) or 1.0
+    plus, minus = split_least_squares(X, y)
+    candidates = {"interpolating": y, "OLS": X @ least_squares(X, y), "split OLS": split_prediction(X, plus, minus)}
+    return {name: float(np.sqrt(np.mean((output - value) ** 2))) / scale for name, value in candidates.items()}
+
+
+def classify(X: np.ndarray, y: np.ndarray, output: np.ndarray, tolerance: float = 0.02) -> tuple[str, dict[str, float]]:
+    """Return the nearest candidate within the tolerance, or "other", and all distances.
+
+    Interpolation is asked first: where the sample can be fitted exactly, all candidates may coincide.
+    """
+    seen = distances(X, y, output)
+    if seen["interpolating"] <= tolerance:
+        return "interpolating", seen
+    name = min(("OLS", "split OLS"), key=lambda key: seen[key])
+    return (name if seen[name] <= tolerance else "other"), seen
+
+
+def end_point(X: np.ndarray, y: np.ndarray, W: np.ndarray, a: np.ndarray, share: float = 1e-3) -> tuple[float, bool]:
+    r"""Return where the flow ends in closed form if its patterns stay, eq. (S6): the loss, and whether they can stay.
+
+    Units of one pattern and sign act through the one vector :math:`v = \sum_j a_jw_j`, in which the loss is quadratic; its minimum is
+    consistent if each :math:`v`, taken with its sign, has the pattern that it was computed with.  Units below `share` of the largest
+    :math:`|a_j||w_j|` are left out.
+    """
+    weight = np.abs(a) * np.linalg.norm(W, axis=1)
+    kept = np.flatnonzero(weight > share * weight.max(initial=0.0))
+    if kept.size == 0:
+        return float(0.5 * np.mean(y**2)), True
+    patterns = np.unique(np.column_stack([np.sign(a[kept]), W[kept] @ X.T > 0]), axis=0)
+    signs, gates = patterns[:, 0], patterns[:, 1:]
+    columns = (gates[:, :, None] * X[None]).transpose(1, 0, 2).reshape(len(X), -1)
+    v = least_squares(columns, y)
+    loss = float(0.5 * np.mean((columns @ v - y) ** 2))
+    consistent = ((signs[:, None] * v.reshape(len(signs), -1)) @ X.T > 0) == (gates > 0)
+    return loss, bool(consistent.all())
+
+
+def distinct_directions(W: np.ndarray, a: np.ndarray, angle: float = 0.02, share: float = 1e-3) -> int:
+    """Return the number of directions, apart by more than `angle`, of units that carry more than `share` of the largest a_j |w_j|."""
+    weight = np.abs(a) * np.linalg.norm(W, axis=1)
+    kept = np.flatnonzero(weight > share * weight.max(initial=0.0))
+    kept = kept[np.argsort(-weight[kept], kind="stable")]
+    found: list[np.ndarray] = []
+    for j in kept:
+        u = W[j] / np.linalg.norm(W[j])
+        signed = np.append(u, np.sign(a[j]))
+        if all(
+            signed[-1] != other[-1] or 2 * math.asin(min(1.0, float(np.linalg.norm(u - other[:-1])) / 2)) > angle
+            for other in found
+        ):
+            found.append(signed)
+    return len(found)
 
 
 def shown_of(physics: SampleFlowPhysics, observables: Any) -> list[str]:

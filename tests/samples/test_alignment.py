@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.samples.kinks import distinct_kinks, residual_at
+from flowlimits.samples.physics import distinct_kinks, residual_at
 
 
 def linear_data(n, d, seed, noise=0.3):

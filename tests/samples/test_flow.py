@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.samples import end_state, equations, merging
+from flowlimits.samples import equations, merging, observables
 from flowlimits.samples.limit import parameters
 
 THREE = (np.array([[-0.75], [-0.5], [0.125]]), np.array([1.1, 0.1, 0.8]))
@@ -151,19 +151,19 @@ def test_threshold_between_interpolation_and_least_squares():
 def test_end_states_are_told_apart():
     X, y = linear_data(60, 3, 1)
     fit = X @ np.linalg.lstsq(X, y, rcond=None)[0]
-    plus, minus = end_state.split_least_squares(X, y)
+    plus, minus = observables.split_least_squares(X, y)
     right = fit > 0
     np.testing.assert_allclose(plus, np.linalg.solve(X[right].T @ X[right], X[right].T @ y[right]), rtol=1e-10)
     np.testing.assert_allclose(minus, np.linalg.solve(X[~right].T @ X[~right], X[~right].T @ y[~right]), rtol=1e-10)
-    split = end_state.split_prediction(X, plus, minus)
+    split = observables.split_prediction(X, plus, minus)
     for name, output in {"interpolating": y, "OLS": fit, "split OLS": split, "other": 0.5 * y}.items():
-        assert end_state.classify(X, y, output)[0] == name
+        assert observables.classify(X, y, output)[0] == name
 
 
 def test_distinct_directions_counts_signs_and_forgets_small_units():
     W = np.array([[1.0, 0], [2, 0], [1, 0.001], [0, 1], [1, 0], [1e-4, -1e-4]])
     a = np.array([1.0, 1, 1, 1, -1, 1])
-    assert end_state.distinct_directions(W, a) == 3
+    assert observables.distinct_directions(W, a) == 3
 
 
 def test_merged_units_give_the_same_flow():
@@ -185,9 +185,9 @@ def test_the_end_point_of_two_opposite_units_is_the_split_fit():
     X, y = linear_data(100, 3, 4)
     beta = np.linalg.lstsq(X, y, rcond=None)[0]
     W, a = 1e-3 * np.array([beta, -beta]), 1e-3 * np.array([1.0, -1.0]) * np.linalg.norm(beta)
-    plus, minus = end_state.split_least_squares(X, y)
-    split = 0.5 * np.mean((end_state.split_prediction(X, plus, minus) - y) ** 2)
-    loss, _ = end_state.end_point(X, y, W, a)
+    plus, minus = observables.split_least_squares(X, y)
+    split = 0.5 * np.mean((observables.split_prediction(X, plus, minus) - y) ** 2)
+    loss, _ = observables.end_point(X, y, W, a)
     assert loss == pytest.approx(0.5 * np.mean((np.where(X @ beta > 0, X @ plus, X @ minus) - y) ** 2), rel=1e-12)
     run = fl.SampleFlow(X, y, weights=(W, a)).solve([200.0], rtol=1e-7, method="merged")
     assert run.attrs["end_point_risk"] == pytest.approx(float(run.risk[0]), rel=1e-5)

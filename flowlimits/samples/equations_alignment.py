@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from ...compiled.jit import A1, A2, ADDRESS, FLOAT, jit
+from ..compiled.jit import A1, A2, ADDRESS, FLOAT, jit
 
 #: Largest exponent taken in one piece: of growth, so that nothing overflows, and of decay, where w is a difference.
 LONGEST, LONGEST_DECAY = 30.0, 4.0
