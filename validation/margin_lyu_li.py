@@ -202,14 +202,14 @@ def steps(record: Record) -> None:
 
 
 def gates(record: Record, problem: margin.MarginFlow, flow) -> None:
-    from flowlimits.margin import kkt
+    from flowlimits.margin import state
 
     rows = []
     for decade in (10.0, 300.0, float(flow["time"][-1]) / DECADE):
         row = flow.sel(time=decade * DECADE, method="nearest")
         theta = row["direction"].values * np.exp(float(row["log_norm"]))
         _, _, q, _, gradients = problem.state.evaluate(theta)
-        fixed = kkt.residual("l2", theta, q, gradients, None)
+        fixed = state.residual("l2", theta, q, gradients, None)
         rows.append([float(row["time"]) / DECADE, float(row["kkt_residual"]), fixed])
     end, fixed = rows[-1][1:]
     record.below(f"{LYU}, theorem 4.4", "data 3: KKT residual at the end", end, 2e-3)

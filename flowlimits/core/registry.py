@@ -60,14 +60,14 @@ DESCRIPTIONS = {name: entry.module for name, entry in PROBLEMS.items()} | {
     "ReLUModel": "flowlimits.margin.models",
     "SkipReLUModel": "flowlimits.margin.models",
     "SoftplusModel": "flowlimits.margin.models",
-    "UserModel": "flowlimits.margin.user_model",
+    "UserModel": "flowlimits.margin.models",
 }
 
 #: Descriptions that a public module or another class offers, and not the package itself.
 _IN_MODULES = {
     name
     for name, module in DESCRIPTIONS.items()
-    if module in {"flowlimits.margin.models", "flowlimits.margin.user_model", "flowlimits.spectrum.groups"}
+    if module in {"flowlimits.margin.models", "flowlimits.spectrum.groups"}
 }
 
 #: Names of the package, and their modules.

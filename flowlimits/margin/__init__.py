@@ -1,12 +1,10 @@
 """Margin flows of homogeneous networks: exact to losses far below the range of floats, with certificates of optimality."""
 
-from .certificates import Certificate, frozen_units, linear_program, parity, support_vectors
-from .columns import relu_plane, trace_norm
+from .certificates import Certificate, frozen_units, linear_program, parity, relu_plane, support_vectors, trace_norm
 from .laws import certify, rate_constant
-from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel, SkipReLUModel, SoftplusModel
+from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel, SkipReLUModel, SoftplusModel, UserModel
 from .problem import MarginFlow
 from .state import BudgetError, NoMarginError
-from .user_model import UserModel
 
 __all__ = [
     "BudgetError",

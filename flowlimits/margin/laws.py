@@ -8,8 +8,7 @@ import numpy as np
 
 from ..core import checks
 from ..core.rebuild import load_problem
-from .certificates import Certificate
-from .columns import candidates
+from .certificates import Certificate, candidates
 from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel
 from .physics import MarginFlowPhysics
 

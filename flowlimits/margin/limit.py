@@ -1,19 +1,153 @@
-"""Margin flow to given losses: implicit for smooth models, by explicit steps for the others."""
+"""Margin flow to given losses: by the integrators for smooth models, by explicit steps for the others."""
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import ode
 from ..core import checks, results
-from . import explicit, implicit
+from . import equations_smooth, explicit
 from .physics import MarginFlowPhysics
 from .state import BudgetError, NoMarginError, State, Trajectory, checked_clock
 
 if TYPE_CHECKING:
     import xarray as xr
+
+_FIRST = ode.RightHandSide(equations_smooth.first_phase)
+_DIRECTION = ode.RightHandSide(equations_smooth.direction, equations_smooth.direction_jacobian)
+#: The norm is eliminated once the loss is this many e-folds below the value that guarantees positive margins.
+LEAD = 0.1
+#: A first phase that takes more steps than this approaches a stationary point, where the clock of the loss stands still.
+STALLED = 20_000
+
+
+def follow_smooth(
+    state: State,
+    clock: np.ndarray,
+    rtol: float,
+    atol: float,
+    budget: int,
+    progress: bool | None,
+    *,
+    looser: bool = False,
+) -> Trajectory:
+    """Return the weights at the losses of `clock` (see `MarginFlow.solve`); `looser` changes nothing but the tolerances given."""
+    theta, numbers, ell = state.start, np.zeros(2), state.clock
+    sentence, early, first = (
+        "The loss of the start is below one: there was no first phase.",
+        np.zeros((0, theta.size + 2)),
+        None,
+    )
+    switch = max(ell, state.threshold + LEAD)
+    if ell < switch:
+        early, final, first = _first_phase(state, clock[clock <= switch], switch, rtol, atol, budget)
+        theta, numbers, ell = final[:-2], final[-2:], switch
+        sentence = f"The loss of the start was {math.exp(-state.clock):.4g}: the flow was first followed in the weights, to the loss {math.exp(-ell):.4g}."
+    later = clock[early.shape[0] :]
+    report = {"first_phase": first.provenance() if first else None}
+    rows = [early]
+    if later.size:
+        states, second = _second_phase(state, theta, numbers, ell, later, rtol, atol, budget, progress)
+        rows.append(states)
+        report |= second.provenance()
+    joined = np.concatenate(rows)
+    return Trajectory(joined[:, :-2], joined[:, -2], joined[:, -1], report, sentence)
+
+
+def _parameters(state: State, norm: float) -> np.ndarray:
+    homogeneous = state.model.homogeneous
+    return equations_smooth.parameters(
+        state.kind, state.loss, state.X, state.y, state.extra, state.order, homogeneous, norm
+    )
+
+
+def _first_phase(state: State, targets: np.ndarray, switch: float, rtol: float, atol: float, budget: int):
+    """Return the states (theta, T, path) at the targets and at the switch, with the report."""
+    start = np.concatenate([state.start, np.zeros(2)])
+    wanted = np.unique(np.concatenate([np.linspace(state.clock, switch, 33)[1:], targets])) - state.clock
+    try:
+        times, states, report = ode.integrate(
+            _FIRST, start, wanted, _parameters(state, 1.0), rtol=rtol, atol=atol * max(1.0, np.abs(state.start).max()),
+            max_steps=min(budget, STALLED), work_size=equations_smooth.work_size(state.y.size, state.start.size),
+        )  # fmt: skip
+    except ode.IntegrationError as error:
+        seen = [state.start, *error.states[:, :-2]]
+        log_loss = -(state.clock + error.report.reached)
+        exhausted = error.report.status is ode.Status.TOO_MANY_STEPS
+        if exhausted and budget < STALLED:
+            raise state.out_of_steps(seen, log_loss, budget) from error
+        why = "stalls" if exhausted else "stops" if math.isfinite(log_loss) else "fails"
+        raise state.no_margin(seen, log_loss, why) from error
+    return states[np.searchsorted(times, targets - state.clock)], states[-1], report
+
+
+def _second_phase(
+    state: State,
+    theta: np.ndarray,
+    numbers: np.ndarray,
+    ell: float,
+    clock: np.ndarray,
+    rtol: float,
+    atol: float,
+    budget: int,
+    progress: bool | None,
+):
+    """Return the states (theta, T, path) at the losses of `clock`, all below that of the start, with the report."""
+    norm = float(np.linalg.norm(theta))
+    power = 2 * state.order - 2
+    begin = math.log1p(ell)
+    wanted = np.log1p(clock)
+    rtol, atol = _above_noise(state, theta, float(clock[-1]), rtol, atol)
+    start = np.concatenate([theta / norm, [numbers[0] * norm**power, numbers[1]]])
+    try:
+        _, states, report = ode.integrate(
+            _DIRECTION, start, wanted, _parameters(state, norm), start=begin, rtol=rtol, atol=atol, max_steps=budget,
+            method="radau", work_size=equations_smooth.work_size(state.y.size, theta.size), progress=bool(progress),
+        )  # fmt: skip
+    except ode.IntegrationError as error:
+        reached = math.expm1(error.report.reached)
+        raise BudgetError(
+            f"The flow stopped at minus log loss {reached:.4g} ({error.report.status.value}): raise `max_steps`, loosen `rtol`, or ask for "
+            "larger losses.",
+            error,
+        ) from error
+    for row, value in zip(states, clock):
+        row[:-2] /= np.linalg.norm(row[:-2])
+        scale = _norm_at(state, row[:-2], value, norm)
+        row[:-2] *= scale
+        row[-2] /= scale**power
+    return states, report
+
+
+def _above_noise(state: State, theta: np.ndarray, ell: float, rtol: float, atol: float) -> tuple[float, float]:
+    """Return tolerances that the rounding of the direction allows at minus log loss `ell`.
+
+    The probabilities see the direction times kappa = norm^H: its last digit moves the velocity by kappa times as much.
+    Below that the integrator would chase noise with ever smaller steps.
+    """
+    _, _, q, p, _ = state.evaluate(theta)
+    kappa = ell * float(np.linalg.norm(theta)) ** state.order / float(p @ q)
+    noise = sys.float_info.epsilon * kappa
+    return max(rtol, 50 * noise), max(atol, noise)
+
+
+def _norm_at(state: State, direction: np.ndarray, ell: float, guess: float) -> float:
+    """Return the norm at which weights of this direction have minus log loss `ell`."""
+    log_norm = math.log(guess) if not state.model.homogeneous else 0.0
+    for _ in range(200):
+        theta = math.exp(log_norm) * direction
+        value, B, _, p, gradients = state.evaluate(theta)
+        step = (ell - value) / (B * float(p @ (gradients @ theta)))
+        log_norm += max(-1.0, min(1.0, step))
+        if abs(step) <= 4 * sys.float_info.epsilon:
+            break
+    return math.exp(log_norm)
+
 
 #: Tolerances of the solution whose differences estimate the errors, in multiples of those asked for.
 LOOSER = 4.0
@@ -34,7 +168,7 @@ def solve(
     state = physics.state
     state.check_clock(clock)
     began = time.perf_counter()
-    follow = implicit.follow if chosen == "implicit" else explicit.follow
+    follow = follow_smooth if chosen == "implicit" else explicit.follow
     trajectory = follow(state, clock, float(rtol), float(atol), budget, progress)
     details = (
         trajectory.report

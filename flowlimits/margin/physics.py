@@ -12,9 +12,8 @@ from ..core.problem import Problem
 from ..core.ranges import check_classes
 from ..core.results import Variable
 from .fields import TABLES
-from .models import MarginModel
+from .models import MarginModel, UserModel
 from .state import State
-from .user_model import UserModel
 
 #: Why a variable may not be finite.
 VANISHED = "not finite where the weights vanish, as at the start of some flows"

@@ -84,7 +84,7 @@ def simulate(
 def _train(
     state: State, clock: np.ndarray, rate: float, batch: int, limit: int, generator: np.random.Generator
 ) -> Trajectory:
-    from .equations_descent import descend
+    from .equations_explicit import descend
 
     theta = state.start.copy()
     numbers = np.array([0.0, 0.0, 0.0, state.clock])

@@ -69,7 +69,7 @@ def test_relu_optimum_in_the_plane_is_that_of_fine_grids(seed, optimum):
 
 
 def test_the_dual_of_the_plane_is_maximised_exactly():
-    from flowlimits.margin.columns import candidates
+    from flowlimits.margin.certificates import candidates
 
     generator = np.random.default_rng(1)
     X, y = generator.normal(size=(9, 2)), generator.choice([-1.0, 1.0], size=9)

@@ -114,7 +114,7 @@ def test_relu_flow_reaches_1e_minus_1000_near_the_global_optimum():
 
 
 def test_kkt_residual_falls_with_clarke_gates_and_not_with_fixed_ones():
-    from flowlimits.margin import kkt
+    from flowlimits.margin import state
 
     X, y = read("relu_3")
     problem = margin.MarginFlow(margin.ReLUModel(16), X, y, rng=3, scale=0.5)
@@ -124,7 +124,7 @@ def test_kkt_residual_falls_with_clarke_gates_and_not_with_fixed_ones():
     assert residuals[-1] < 2e-3
     theta = flow["direction"].values[-1] * np.exp(float(flow["log_norm"][-1]))
     _, _, q, _, gradients = problem.state.evaluate(theta)
-    assert kkt.residual("l2", theta, q, gradients, None) > 10 * residuals[-1]
+    assert state.residual("l2", theta, q, gradients, None) > 10 * residuals[-1]
 
 
 @pytest.mark.parametrize("dimension", [2, pytest.param(3, marks=pytest.mark.slow)])
