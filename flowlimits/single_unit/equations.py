@@ -1,4 +1,4 @@
-r"""Order parameters of one unit, by group of the covariance: velocities, risk, arrow Jacobian (compiled part).
+r"""Order parameters of one unit, by group of the covariance: velocities, risk, arrow Jacobian, steps of SGD (compiled part).
 
 The student's field :math:`\lambda = w\cdot x/\sqrt d` and the teacher's, :math:`\lambda_\star`, are jointly Gaussian with
 covariances :math:`Q = \sum_l c_l Q_l`, R and T.  With :math:`\psi = \partial_\lambda \ell(\lambda, y)` and
@@ -10,10 +10,16 @@ weights, and over nodes z of what is left of the student's field, :math:`\lambda
 :math:`s^2 = Q - R^2/T`.  The squared and the intensity loss need moments :math:`E[v^i y^j]` only.
 
 The state is :math:`R_1, Q_1, R_2, Q_2, \dots`; all else stands in `params`, at the places below.
+
+One-pass SGD runs in coordinates of each group, exact in law, or on real weights.  In group l the teacher lies along one direction, and the student in the plane of that direction and a second one, with the
+coordinates :math:`u_l = R_l/\sqrt{T_l}` and :math:`v_l = \sqrt{Q_l - u_l^2}`.  An input has independent coordinates
+:math:`\sqrt{c_l} z_1`, :math:`\sqrt{c_l} z_2` there, and what is left of it is a new direction of the squared length
+:math:`c_l\chi^2` with :math:`d_l - 2` degrees of freedom; the step adds it to the student and the second direction turns, (U6).
 """
 
 import math
 
+import numpy as np
 from numba import types
 
 from ..compiled.jit import A1, A2, FLOAT, RHS_SIGNATURE, _call_by_address, _intrinsic, callback, jit
@@ -26,22 +32,8 @@ LOSS_SIGNATURE = types.void(FLOAT, FLOAT, A1)
 SQUARED, INTENSITY, LOGISTIC, OWN = range(4)
 #: Places in `params`; the arrays follow: c, q, T by group (L each), z and its weights, v (J), labels and weights (J K each).
 (
-    RATE,
-    DECAY,
-    GROUPS,
-    NODES,
-    ROWS,
-    LABELS,
-    TEACHER,
-    KIND,
-    ADDRESS,
-    Y,
-    YY,
-    VY,
-    VVY,
-    VVYY,
-    VVVVY,
-) = range(15)
+    RATE, DECAY, GROUPS, NODES, ROWS, LABELS, TEACHER, KIND, ADDRESS, Y, YY, VY, VVY, VVYY, VVVVY,
+) = range(15)  # fmt: skip
 HEAD = 15
 #: Results of `moments`.
 CURVATURE, PULL, NOISE, RISK = range(4)
@@ -223,3 +215,68 @@ def evaluate(R, Q, params, out):
     spare = out[0].copy()
     for i in range(R.size):
         moments(R[i], Q[i], params, out[i], spare)
+
+
+RNG = types.npy_rng
+INT = types.int64
+COUNTS = types.int64[::1]
+
+
+@jit(INT(RNG, A1, A1, A1, COUNTS, A2, A1, FLOAT, FLOAT, INT, INT))
+def chain(rng, u, v, c, left, z, labels, gain, shrink, kind, address):
+    """Take one step for each label; return how many were taken before a weight left the finite range.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    u, v : ndarray, shape (L,)
+        The student along the teacher, and across it, divided by sqrt(d); overwritten.
+    c : ndarray, shape (L,)
+        Eigenvalues.
+    left : ndarray of int, shape (L,)
+        Directions of each group apart from the teacher's; v is zero where there is none.
+    z : ndarray, shape (steps, L)
+        Normal coordinates of the inputs along the teacher.
+    labels : ndarray, shape (steps,)
+    gain, shrink : float
+        learning_rate / d, and what decay leaves of the weights in a step.
+    """
+    L = u.size
+    out = np.empty(3)
+    across = np.empty(L)
+    for step in range(labels.size):
+        field = 0.0
+        for g in range(L):
+            across[g] = rng.standard_normal() if left[g] > 0 else 0.0
+            field += math.sqrt(c[g]) * (u[g] * z[step, g] + v[g] * across[g])
+        loss_at(kind, address, field, labels[step], out)
+        move = gain * out[1]
+        if not math.isfinite(move):
+            return step
+        for g in range(L):
+            along = move * math.sqrt(c[g])
+            u[g] = shrink * u[g] - along * z[step, g]
+            if left[g] > 0:
+                now = shrink * v[g] - along * across[g]
+                if left[g] > 1:
+                    v[g] = math.sqrt(now * now + along * along * 2.0 * rng.standard_gamma(0.5 * (left[g] - 1)))
+                else:
+                    v[g] = abs(now)
+    return labels.size
+
+
+@jit(INT(A1, A2, A1, FLOAT, FLOAT, INT, INT))
+def samples(w, x, labels, gain, shrink, kind, address):
+    """Take one step for each input, the rows of x, on real weights divided by sqrt(d); return how many were taken."""
+    out = np.empty(3)
+    for step in range(labels.size):
+        field = 0.0
+        for i in range(w.size):
+            field += w[i] * x[step, i]
+        loss_at(kind, address, field, labels[step], out)
+        move = gain * out[1]
+        if not math.isfinite(move):
+            return step
+        for i in range(w.size):
+            w[i] = shrink * w[i] - move * x[step, i]
+    return labels.size

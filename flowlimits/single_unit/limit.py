@@ -14,7 +14,7 @@ from ..core import checks
 from ..core.solve import Options, Path
 from ..core.unfinished import Unfinished
 from ..ode.structure import arrow
-from . import equations, links, losses
+from . import equations, expressions
 from .physics import SingleUnitPhysics
 
 SCALARS = ("risk", "Q", "R", "overlap")
@@ -216,11 +216,13 @@ def evaluate(params: np.ndarray, R: np.ndarray, Q: np.ndarray) -> np.ndarray:
 def parameters(problem: SingleUnitPhysics, nodes: int, clean: bool = False) -> np.ndarray:
     """Return `params` of the equations with tables of so many nodes; `clean` leaves the noise of the labels out."""
     groups = problem.covariance
-    v, labels, weights = links.table(problem.link, problem.teacher_variance, 0.0 if clean else problem.noise, nodes)
-    z = np.linspace(-links.REACH, links.REACH, 2 * nodes + 1)
+    v, labels, weights = expressions.label_table(
+        problem.link, problem.teacher_variance, 0.0 if clean else problem.noise, nodes
+    )
+    z = np.linspace(-expressions.REACH, expressions.REACH, 2 * nodes + 1)
     share = np.exp(-0.5 * z * z) * (z[1] - z[0]) / math.sqrt(2 * math.pi)
-    loss = losses.compiled(problem.loss)
-    kind = equations.OWN if loss is not None else losses.NAMED.index(problem.loss)
+    loss = expressions.compiled_loss(problem.loss)
+    kind = equations.OWN if loss is not None else expressions.LOSSES.index(problem.loss)
     head = np.zeros(equations.HEAD)
     head[equations.RATE], head[equations.DECAY] = problem.learning_rate, problem.weight_decay
     head[equations.GROUPS], head[equations.NODES] = groups.count, z.size
@@ -228,6 +230,6 @@ def parameters(problem: SingleUnitPhysics, nodes: int, clean: bool = False) -> n
     head[equations.TEACHER], head[equations.KIND] = problem.teacher_variance, kind
     # Addresses have 47 bits, a float holds 53.
     head[equations.ADDRESS] = 0 if loss is None else ode.functions.address_of(loss)
-    head[equations.Y :] = links.moments(v, labels, weights)
+    head[equations.Y :] = expressions.label_moments(v, labels, weights)
     parts = (head, groups.eigenvalues, groups.weights, problem.T, z, share, v, labels.ravel(), weights.ravel())
     return np.concatenate(parts)

@@ -12,7 +12,7 @@ from ..core.problem import Problem
 from ..core.results import Variable
 from ..spectrum.covariance import groups_of
 from ..spectrum.groups import CovarianceGroups
-from . import links, losses
+from . import expressions
 from .fields import TABLES
 
 
@@ -60,8 +60,8 @@ class SingleUnitPhysics(Problem):
         given = table.check("SingleUnit", other, learning_rate=learning_rate, noise=noise, weight_decay=weight_decay)
         if Q is None:
             raise TypeError("Argument `Q` is missing: SingleUnit needs the squared norm of its start.")
-        put(self, "link", links.check(link))
-        put(self, "loss", losses.check(self._natural(loss)))
+        put(self, "link", expressions.check_link(link))
+        put(self, "loss", expressions.check_loss(self._natural(loss)))
         groups = groups_of(covariance)
         put(self, "covariance", groups)
         for letter, overlaps in zip("QRT", check_overlaps(groups, Q, R, T)):
@@ -73,21 +73,21 @@ class SingleUnitPhysics(Problem):
     def _natural(self, loss: Any) -> Any:
         if loss is not None:
             return loss
-        if self.link not in links.NATURAL:
+        if self.link not in expressions.NATURAL:
             raise TypeError(f"Argument `loss` is missing: the link {self.link!r} has none of its own.")
-        return links.NATURAL[self.link]
+        return expressions.NATURAL[self.link]
 
     def _check(self) -> None:
         if self.teacher_variance <= 0:
             raise ValueError(
                 "Argument `T` must give the teacher's field a positive variance, but its sum over the groups is 0."
             )
-        if self.loss in losses.BINARY and not links.is_binary(self.link):
+        if self.loss in expressions.BINARY and not expressions.is_binary(self.link):
             raise ValueError(
                 f'Argument `loss` "{self.loss}" needs labels 1 and -1, and the link {self.link!r} has others: '
                 'take the link "logistic", "probit" or "sign".'
             )
-        if self.noise > 0 and links.is_binary(self.link):
+        if self.noise > 0 and expressions.is_binary(self.link):
             raise ValueError(f"Argument `noise` must be 0 where labels are 1 and -1, but is {self.noise:g}.")
         bound = self.largest_rate
         if self.learning_rate >= bound:

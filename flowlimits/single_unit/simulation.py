@@ -11,7 +11,7 @@ import numpy as np
 from .. import ode
 from ..core import checks, results, streams
 from ..core import threads as pool
-from . import equations, limit, links, losses
+from . import equations, expressions, limit
 from .physics import SingleUnitPhysics
 
 if TYPE_CHECKING:
@@ -103,8 +103,10 @@ def _method(problem: SingleUnitPhysics, method: str | None, step: Any, runs: int
 
 def _loss(problem: SingleUnitPhysics) -> tuple[int, int]:
     """Return kind and address of the loss."""
-    own = losses.compiled(problem.loss)
-    return (equations.OWN, ode.functions.address_of(own)) if own is not None else (losses.NAMED.index(problem.loss), 0)
+    own = expressions.compiled_loss(problem.loss)
+    if own is None:
+        return expressions.LOSSES.index(problem.loss), 0
+    return equations.OWN, ode.functions.address_of(own)
 
 
 def _coordinates(problem: SingleUnitPhysics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,8 +118,6 @@ def _coordinates(problem: SingleUnitPhysics) -> tuple[np.ndarray, np.ndarray, np
 
 def chain(problem: SingleUnitPhysics, sizes: np.ndarray, generator: np.random.Generator) -> Walk:
     """Return the walk of the overlaps themselves, exact in law."""
-    from . import equations_sgd
-
     c, dimension = problem.covariance.eigenvalues.copy(), int(sizes.sum())
     length, u, v = _coordinates(problem)
     # Without a teacher the second direction is that of the student, and takes all of the group.
@@ -136,8 +136,8 @@ def chain(problem: SingleUnitPhysics, sizes: np.ndarray, generator: np.random.Ge
             size = min(steps, block)
             z = generator.standard_normal((size, c.size))
             z[:, length == 0] = 0.0
-            labels = links.draw(problem.link, z @ weights, problem.noise, generator)
-            taken = equations_sgd.chain(generator, u, v, c, left, z, labels, gain, shrink, kind, address)
+            labels = expressions.draw_labels(problem.link, z @ weights, problem.noise, generator)
+            taken = equations.chain(generator, u, v, c, left, z, labels, gain, shrink, kind, address)
             done += taken
             if taken < size:
                 raise _diverged(problem, done, gain)
@@ -149,8 +149,6 @@ def chain(problem: SingleUnitPhysics, sizes: np.ndarray, generator: np.random.Ge
 
 def samples(problem: SingleUnitPhysics, sizes: np.ndarray, generator: np.random.Generator) -> Walk:
     """Return the walk of real weights on Gaussian inputs."""
-    from . import equations_sgd
-
     dimension, scale = int(sizes.sum()), np.sqrt(np.repeat(problem.covariance.eigenvalues, sizes))
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     w, w_star = weights(problem, sizes, generator)
@@ -168,8 +166,8 @@ def samples(problem: SingleUnitPhysics, sizes: np.ndarray, generator: np.random.
         while steps > 0:
             size = min(steps, block)
             x = generator.standard_normal((size, dimension)) * scale
-            labels = links.draw(problem.link, x @ w_star, problem.noise, generator)
-            taken = equations_sgd.samples(w, x, labels, gain, shrink, kind, address)
+            labels = expressions.draw_labels(problem.link, x @ w_star, problem.noise, generator)
+            taken = equations.samples(w, x, labels, gain, shrink, kind, address)
             done += taken
             if taken < size:
                 raise _diverged(problem, done, gain)
