@@ -24,12 +24,14 @@ from .equations import (
     PARTICLES,
     RELU,
     REMAINDERS,
+    erf_row,
     finish,
     form_at,
     masses_and_variances,
+    polynomial_row,
+    relu_row,
     rows_of,
 )
-from .equations_smoothed import erf_row, polynomial_row, relu_row
 
 
 def work_size(particles, points):

@@ -16,8 +16,22 @@ from numba import types
 from ..compiled.jit import A1, A2, ADDRESS, RHS_SIGNATURE, call_rhs, callback, jit
 from ..compiled.views import vector
 from . import equations_pairs as pairs
-from .equations import CENTRED, DEGREE, DIRECTIONS, ERF, KIND, PARTICLES, RATE, RELU, REST, finish, half_of
-from .equations_smoothed import erf_row, polynomial_row, relu_row
+from .equations import (
+    CENTRED,
+    DEGREE,
+    DIRECTIONS,
+    ERF,
+    KIND,
+    PARTICLES,
+    RATE,
+    RELU,
+    REST,
+    erf_row,
+    finish,
+    half_of,
+    polynomial_row,
+    relu_row,
+)
 
 RNG = types.npy_rng
 

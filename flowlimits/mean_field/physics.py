@@ -12,9 +12,17 @@ from ..committee import activations
 from ..core import checks
 from ..core.problem import Description, Problem
 from ..spectrum.groups import CovarianceGroups
-from .ensemble import Ensemble, coordinates
+from .ensemble import (
+    Ensemble,
+    LostTarget,
+    check_covariance,
+    check_groups,
+    check_teacher,
+    coordinates,
+    is_overlap,
+    target_values,
+)
 from .fields import TABLES
-from .teacher import LostTarget, check_covariance, check_groups, check_teacher, is_overlap, target_values
 
 #: Directions beyond which no grid over the span is made, and the points per direction that it starts with.
 GRID = {1: 40, 2: 20, 3: 12}
