@@ -145,6 +145,8 @@ def compile_now(value):
 class _Callback(CFunc):
     """A C callback that is compiled, or found in the disk cache, when its address is first asked for."""
 
+    _wrapper_address: Any
+
     @global_compiler_lock
     def compile(self):
         if self._wrapper_address is None:
