@@ -42,7 +42,7 @@ def simulate(
     wanted = checks.times(times)
     runs = checks.integer("runs", runs, minimum=1)
     names = limit.check_observables(observables)
-    method, step = _method(problem, method, step, runs)
+    method, step = checks.sgd_or_descent(method, step, runs, METHODS, problem.learning_rate > 0)
     C = np.moveaxis(np.array([[problem.Q, problem.R], [problem.R, problem.T]]), 2, 0)
     sizes = problem.covariance.check_dimension(C, dimension)
     dimension = int(sizes.sum())
@@ -81,24 +81,6 @@ def simulate(
         )  # fmt: skip
 
     return pool.run_threads(one, runs, threads=threads, progress=progress, assemble=assemble)
-
-
-def _method(problem: SingleUnitPhysics, method: str | None, step: Any, runs: int) -> tuple[str, float]:
-    sgd = problem.learning_rate > 0
-    method = checks.choice("method", method, METHODS) if method is not None else "overlaps" if sgd else "gd"
-    if method == "gd":
-        if sgd:
-            raise ValueError(
-                'Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.'
-            )
-        if runs != 1:
-            raise ValueError(f'Argument `runs` must be 1 for method "gd", which has nothing random, but is {runs}.')
-        return method, checks.number("step", 0.01 if step is None else step, positive=True)
-    if not sgd:
-        raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use method="gd".')
-    if step is not None:
-        raise ValueError(f'Argument `step` belongs to method "gd", not to "{method}": SGD steps by the learning rate.')
-    return method, 0.0
 
 
 def _loss(problem: SingleUnitPhysics) -> tuple[int, int]:

@@ -173,24 +173,11 @@ def _start_by_group(problem: Physics, dimension: int, generator: np.random.Gener
 
 def _method(problem: Physics, method: str | None, step: Any, runs: int) -> tuple[str, float]:
     sgd = problem.kind == "limit"
-    method = checks.choice("method", method, METHODS) if method is not None else "overlaps" if sgd else "gd"
-    if method == "gd" and problem.covariance is not None:
+    if problem.covariance is not None and (method == "gd" or (method is None and not sgd)):
         raise ValueError(
             'Method "gd" is for standard normal inputs; under a covariance the flow of `solve` is exact at every dimension.'
         )
-    if method == "gd":
-        if sgd:
-            raise ValueError(
-                'Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.'
-            )
-        if runs != 1:
-            raise ValueError(f'Argument `runs` must be 1 for method "gd", which has nothing random, but is {runs}.')
-        return method, checks.number("step", 0.01 if step is None else step, positive=True)
-    if not sgd:
-        raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use method="gd".')
-    if step is not None:
-        raise ValueError(f'Argument `step` belongs to method "gd", not to "{method}": SGD steps by the learning rate.')
-    return method, 0.0
+    return checks.sgd_or_descent(method, step, runs, METHODS, sgd)
 
 
 def _own_weights(problem: Physics, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
