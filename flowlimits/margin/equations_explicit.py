@@ -248,9 +248,6 @@ def advance(
     return (REACHED if done == targets.size else RUNNING), done
 
 
-VERSION = 1
-
-
 @jit(
     "int64(int64, int64, int64, float64[::1], float64[:, ::1], float64[::1], float64[::1], float64[::1], int64, float64[::1], float64[::1],"
     " float64[:, ::1], float64[:, ::1], float64, int64[:, ::1], int64)"
