@@ -65,6 +65,32 @@ def test_user_functions_and_loops_come_from_the_cache_of_the_first_process(tmp_p
     assert len(second) == 3
 
 
+def test_functions_and_callbacks_are_compiled_when_they_are_wanted():
+    @_jit.jit(_jit.FLOAT(_jit.FLOAT))
+    def double(x):
+        return 2.0 * x
+
+    @_jit.jit(_jit.FLOAT(_jit.A1))
+    def doubled_sum(values):
+        return double(values.sum())
+
+    @_jit.callback(_jit.EVENT_SIGNATURE)
+    def event(t, y, params, work):
+        return double(y[0])
+
+    assert not double.overloads
+    assert not doubled_sum.overloads
+    for wrong in (np.ones(2, dtype=np.int64), np.ones((2, 2)), 1.0):
+        with pytest.raises(TypeError, match="No matching definition"):
+            doubled_sum(wrong)
+    assert doubled_sum(np.ones(2)) == 4.0
+    assert double(3) == 6.0
+    assert len(double.overloads) == len(doubled_sum.overloads) == 1
+    assert event._wrapper_address is None
+    assert _jit.compile_now(event) == event.address != 0
+    assert _jit.compile_now(3) is None
+
+
 def test_a_change_in_a_callee_of_another_file_is_noticed(tmp_path):
     (tmp_path / "helper.py").write_text(
         "from flowlimits.compiled.jit import jit\n\n@jit\ndef rate(y):\n    return 2.0 * y\n"
