@@ -187,7 +187,8 @@ def _compare_runs(
     else:
         measured = all(run.attrs["kind"] == "measurement" for run in runs)
         told = sentences.one_size(
-            judgement, chosen, samples[0], name, level, float(widths[0]), exact, clock, resolution, cause, measured, tolerance
+            judgement, chosen, samples[0], name, level, float(widths[0]), exact, clock, resolution, cause, measured, tolerance,
+            "effective dimension" if "effective_dimension" in runs[0].attrs else "smallest width",
         )  # fmt: skip
     means, errors = np.array([one.mean for one in samples]), np.array([one.error for one in samples])
     arrays = {"theory": limits, "mean": means, "deviation": means - limits, "standard_error": errors}

@@ -10,7 +10,7 @@ The rules, with their numbers:
 
   .. math:: |\Delta| - \text{error} \le \frac{5\,S}{n} + \frac{3\,s^2}{S}\Bigl(1 + \frac{s\sqrt n}{S}\Bigr),
 
-  with n the smallest width, if widths grow with d, and else d itself; the variable's scale S, the largest absolute value over the times in theory or mean, and the largest
+  with n the smallest width, if widths grow with d, else the effective dimension of the inputs, if that is stated, and else d itself; the variable's scale S, the largest absolute value over the times in theory or mean, and the largest
   standard deviation s of one run over the times: the second term is the shift that fluctuations cause in a
   nonlinear quantity, of order 1/d as well; the factor in brackets counts the amplification of
   fluctuations, whose natural size is S/sqrt(n), during the escape from a plateau.

@@ -287,9 +287,13 @@ def size_name(runs: Sequence[xr.Dataset]) -> str:
 
 
 def smallest_width(run: xr.Dataset, size: int) -> int:
-    """Return the smallest width that grows with the size, or the size itself."""
+    """Return the smallest width that grows with the size, or the size itself.
+
+    Inputs of a covariance count with their effective dimension, (tr S)^2 / tr S^2, of which fluctuations are the inverse.
+    """
+    size = run.attrs.get("effective_dimension", size)
     ratios = [float(run.attrs[name]) for name in RATIOS if name in run.attrs]
-    return max(1, round(size * min([1.0, *ratios])))
+    return max(1, round(float(size) * min([1.0, *ratios])))
 
 
 def _root(run: xr.Dataset) -> dict[str, Any]:

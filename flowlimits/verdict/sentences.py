@@ -152,8 +152,9 @@ def one_size(
     cause: str = "",
     measured: bool = False,
     tolerance: float | None = None,
+    counted: str = "smallest width",
 ) -> list[str]:
-    """Return the sentences on runs of one size; `cause` names what else may explain a deviation.
+    """Return the sentences on runs of one size; `cause` names what else may explain a deviation, and `counted` what `width` is.
 
     Of runs that were `measured` by the user the advice speaks of measurements.
     """
@@ -166,7 +167,7 @@ def one_size(
         return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
     largest = _largest(judgement, points, level, clock)
     here = f"{letter} = {sample.size}" + (f" ({_count(sample.runs, 'run')})" if sample.runs else "")
-    factor = f"{letter} x deviation" if width == sample.size else f"deviation x smallest width ({width:g})"
+    factor = f"{letter} x deviation" if width == sample.size else f"deviation x {counted} ({width:g})"
     effect = (
         f"beyond its error, {factor} is {number(judgement.relative)} times the variable's scale, "
         f"and up to {FINITE_SIZE:g} counts as O(1/{letter})"

@@ -148,3 +148,18 @@ def test_a_diverging_run_says_when():
         FloatingPointError, match=r"^The simulation left the finite range at t=.* Lower the learning rate, 5\.$"
     ):
         problem.simulate([10.0], dimension=10, rng=0, progress=False)
+
+
+def test_verdicts_count_the_effective_dimension():
+    """The same deviation of some percent is an error at d = 400, and may be an effect of its 24 effective dimensions."""
+    law = fl.Spectrum([1.0, 0.01], [0.0025, 0.9975])
+    problem = fl.SingleUnit("linear", Q=0.0, R=0.0, T=[1.0, 1.0], covariance=law, learning_rate=1.0)
+    runs = problem.simulate([2.0, 40.0, 400.0], dimension=400, runs=32, rng=0, progress=False, threads=1)
+    assert runs.attrs["effective_dimension"] == pytest.approx(400 * law.mean**2 / (0.0025 + 0.9975e-4))
+    theory = problem.solve(runs.time)
+    moved = runs.assign(R=runs.R - runs.R.mean("run") + theory.R + 0.05)
+    told = fl.compare(theory, moved, variables=["R"])
+    assert told.verdict == "undecided: one size"
+    assert "deviation x effective dimension (24)" in str(told)
+    del moved.attrs["effective_dimension"]
+    assert fl.compare(theory, moved, variables=["R"]).verdict == "differs"
