@@ -36,7 +36,7 @@ def listed(value: Any) -> Any:
 
 def array(name: str, value: Any) -> np.ndarray:
     """Return a field as an array of finite numbers; ragged lists and the first problem with NaN are named."""
-    from ..ode.batch.inputs import finite, rectangular
+    from ..ode.inputs import finite, rectangular
 
     made = rectangular(name, value)
     if made.ndim > AXES[name]:

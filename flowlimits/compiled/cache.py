@@ -1,11 +1,18 @@
-"""Numba's disk cache, with the compiled callees of a function in its key, and never a reason to fail."""
+"""Numba's disk cache with the callees of a function in its key, walkers over code that find them, and the notice of a compilation."""
 
+from __future__ import annotations
+
+import dis
 import functools
 import hashlib
 import inspect
 import pickle
 import sys
+import threading
+import time
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +20,127 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.dispatcher import Dispatcher
 
-from .code import outside
+
+def codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield a code object and those of the functions defined in it."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, types.CodeType):
+            yield from codes(one)
+
+
+def instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
+    """Yield the instructions of a code object and of the functions defined in it."""
+    for one in codes(code):
+        yield from dis.get_instructions(one)
+
+
+def outside(function: Any) -> dict[str, Any]:
+    """Return what a function finds outside itself: globals, and variables of the functions around it."""
+    cells = dict(zip(function.__code__.co_freevars, (cell.cell_contents for cell in function.__closure__ or ())))
+    return {**function.__globals__, **cells}
+
+
+def names(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """Return the names of globals and outer variables, and all other names: of attributes, of imports."""
+    outer, others = set(code.co_freevars), set()
+    for one in codes(code):
+        for instruction in dis.get_instructions(one):
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                outer.add(instruction.argval)
+            elif (
+                isinstance(instruction.argval, str)
+                and instruction.argval in one.co_names
+                and instruction.opname != "LOAD_CONST"
+            ):
+                others.add(instruction.argval)
+    return outer, others
+
+
+def returns_a_value(function: Any) -> bool:
+    """Return whether the code of a function holds a return of anything but None."""
+    found = list(dis.get_instructions(function))
+    for before, instruction in zip([None, *found], found):
+        if instruction.opname == "RETURN_CONST" and instruction.argval is not None:
+            return True
+        if (
+            instruction.opname == "RETURN_VALUE"
+            and before is not None
+            and not (before.opname == "LOAD_CONST" and before.argval is None)
+        ):
+            return True
+    return False
+
+
+#: Said once per process, on stderr, if compilation takes more than a second.
+SENTENCE = "Compiling the equations: the first use on a machine takes up to a minute."
+#: Seconds of compilation before anything is said; what was longer ago than the same time does not count.
+PATIENCE = 1.0
+
+
+class Announcement:
+    """The clock of compilations."""
+
+    def __init__(self) -> None:
+        self.said = False
+        self.lock = threading.RLock()
+        self.depth = 0
+        self.began = self.ended = -PATIENCE
+        self.spent = 0.0
+
+    @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Count the time within as compilation; of compilations within others, the outermost counts."""
+        if self.said:
+            yield
+            return
+        timer = self._begin()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._end()
+
+    def _begin(self) -> threading.Timer | None:
+        with self.lock:
+            self.depth += 1
+            if self.depth > 1:
+                return None
+            self.began = time.monotonic()
+            if self.began - self.ended > PATIENCE:
+                self.spent = 0.0
+            timer = threading.Timer(max(PATIENCE - self.spent, 0.0), self.say)
+        timer.daemon = True
+        try:
+            timer.start()
+        except RuntimeError:  # no more threads, or the interpreter is shutting down
+            return None
+        return timer
+
+    def _end(self) -> None:
+        with self.lock:
+            self.depth -= 1
+            if self.depth == 0:
+                self.ended = time.monotonic()
+                self.spent += self.ended - self.began
+
+    def say(self) -> None:
+        """Say the sentence, unless it was said."""
+        with self.lock:
+            if self.said:
+                return
+            self.said = True
+        try:
+            sys.stderr.write(SENTENCE + "\n")
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):  # there is no stderr, or it is closed
+            pass
+
+
+announcement = Announcement()
+compiling = announcement.compiling
+
 
 #: How every function is compiled.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}

@@ -1,11 +1,11 @@
 """Integrators of ordinary differential equations, compiled once for all models; they know nothing of networks."""
 
+from .batch.batch import BatchReport
 from .batch.integrate_batch import integrate_batch
-from .batch.report import BatchReport
 from .functions import Event, RightHandSide, event, right_hand_side
 from .integrate import integrate
+from .jacobians import Structure
 from .report import IntegrationError, IntegrationInterrupted, Report, Status
-from .structure import Structure
 
 __all__ = [
     "BatchReport",

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from . import layout
-from .explicit import step_control
-from .matrices import Jacobian, implicit_arrays
+from . import control, layout
+from .jacobians import Jacobian, implicit_arrays
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
 
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
@@ -84,9 +83,9 @@ class Integration:
         if method == "dop853":
             n = self.y.size
             self.K, self.scratch, self.dense = (
-                np.zeros((step_control.STAGES, n)),
+                np.zeros((control.STAGES, n)),
                 np.zeros((4, n)),
-                np.zeros((step_control.ROWS, n)),
+                np.zeros((control.ROWS, n)),
             )
             if self.automatic and len(self.switches) <= MOST_SWITCHES:
                 self.count[layout.PATIENCE] = self.patience()
@@ -118,7 +117,7 @@ class Integration:
     def slice(self, budget: int) -> int:
         """Run at most `budget` steps; return a status of `layout`."""
         if self.method == "dop853":
-            from .explicit import loop as explicit  # many problems in lanes do without its compiled loop
+            from . import explicit_loop as explicit  # many problems in lanes do without its compiled loop
 
             return explicit.advance(
                 self.address, self.real, self.count, self.y, self.K, self.scratch, self.dense,

@@ -22,8 +22,17 @@ import math
 import numpy as np
 from numba import types
 
-from ..compiled.jit import A1, A2, FLOAT, RHS_SIGNATURE, _call_by_address, _intrinsic, callback, jit
-from ..compiled.structures import STRUCTURE_SIGNATURE
+from ..compiled.jit import (
+    A1,
+    A2,
+    FLOAT,
+    RHS_SIGNATURE,
+    STRUCTURE_SIGNATURE,
+    _call_by_address,
+    _intrinsic,
+    callback,
+    jit,
+)
 from ..ode.implicit import arrow
 
 #: loss(u, y, out) writes the loss and its first two derivatives by u

@@ -13,7 +13,7 @@ from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
 from ..core.unfinished import Unfinished
-from ..ode.structure import arrow
+from ..ode.jacobians import arrow
 from . import equations, expressions
 from .physics import SingleUnitPhysics
 

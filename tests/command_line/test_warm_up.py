@@ -23,6 +23,6 @@ def test_an_unknown_room_is_refused(run):
 def test_all_modules_of_a_room_are_found():
     import flowlimits.ode
 
-    assert {"flowlimits.ode.explicit.loop", "flowlimits.ode.implicit.loop", "flowlimits.ode.batch.loop"} <= set(
+    assert {"flowlimits.ode.explicit_loop", "flowlimits.ode.implicit.loop", "flowlimits.ode.batch.loop"} <= set(
         warm_up.modules(flowlimits.ode)
     )

@@ -9,7 +9,7 @@ from flowlimits.committee import limit as solution
 from flowlimits.committee import many
 from flowlimits.committee.equations import evaluate as scalars
 from flowlimits.committee.equations import layout, moments, system
-from flowlimits.ode.batch.tracing import trace
+from flowlimits.ode.batch import trace
 
 PAIRS = [
     ("square", None), ("centred", None), ("hermite2", "square"), ("square", "centred"), ("centred", "square"),

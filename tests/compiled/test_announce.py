@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from flowlimits.compiled import announce
+from flowlimits.compiled import cache
 
 
 @pytest.fixture
 def announcement(monkeypatch):
-    monkeypatch.setattr(announce, "PATIENCE", 0.2)
-    return announce.Announcement()
+    monkeypatch.setattr(cache, "PATIENCE", 0.2)
+    return cache.Announcement()
 
 
 def test_a_long_compilation_is_announced_once_while_it_runs(announcement, capsys):
@@ -18,14 +18,14 @@ def test_a_long_compilation_is_announced_once_while_it_runs(announcement, capsys
         with announcement.compiling(), announcement.compiling():
             time.sleep(0.6)
             assert announcement.said
-    assert capsys.readouterr().err == announce.SENTENCE + "\n"
+    assert capsys.readouterr().err == cache.SENTENCE + "\n"
 
 
 def test_many_short_compilations_one_after_the_other_are_announced(announcement, capsys):
     for _ in range(100):
         with announcement.compiling():
             time.sleep(0.01)
-    assert capsys.readouterr().err == announce.SENTENCE + "\n"
+    assert capsys.readouterr().err == cache.SENTENCE + "\n"
 
 
 def test_short_compilations_are_not_announced(announcement, capsys):

@@ -14,7 +14,7 @@ import flowlimits
 from flowlimits.compiled import cache as _cache
 from flowlimits.compiled import jit as _jit
 from flowlimits.ode.batch import loop as lanes
-from flowlimits.ode.batch import velocity
+from flowlimits.ode.batch import steps
 
 PACKAGE = Path(flowlimits.__file__).parent
 
@@ -46,7 +46,7 @@ def test_user_functions_and_loops_come_from_the_cache_of_the_first_process(tmp_p
     assert flowlimits.ode
     code = """
         import flowlimits as fl
-        from flowlimits.ode.explicit import loop as explicit
+        from flowlimits.ode import explicit_loop as explicit
 
         @fl.ode.right_hand_side
         def decay(t, y, dy, params, work):
@@ -126,7 +126,7 @@ def test_what_lies_behind_functions_of_vectors_is_in_the_key(monkeypatch):
     """`velocity` calls compiled functions only where it is compiled itself."""
     key = _cache._fingerprint(lanes.attempt.py_func)
     assert _cache._fingerprint(lanes.attempt.py_func) == key
-    monkeypatch.setattr(velocity, "SHIFTED", 99)
+    monkeypatch.setattr(steps, "SHIFTED", 99)
     assert _cache._fingerprint(lanes.attempt.py_func) != key
 
 

@@ -43,7 +43,7 @@ def test_compiled_functions_compute_what_their_source_says(name, uncompiled):
 def test_nothing_was_compiled_for_the_comparison(tmp_path):
     code = (
         "from types import FunctionType\n"
-        "from flowlimits.ode.explicit import loop as explicit\n"
+        "from flowlimits.ode import explicit_loop as explicit\n"
         "from flowlimits.samples import equations\n"
         "assert isinstance(explicit.advance, FunctionType)\n"
         "assert isinstance(equations.sample_flow.__wrapped__, FunctionType)\n"

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from flowlimits import ode
-from flowlimits.compiled.jit import RHS_SIGNATURE, callback
-from flowlimits.compiled.structures import STRUCTURE_SIGNATURE
+from flowlimits.compiled.jit import RHS_SIGNATURE, STRUCTURE_SIGNATURE, callback
 from flowlimits.ode.implicit import arrow
-from flowlimits.ode.structure import arrow as arrow_structure
+from flowlimits.ode.jacobians import arrow as arrow_structure
 
 GROUPS, BLOCK, BORDER, PICKS = 5, 3, 2, 1
 RANK = BLOCK + BORDER + PICKS

@@ -7,7 +7,7 @@ from scipy.integrate._ivp import dop853_coefficients as published
 import flowlimits as fl
 from flowlimits import ode
 from flowlimits.committee.equations import system
-from flowlimits.ode.explicit import dop853
+from flowlimits.ode import dop853
 
 STAGES = [getattr(dop853, f"A{stage}") for stage in range(1, 12)]
 

@@ -23,8 +23,8 @@ from ode_problems import (
 from scipy.integrate import solve_ivp
 
 from flowlimits import ode
-from flowlimits.ode.implicit import tableau as radau_tables
-from flowlimits.ode.matrices import groups_of
+from flowlimits.ode.implicit import newton as radau_tables
+from flowlimits.ode.jacobians import groups_of
 
 
 def test_radau_tables_satisfy_the_order_conditions():

@@ -14,8 +14,7 @@ Parameters: those of standard normal inputs, with T of the fields; then L, the l
 the last number is the place of this table.
 """
 
-from ...compiled.jit import RHS_SIGNATURE, callback, jit
-from ...compiled.structures import STRUCTURE_SIGNATURE
+from ...compiled.jit import RHS_SIGNATURE, STRUCTURE_SIGNATURE, callback, jit
 from ...compiled.views import matrix, vector
 from ...ode.implicit import arrow
 from .layout import (

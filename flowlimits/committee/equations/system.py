@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import ode
-from ...ode.structure import Structure, arrow
+from ...ode.jacobians import Structure, arrow
 from ...spectrum.groups import CovarianceGroups
 from .. import activations
 from . import evaluate, layout

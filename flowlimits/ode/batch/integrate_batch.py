@@ -1,26 +1,115 @@
-"""The public verb `integrate_batch`: many problems with one right-hand side, side by side."""
+"""The public verb `integrate_batch`: groups of problems run in SIMD lanes, over threads, and the stiff rest singly."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 import time
+import warnings
 from typing import Any
 
 import numpy as np
 
 from ...core import checks
-from ...core.threads import check_threads, for_each
-from .. import inputs
-from ..events import first_intervals
+from ...core.threads import check_threads, for_each, one_blas_thread
+from .. import inputs, layout
+from ..dense import first_intervals
+from ..driver import Integration, StoppableIntegration
 from ..functions import Event, RightHandSide, address_of
 from ..guards import Guard
+from ..inputs import check_jacobian
 from ..integrate import _solve
-from ..report import Status
-from .batch import Batch
-from .inputs import check_params, check_starts, check_times
-from .report import BatchReport, sentence, tell
-from .run import run
+from ..report import IntegrationError, IntegrationInterrupted, Status, status_of
+from . import layout as lanes_layout
+from .batch import Batch, BatchReport, sentence, tell
+
+#: Methods that run in lanes.
+IN_LANES = ("auto", "dop853")
+
+
+def run(batch: Batch) -> None:
+    """Run everything; after an interrupt, what is finished stays."""
+    try:
+        with one_blas_thread():
+            if batch.method in IN_LANES and lanes_work():
+                run_lanes(batch)
+                stiff = np.flatnonzero(batch.outcome[:, lanes_layout.STATUS] == layout.STIFF)
+                run_singly(batch, stiff, None)
+            else:
+                run_singly(batch, np.arange(len(batch.y0s)), 0 if batch.method in IN_LANES else None)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        batch.close()
+
+
+@functools.cache
+def lanes_work() -> bool:
+    """Whether SIMD lanes can be used with this Numba; if not, a warning says so once."""
+    try:
+        from . import lanes  # noqa: F401
+    except Exception as error:  # whatever another Numba makes of the types, there is the way without them
+        import numba
+
+        warnings.warn(
+            f"SIMD lanes cannot be used with Numba {numba.__version__} ({type(error).__name__}: {error}): batches are "
+            "integrated problem by problem, with the same results.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def run_lanes(batch: Batch) -> None:
+    """Run the explicit method in lanes; stiff problems are left with the status STIFF."""
+    from .lanes import Lanes, group
+
+    if batch.method == "auto":
+        jacobian = check_jacobian(batch.rhs, batch.y0s.shape[1], None, None)
+        probe = Integration(0, batch.y0s[0], batch.times, batch.params[0], atol=batch.atol, jacobian=jacobian)
+        batch.settings[lanes_layout.PATIENCE] = probe.patience()
+    span = (float(batch.settings[lanes_layout.START]), float(batch.times[-1]))
+    for equations in group(batch.rhs, batch.y0s, batch.params, batch.work_size, span, batch.equations, batch.instead):
+        batch.operations = max(batch.operations, equations.operations)
+        Lanes(batch, equations).run()
+
+
+def run_singly(batch: Batch, indices: np.ndarray, dense_from: int | None) -> None:
+    """Integrate problems one by one, as `integrate` does; `dense_from` 0: with steps that end on the requested times."""
+    if not indices.size:
+        return
+    jacobian, address = check_jacobian(batch.rhs, batch.y0s.shape[1], None, None), address_of(batch.rhs.function)
+    settings = batch.settings
+    codes = {
+        status_of(code): code
+        for code in (layout.SUCCESS, *range(layout.NOT_FINITE, layout.NEWTON_FAILED + 1), layout.INTERRUPTED)
+    }
+
+    def one(index: int) -> None:
+        integration = StoppableIntegration(
+            batch.stop, address, batch.y0s[index], batch.times, batch.params[min(index, len(batch.params) - 1)],
+            start=settings[lanes_layout.START], rtol=settings[lanes_layout.RTOL], atol=batch.atol, method=batch.method,
+            jacobian=jacobian, max_steps=int(settings[lanes_layout.MAX_STEPS]), work_size=batch.work_size,
+            first_step=settings[lanes_layout.FIRST_STEP], max_step=settings[lanes_layout.MAX_STEP], dense_from=dense_from,
+        )  # fmt: skip
+        try:
+            _, states, report = integration.run()
+        except (IntegrationError, IntegrationInterrupted) as error:
+            states, report = error.states, error.report
+        batch.states[index, : len(states)] = states
+        batch.states[index, len(states) :] = np.nan
+        earlier = batch.outcome[index, lanes_layout.STEPS_MADE : lanes_layout.CALLS + 1].copy()
+        batch.outcome[index] = codes[report.status], len(states), report.steps, report.rejected, report.evaluations
+        batch.outcome[index, lanes_layout.STEPS_MADE : lanes_layout.CALLS + 1] += earlier
+        batch.reached[index] = report.reached
+        batch.methods[index] = report.method
+        if report.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        batch.finished(1)
+
+    for_each(one, indices, batch.threads, batch.stop)
 
 
 def integrate_batch(
@@ -111,11 +200,11 @@ def integrate_batch(
     """
     rhs = inputs.check_rhs(rhs)
     begin = checks.number("start", start)
-    starts = check_starts(y0s)
+    starts = inputs.check_starts(y0s)
     relative, absolute = inputs.check_tolerances(rtol, atol, starts.shape[1])
-    own = check_params(params, len(starts))
+    own = inputs.check_params(params, len(starts))
     work = checks.integer("work_size", work_size, minimum=0)
-    wanted = check_times(times, begin)
+    wanted = inputs.check_common_times(times, begin)
     watched = inputs.check_events(events)
     guard = Guard(rhs, starts.shape[1], own[0], work, watched)
     guard.start(begin, starts[0])
@@ -149,22 +238,14 @@ def _find_events(
     """Return the report with the times of events; states after a terminal one become NaN."""
     happened = np.full((len(starts), len(events)), np.nan)
     work = np.zeros(max(options["work_size"], 1))
-    jacobian = inputs.check_jacobian(rhs, starts.shape[1], None, None)
+    jacobian = check_jacobian(rhs, starts.shape[1], None, None)
     settings = {name: options[name] for name in ("rtol", "atol", "method", "work_size", "max_step")}
     for column, event in enumerate(events):
         intervals = np.empty(len(starts), dtype=np.int64)
         watched = (address_of(event.function), True, event.direction)
         first_intervals(
-            watched[0],
-            event.direction,
-            options["start"],
-            times,
-            starts,
-            states,
-            params,
-            work[: options["work_size"]],
-            intervals,
-        )
+            watched[0], event.direction, options["start"], times, starts, states, params, work[: options["work_size"]], intervals
+        )  # fmt: skip
 
         def locate(index: int, watched: Any = watched, column: int = column, intervals: np.ndarray = intervals) -> None:
             last = int(intervals[index])

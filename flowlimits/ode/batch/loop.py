@@ -1,8 +1,8 @@
 """The loop of the explicit method over many problems at once, one in each SIMD lane (compiled part).
 
-Every lane has its own time and step and controls its steps as `explicit.advance` does, with steps that end on the requested
+Every lane has its own time and step and controls its steps as `explicit_loop.advance` does, with steps that end on the requested
 times; a lane whose problem ends takes the next one that waits.  Lanes share nothing but the instructions, so what
-happens to a problem does not depend on its neighbours, and its bits are those of `explicit.advance`.
+happens to a problem does not depend on its neighbours, and its bits are those of `explicit_loop.advance`.
 """
 
 import numpy as np
@@ -12,10 +12,9 @@ from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
 from ...compiled.numbers import where
 from ...compiled.simd import LANES
 from ...compiled.simd_arrays import A3, address_of_numbers, packed, table_of, tail
-from ..control import all_finite, guess_step, trial_step
-from ..explicit import dop853
-from ..explicit.step_control import LAST as END_SLOPE
-from ..explicit.step_control import ORDER
+from .. import dop853
+from ..control import LAST as END_SLOPE
+from ..control import ORDER, all_finite, guess_step, trial_step
 from ..layout import NOT_FINITE, RUNNING, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .layout import (
     ACCEPTED,
@@ -60,8 +59,7 @@ from .layout import (
     T,
     Y,
 )
-from .step_control import choose_steps, count_calls, count_signs, judge, take
-from .velocity import call_lanes, call_traced
+from .steps import call_lanes, call_traced, choose_steps, count_calls, count_signs, judge, take
 
 INTEGERS = types.int64[:, ::1]
 QUEUE = types.int64[::1]

@@ -14,12 +14,11 @@ the border.  With :math:`M_l = \lambda - h (c_l D + E)`, decomposed group by gro
 leaves one system of r rows, so that a decomposition costs :math:`O(L b^2 (b + r))` and a solution :math:`O(L b (b + r))`.
 
 All numbers of the Jacobian stand in one array, see `parts`.  A right-hand side of this form writes them in a callback with
-the signature `STRUCTURE_SIGNATURE`, which begins with `begin`; `ode.structure.arrow` makes the rest.
+the signature `STRUCTURE_SIGNATURE`, which begins with `begin`; `ode.jacobians.arrow` makes the rest.
 """
 
-from ...compiled.jit import callback, jit
-from ...compiled.structures import FACTOR, FACTOR_COMPLEX, SOLVE, SOLVE_COMPLEX
-from .linear import factor
+from ...compiled.jit import FACTOR, FACTOR_COMPLEX, SOLVE, SOLVE_COMPLEX, callback, jit
+from .jacobian import factor
 
 HEADER = 4
 

@@ -10,9 +10,8 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
-from ..arrays import copy
 from ..control import SPACING, all_finite, between, emit, emit_end, fit, target, too_small
-from ..events import evaluate_all, find, forget_later, suspect
+from ..dense import copy, evaluate_all, find, forget_later, suspect
 from ..layout import (
     AFTER_REJECTION,
     BEGUN,
@@ -58,7 +57,7 @@ from ..layout import (
     T,
 )
 from .jacobian import OWN, STRUCTURED, bound, jacobian
-from .newton import BROKEN, CONVERGED, iterate, polynomial, prepare
+from .newton import BROKEN, CONVERGED, EIGENVALUES, iterate, polynomial, prepare
 from .radau import (
     END_SLOPE,
     ERROR,
@@ -78,7 +77,6 @@ from .radau import (
     moved,
     polynomial_error,
 )
-from .tableau import EIGENVALUES
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]

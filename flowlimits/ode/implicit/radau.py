@@ -3,10 +3,8 @@
 import numpy as np
 
 from ...compiled.jit import call_event, call_rhs, jit
-from ..arrays import clear, copy, fill
 from ..control import all_finite, emit_end, first_step
-from ..dense import evaluate
-from ..events import evaluate_all
+from ..dense import clear, copy, evaluate, evaluate_all, fill
 from ..layout import (
     BEGUN,
     END,
@@ -29,8 +27,7 @@ from ..layout import (
     H,
     T,
 )
-from .newton import CONVERGED, iterate, prepare, solve_real
-from .tableau import EIGENVALUES, INVERSE, NODES, START_SLOPE
+from .newton import CONVERGED, EIGENVALUES, INVERSE, NODES, START_SLOPE, iterate, prepare, solve_real
 
 #: Rows of the vectors of the workspace.
 SLOPE, YNEW, SLOPE_NEW, POINT, ERROR, OTHER, REAL, STATE, END_SLOPE = range(9)

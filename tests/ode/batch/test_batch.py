@@ -9,7 +9,7 @@ import pytest
 from batch_problems import CASES, CHAIN, PENDULUM, SWITCHING
 
 import flowlimits as fl
-from flowlimits.ode.batch import groups
+from flowlimits.ode.batch import lanes
 
 TIMES = np.array([0.0, 0.1, 0.7, 2.0, 5.0])
 NUMBER = 150  # enough for a trace
@@ -57,7 +57,7 @@ def test_a_lane_takes_the_steps_of_one_problem_and_ends_with_its_bits(name, meth
 @pytest.mark.parametrize("name", list(CASES))
 def test_the_function_itself_and_its_trace_give_the_same_bits(name, solved, monkeypatch):
     (rhs, y0s, params, work_size), states, report = solved(name)
-    monkeypatch.setattr(groups, "WORTH", NUMBER + 1)
+    monkeypatch.setattr(lanes, "WORTH", NUMBER + 1)
     _, other, plain = fl.ode.integrate_batch(rhs, y0s, TIMES, params, method="dop853", work_size=work_size)
     assert plain.operations == 0
     assert same(states, other)

@@ -11,10 +11,9 @@ import pytest
 
 import flowlimits as fl
 from flowlimits.compiled.jit import jit
-from flowlimits.ode.batch import groups
-from flowlimits.ode.batch.tracing import generate
-from flowlimits.ode.batch.tracing.operations import Operations, Program
-from flowlimits.ode.batch.tracing.trace import trace
+from flowlimits.ode.batch import generate, lanes
+from flowlimits.ode.batch.operations import Operations, Program
+from flowlimits.ode.batch.trace import trace
 from flowlimits.ode.functions import address_of
 
 PACKAGE = Path(fl.__file__).parent
@@ -23,7 +22,7 @@ CODE = """
 import sys
 import numpy as np
 import flowlimits as fl
-from flowlimits.ode.batch.tracing import generate
+from flowlimits.ode.batch import generate
 import hashlib
 
 @fl.ode.right_hand_side
@@ -197,8 +196,8 @@ def test_lines_that_do_not_compile_are_done_without(monkeypatch):
     def broken(function, n, params, work_size, **options):
         return Program([("y", 0), ("call", "unknown", 0)], [1], np.zeros((1, 0)), {})
 
-    monkeypatch.setattr("flowlimits.ode.batch.tracing.cache.trace", broken)
-    _, states, report = fl.ode.integrate_batch(fl.ode.right_hand_side(plain), np.ones((groups.WORTH, 1)), [1.0])
+    monkeypatch.setattr("flowlimits.ode.batch.trace.trace", broken)
+    _, states, report = fl.ode.integrate_batch(fl.ode.right_hand_side(plain), np.ones((lanes.WORTH, 1)), [1.0])
     assert report.operations == 0
     assert np.isfinite(states).all()
 

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 
 import flowlimits as fl
-from flowlimits.ode.batch.tracing.generate import compile_program, gives_the_same_bits
-from flowlimits.ode.batch.tracing.trace import trace
+from flowlimits.ode.batch.generate import compile_program, gives_the_same_bits
+from flowlimits.ode.batch.trace import trace
 from flowlimits.ode.functions import address_of
 
 

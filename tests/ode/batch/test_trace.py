@@ -15,10 +15,10 @@ from flowlimits.compiled.jit import jit
 from flowlimits.compiled.simd import LANES
 from flowlimits.compiled.simd_arrays import TABLE_ROWS, packed, table_of
 from flowlimits.gaussian import erf
-from flowlimits.ode.batch.tracing import operations as line
-from flowlimits.ode.batch.tracing.generate import compile_program, gives_the_same_bits
-from flowlimits.ode.batch.tracing.trace import MixedError, UntraceableError, trace
-from flowlimits.ode.batch.velocity import call_traced
+from flowlimits.ode.batch import operations as line
+from flowlimits.ode.batch.generate import compile_program, gives_the_same_bits
+from flowlimits.ode.batch.steps import call_traced
+from flowlimits.ode.batch.trace import MixedError, UntraceableError, trace
 from flowlimits.ode.functions import address_of
 
 RATE = 2.5

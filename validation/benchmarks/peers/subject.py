@@ -92,7 +92,7 @@ def make(problems: int) -> Subject:
     import flowlimits as fl
     from flowlimits.committee.equations import layout, system
     from flowlimits.committee.equations import square as equations_square
-    from flowlimits.ode.batch.tracing import generate, trace
+    from flowlimits.ode.batch import generate, trace
 
     Q, R, T = overlaps(problems)
     committees = [fl.Committee(*one) for one in zip(Q, R, T)]

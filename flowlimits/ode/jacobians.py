@@ -1,19 +1,69 @@
-"""Sources of the Jacobian of the implicit method, and the arrays that it works with."""
+"""Sources of the Jacobian of the implicit method, structures of their own among them, and the arrays that it works with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from .functions import address_of
-from .structure import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    r"""How to evaluate a Jacobian, and how to solve linear systems with it; all five are compiled callbacks.
+
+    The implicit method needs solutions of :math:`(\lambda - h J) x = a` for one real and up to three complex
+    :math:`\lambda`, and knows J through these functions only.  `arrow` makes one.
+
+    Parameters
+    ----------
+    jacobian : callback of `compiled.jit.STRUCTURE_SIGNATURE`
+        ``jacobian(t, y, data, params, work)`` writes J, in whatever form, to `data`.
+    factor, factor_complex : callback of `FACTOR` and of `FACTOR_COMPLEX`
+        ``factor(shift, h, data, factors, pivots)`` decomposes shift - h J; returns 1, or 0 if that is singular.
+    solve, solve_complex : callback of `SOLVE` and of `SOLVE_COMPLEX`
+        ``solve(h, data, factors, pivots, x)`` overwrites the right-hand side x by the solution.
+    data_size, factors_size, pivots_size : int
+        Lengths of these arrays; `factors` has the type of the shift, `pivots` is of integers.
+    """
+
+    jacobian: Any
+    factor: Any
+    solve: Any
+    factor_complex: Any
+    solve_complex: Any
+    data_size: int
+    factors_size: int
+    pivots_size: int
+
+
+def arrow(jacobian: Any, groups: int, block: int, border: int = 0, picks: int = 0) -> Structure:
+    """Return the structure of an arrow Jacobian, see `ode.implicit.arrow`.
+
+    Parameters
+    ----------
+    jacobian : callback
+        ``jacobian(t, y, data, params, work)`` writes every number of `implicit.arrow.parts`.
+    groups, block, border, picks : int
+        L, b, e and s.
+    """
+    from .implicit import arrow as algebra
+
+    rank = block + picks + border
+    numbers = algebra.HEADER + groups + 2 * block * block + block * picks + (groups * block + border) * rank
+    factors = groups * block * (block + rank) + border * rank + rank * rank + rank + 1
+    return Structure(
+        jacobian, algebra.factor_real, algebra.solve_real, algebra.factor_complex, algebra.solve_complex, numbers, factors,
+        groups * block + rank,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Jacobian:
-    """How the implicit method gets its Jacobian: kind (see `jacobian`), address, rank, pattern of non-zeros."""
+    """How the implicit method gets its Jacobian: kind (see `implicit.jacobian`), address, rank, pattern of non-zeros."""
 
     kind: int = 2
     address: int = 0
@@ -44,7 +94,7 @@ def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, 
     """Load the implicit loop and make its arrays."""
     from .implicit import jacobian, radau
     from .implicit import loop as stiff
-    from .implicit import tableau as radau_tables
+    from .implicit import newton as radau_tables
 
     structured = given.kind == jacobian.STRUCTURED
     order = given.rank if structured else 0 if given.structure is not None else n

@@ -3,12 +3,26 @@
 import numpy as np
 from numba import types
 
-from ...compiled.jit import A1, A2, ADDRESS, call_event, call_rhs, jit
-from ..arrays import copy, fill
-from ..control import all_finite, between, emit, emit_end, first_step, fit, target, too_small
-from ..dense import hermite
-from ..events import evaluate_all, find, forget_later, suspect
-from ..layout import (
+from ..compiled.jit import A1, A2, ADDRESS, call_event, call_rhs, jit
+from . import dop853
+from .control import (
+    LAST,
+    ORDER,
+    ROWS,
+    all_finite,
+    at_limit,
+    between,
+    emit,
+    emit_end,
+    factors,
+    first_step,
+    fit,
+    following,
+    target,
+    too_small,
+)
+from .dense import copy, evaluate_all, fill, find, forget_later, hermite, suspect
+from .layout import (
     AFTER_REJECTION,
     BEGUN,
     DENSE_MODE,
@@ -37,8 +51,6 @@ from ..layout import (
     H,
     T,
 )
-from . import dop853
-from .step_control import LAST, ORDER, ROWS, at_limit, factors, following
 
 COUNT = types.int64[::1]
 INFO = types.int64[:, ::1]

@@ -1,16 +1,43 @@
-r"""One step of the explicit method of order 8 with error estimates of order 5 and 3; its extension of order 7.
+"""One step of the explicit method of order 8 with error estimates of order 5 and 3; its extension of order 7.
 
 Coefficients of Dormand and Prince, as given in E. Hairer, S. P. Norsett, G. Wanner, *Solving Ordinary Differential
 Equations I* (Springer, 1993), section II.5 and II.10 (their program DOP853).  Row ``K[j]`` holds the slope of stage j,
 ``K[12]`` the slope at the end of the step, ``K[13:16]`` the stages that only the continuous extension needs.
 """
 
-import numpy as np
+import functools
 
-from ...compiled.jit import call_rhs, jit
-from ...compiled.numbers import maximum, where
-from ..dense import defect, evaluate
-from .velocity import velocity
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from ..compiled.jit import call_rhs, jit
+from ..compiled.numbers import maximum, where
+from .dense import defect, evaluate
+
+
+@functools.singledispatch
+def velocity(rhs, t, y, dy, params, work):
+    """Write the velocities at time t to `dy`.
+
+    Parameters
+    ----------
+    rhs : int or tuple of int
+        Address of a right-hand side; for all lanes see `batch.steps.call_lanes`.
+    t : float or vector
+    y, dy : ndarray or vectors
+    params, work : ndarray or tuple
+        What the right-hand side reads, and its scratch.
+    """
+    call_rhs(rhs, t, y, dy, params, work)
+
+
+@overload(velocity, inline="always")
+def _velocity(rhs, t, y, dy, params, work):
+    if isinstance(rhs, types.Integer):
+        return lambda rhs, t, y, dy, params, work: call_rhs(rhs, t, y, dy, params, work)
+    return None
+
 
 #: h |J| that the next step is not to exceed: on the negative real axis steps are stable up to 6.39, on the imaginary up
 #: to 5.96.

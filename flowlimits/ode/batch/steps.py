@@ -1,14 +1,18 @@
-"""Step-size control of all SIMD lanes at once, in the words of `control` and `explicit.step_control` (compiled part).
+"""Step-size control and velocities of all SIMD lanes at once, in the words of `control` and `dop853` (compiled part).
 
-Free lanes take part with steps of length zero.
+Free lanes take part with steps of length zero.  The right-hand side is a traced one, or that of one problem, called lane by lane.
 """
 
-from ...compiled.jit import jit
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from ...compiled.jit import _call_by_address, _intrinsic, call_rhs, jit
 from ...compiled.numbers import minimum, where
-from ...compiled.simd import holds
-from ...compiled.simd_arrays import tail
-from ..control import between, fit, too_small
-from ..explicit.step_control import LAST, at_limit, factors, following
+from ...compiled.simd import LANES, holds
+from ...compiled.simd_arrays import PACKED, STRIDED, numbers_at, tail
+from ..control import LAST, at_limit, between, factors, fit, following, too_small
+from ..dop853 import velocity
 from .layout import (
     ACCEPTED,
     AFTER_REJECTION,
@@ -25,6 +29,7 @@ from .layout import (
     POINT,
     QUICKNESS,
     REJECTED,
+    SHIFTED,
     SIGNS,
     STEP,
     STEPS,
@@ -60,7 +65,7 @@ def choose_steps(lane, longest, most):
 
 @jit
 def judge(lane):
-    """Accept or reject the steps, and choose the natural lengths of the next ones; see `explicit.advance`."""
+    """Accept or reject the steps, and choose the natural lengths of the next ones; see `explicit_loop.advance`."""
     error, h, natural = lane[ERROR], lane[STEP], lane[NATURAL]
     accepted, finite = error <= 1.0, 0.0 * error == 0.0
     shrink, growth = factors(error)
@@ -76,7 +81,7 @@ def judge(lane):
 
 @jit
 def count_signs(lane, vectors, end, patience):
-    """Count signs of stiffness, see `explicit.is_stiff`; return whether a lane is to leave for the implicit method."""
+    """Count signs of stiffness, see `explicit_loop.is_stiff`; return whether a lane is to leave for the implicit method."""
     h = lane[STEP]
     judged = (lane[ACCEPTED] != 0.0) & (h >= lane[NATURAL]) & ((end - lane[T]) / h > patience)
     if not holds(judged):
@@ -109,3 +114,68 @@ def take(lane, vectors):
 def count_calls(lane):
     """Count evaluations as the loop over one problem does: the slope of the end is looked at only if the error is accepted."""
     lane[EVALUATIONS] = lane[EVALUATIONS] + where(lane[ERROR] <= 1.0, 12.0, 11.0)
+
+
+#: f(t, y, dy, inputs) is a right-hand side for all lanes at once: ``t[0]`` are the times
+LANES_SIGNATURE = types.void(PACKED, STRIDED, STRIDED, PACKED)
+
+
+@_intrinsic
+def call_traced(typingctx, address, t, y, dy, inputs):
+    """Call the traced right-hand side of all lanes at `address`: writes dy."""
+    return _call_by_address(LANES_SIGNATURE)
+
+
+@velocity.register(tuple)
+def _in_lanes(rhs, t, y, dy, params, work):
+    call_lanes(rhs, t, y, dy, params, work)
+
+
+@overload(velocity, inline="always")
+def _velocity(rhs, t, y, dy, params, work):
+    if isinstance(rhs, types.BaseTuple):
+        return lambda rhs, t, y, dy, params, work: call_lanes(rhs, t, y, dy, params, work)
+    return None
+
+
+@jit
+def call_lanes(rhs, t, y, dy, params, work):
+    """Write the velocities of all lanes: by a right-hand side made for them, or lane by lane.
+
+    Parameters
+    ----------
+    rhs : tuple of int
+        Addresses of the right-hand side of one problem, and of that of all lanes, 0 if there is none.
+    t, y, dy : vector, row, row
+    params : tuple
+        The vectors of `lane`, and what the right-hand side of all lanes reads besides the state.
+    work : tuple
+        Addresses of the parameters, scratch and of two states of one problem, with the numbers of the first two in a lane.
+    """
+    lane, inputs = params
+    lane[SHIFTED] = t
+    if rhs[1] != 0:
+        call_traced(rhs[1], tail(lane, SHIFTED), y, dy, inputs)
+    else:
+        lane_by_lane(rhs[0], lane, y, dy, work)
+
+
+@jit
+def lane_by_lane(rhs, lane, states, velocities, work):
+    """Call the right-hand side of one problem for every lane that is taken."""
+    n = len(states)
+    params, scratch = numbers_at(work[0], LANES, work[1]), numbers_at(work[2], LANES, work[3])
+    pair = numbers_at(work[4], 2, n)
+    y, dy = pair[0], pair[1]
+    for l in range(LANES):
+        if lane[BUSY, l] == 0.0:
+            continue
+        for i in range(n):
+            y[i] = states[i, l]
+            # What the right-hand side does not write must not be that of another lane.
+            dy[i] = np.nan
+        call_rhs(rhs, lane[SHIFTED, l], y, dy, params[l], scratch[l])
+        for i in range(n):
+            velocities[i, l] = dy[i]
+            # A right-hand side that changes the state changes it here as it does for one problem.
+            states[i, l] = y[i]

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ....compiled.jit import A1, A2, ADDRESS, call_rhs, callback, jit
-from ....compiled.numbers import maximum, minimum
-from ....compiled.simd import LANES, each, spread
-from ....compiled.simd_arrays import TABLE_ROWS, packed, table_of
-from ..velocity import LANES_SIGNATURE, call_traced
+from ...compiled.jit import A1, A2, ADDRESS, call_rhs, callback, jit
+from ...compiled.numbers import maximum, minimum
+from ...compiled.simd import LANES, each, spread
+from ...compiled.simd_arrays import TABLE_ROWS, packed, table_of
 from .operations import Program
+from .steps import LANES_SIGNATURE, call_traced
 
 #: By the text and the functions that it calls.
 _compiled: dict[Any, Any] = {}

@@ -14,21 +14,25 @@ and compiled helpers.  Everything else raises `UntraceableError`, and the lanes 
 the state or the time, sums and matrix products of whole arrays (their order is that of a library), other powers, random
 numbers, single precision, reads of what was not written, writes to the state or the parameters.  A helper of numbers only that
 cannot be traced is called as it is if its value follows from its arguments.
+
+Traces of the package's own equations, which cannot change, are cached; a user's function is traced in each call.
 """
 
 from __future__ import annotations
 
 import builtins
+import hashlib
 import math
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ....compiled import views as _views
-from ....compiled.code import instructions, names, outside
-from ....compiled.jit import is_compiled, is_strict
+from ...compiled import views as _views
+from ...compiled.cache import instructions, names, outside
+from ...compiled.jit import is_compiled, is_strict
 from .operations import FUNCTIONS, Operations, Program
 from .symbols import MixedError, Numbers, Symbol, UntraceableError, Unwritten, is_number, is_power
 
@@ -285,4 +289,22 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
     return True
 
 
-__all__ = ["MixedError", "Program", "UntraceableError", "trace"]
+#: Traces that are remembered.
+MOST = 32
+
+_traces: OrderedDict[Any, Program] = OrderedDict()
+
+
+def cached_trace(
+    function: Any, n: int, params: np.ndarray, work_size: int, equations: tuple[int, ...], instead: dict[Any, Any]
+) -> Program:
+    """Return the trace of a right-hand side, see `trace.trace`; another call with the same parameters finds it."""
+    if not str(function.__module__).startswith("flowlimits."):
+        return trace(function, n, params, work_size, equations=equations, instead=instead)
+    digest = hashlib.blake2b(params.tobytes()).digest()
+    key = (function, n, params.shape, digest, work_size, equations, *instead.items())
+    program = _traces.pop(key, None) or trace(function, n, params, work_size, equations=equations, instead=instead)
+    _traces[key] = program
+    while len(_traces) > MOST:
+        _traces.popitem(last=False)
+    return program
