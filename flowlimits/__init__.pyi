@@ -10,7 +10,7 @@ from .committee.problem import Committee as Committee
 from .committee.schedule import Schedule as Schedule
 from .core.events import Event as Event
 from .core.events import crossing as crossing
-from .core.rebuild import load_problem as load_problem
+from .core.problem import load_problem as load_problem
 from .core.storage import load as load
 from .core.storage import save as save
 from .data.cite import cite as cite
@@ -20,7 +20,7 @@ from .data.frame import to_dataframe as to_dataframe
 from .data.rerun import rerun as rerun
 from .data.wrap import wrap as wrap
 from .empirical.problem import EmpiricalQuadratic as EmpiricalQuadratic
-from .many.solve_many import solve_many as solve_many
+from .many import solve_many as solve_many
 from .margin.problem import MarginFlow as MarginFlow
 from .mean_field.ensemble import Ensemble as Ensemble
 from .mean_field.problem import MeanField as MeanField

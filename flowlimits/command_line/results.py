@@ -154,7 +154,7 @@ def _metadata(suffix: str) -> dict[str, Any]:
 @click.argument("problem", required=False, metavar="[PROBLEM|CLASS|FILE]")
 def cite(problem: str | None) -> int:
     """Print BibTeX entries: the package, and the papers behind a problem, a class such as XorMixture, or a result."""
-    from ..core.rebuild import description_class
+    from ..core.problem import description_class
     from ..core.registry import DESCRIPTIONS
     from ..data.cite import cite as entries
 

@@ -43,7 +43,7 @@ def problem_line(result: Any) -> str:
     """Return the problem of a result as it is written in Python, or why it cannot be rebuilt."""
     if "problem" not in result.attrs:
         return ""
-    from ..core.rebuild import load_problem
+    from ..core.problem import load_problem
 
     try:
         return repr(load_problem(result))

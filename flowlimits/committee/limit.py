@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import ode
 from ..core.solve import Options, Path
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished
 from ..ode.driver import Jacobian
 from ..ode.functions import address_of
 from ..ode.inputs import METHODS, check_method

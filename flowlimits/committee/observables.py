@@ -89,7 +89,7 @@ def _dataset(result: Any) -> xr.Dataset:
 
 
 def _problem(result: Any) -> Physics:
-    from ..core.rebuild import load_problem
+    from ..core.problem import load_problem
 
     problem = load_problem(_dataset(result))
     if not isinstance(problem, Physics):

@@ -12,8 +12,7 @@ import numpy as np
 
 from . import threads as parallel
 from .problem import Problem
-from .threads import for_each
-from .unfinished import Unfinished
+from .threads import Unfinished, for_each
 
 #: Word of a problem that was solved, and of one that Ctrl-C kept from it.
 SUCCESS, INTERRUPTED = "success", "interrupted"

@@ -19,7 +19,7 @@ import numpy as np
 from . import checks, results
 from .events import Event, check_events, locate
 from .problem import Problem
-from .unfinished import Unfinished
+from .threads import Unfinished
 
 if TYPE_CHECKING:
     import xarray as xr

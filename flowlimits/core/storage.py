@@ -1,10 +1,15 @@
-"""Results are kept in netCDF files: written whole or not at all, and sealed with a checksum."""
+"""Results are kept in netCDF files: written whole or not at all, and sealed with a checksum.
+
+A file is walked through before anything in it is read.  It could name other files (links, external storage, virtual data sets), which
+would then be read with the rights of whoever opens it, and claim sizes that no memory holds: such files are refused.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import io
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -12,10 +17,97 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import hdf5
 from .checks import show
 from .paths import replacing
 from .registry import STORED
+
+#: Deflate, shuffle, Fletcher's checksum: what netCDF programs write.
+FILTERS = {1, 2, 3}
+#: Deflate makes nothing smaller than a 1032nd.
+LARGEST_RATIO, SPARE = 1100, 1 << 20
+DEPTH = 16
+#: netCDF writes a data set of this name for a dimension without a variable; it has a size and no content.
+NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+class RefusedError(ValueError):
+    """A file that is not read."""
+
+
+def end_of(content: bytes) -> int:
+    """Return where the content of an HDF5 file ends by its own word, -1 if it does not say so."""
+    if not content.startswith(SIGNATURE) or len(content) < 48:
+        return -1
+    place = {0: 40, 1: 44, 2: 28, 3: 28}.get(content[8], -1)
+    return -1 if place < 0 else int.from_bytes(content[place : place + 8], "little")
+
+
+def inspect(content: bytes) -> bool:
+    """Return whether a file says that a seal belongs to it, after a walk through all of it.
+
+    Raises
+    ------
+    RefusedError
+        If a part of the file is not read.
+    Exception
+        If it is no HDF5 file, or a damaged one.
+    """
+    import h5py
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        _walk(file, "", 0, set())
+        return "flowlimits_seal" in file.attrs
+
+
+def _walk(group: Any, path: str, depth: int, seen: set[Any]) -> None:
+    import h5py
+
+    if depth > DEPTH:
+        raise RefusedError(f"its groups are nested more than {DEPTH} deep")
+    for name in group:
+        where = f"{path}/{name}"
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise RefusedError(f"`{where}` is a link to another file ({link.filename!r})")
+        if isinstance(link, h5py.SoftLink):
+            raise RefusedError(f"`{where}` is a symbolic link")
+        item = group[name]
+        key = h5py.h5o.get_info(item.id).addr
+        if key in seen:
+            continue
+        seen.add(key)
+        if isinstance(item, h5py.Group):
+            _walk(item, where, depth + 1, seen)
+        elif isinstance(item, h5py.Dataset):
+            _check(item, where)
+
+
+def _check(dataset: Any, where: str) -> None:
+    if dataset.external:
+        raise RefusedError(f"the data of `{where}` lie in another file ({dataset.external[0][0]!r})")
+    if dataset.is_virtual:
+        raise RefusedError(f"`{where}` is a virtual data set, whose data lie in other files")
+    settings = dataset.id.get_create_plist()
+    for number in range(settings.get_nfilters()):
+        code = settings.get_filter(number)[0]
+        if code not in FILTERS:
+            raise RefusedError(f"`{where}` needs the filter {code}, which results do not have")
+    claimed = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    if claimed > LARGEST_RATIO * dataset.id.get_storage_size() + SPARE and not _is_plain_dimension(dataset):
+        raise RefusedError(
+            f"`{where}` claims {claimed} bytes, more than the {dataset.id.get_storage_size()} that are stored can hold"
+        )
+
+
+def _is_plain_dimension(dataset: Any) -> bool:
+    label = dataset.attrs.get("NAME", b"")
+    return (
+        bytes(label).startswith(NO_VARIABLE)
+        if isinstance(label, bytes)
+        else str(label).startswith(NO_VARIABLE.decode())
+    )
+
 
 #: The attribute of a file, not of a result, that says that a seal ends the file.
 SEALED = "flowlimits_seal"
@@ -147,8 +239,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise type(error)(f"Cannot read {source}: {error.strerror or error}.") from None
     sealed = _is_sealed(source, content)
     try:
-        marked = hdf5.inspect(content)
-    except hdf5.RefusedError as error:
+        marked = inspect(content)
+    except RefusedError as error:
         raise ValueError(f"Cannot read {source}: {error}.") from None
     except Exception as error:  # a damaged file can fail in any way
         raise ValueError(f"{source} is not a netCDF-4 file, or is damaged ({error}).") from None
@@ -180,7 +272,7 @@ def _is_sealed(path: Path, content: bytes) -> bool:
         if tail != _seal(body):
             raise _damaged(path)
         return True
-    if hdf5.end_of(content) == len(body):
+    if end_of(content) == len(body):
         raise _damaged(path)
     return False
 

@@ -1,4 +1,4 @@
-"""Runs in threads: results in the order of their index, one BLAS thread each, a bar, and a clean interrupt.
+"""Runs in threads: results in the order of their index, one BLAS thread each, a bar, a clean interrupt, and errors that keep what is finished.
 
 Compiled loops release the interpreter lock, so threads are enough; the number of threads and the order in
 which they finish change nothing in the results, because run `i` sees only its own index.
@@ -16,12 +16,43 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
 
 from . import checks
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+
 Result = TypeVar("Result")
 MISSING: Any = object()
+
+
+class Unfinished(BaseException):
+    """A computation stopped before the last requested time.
+
+    Attributes
+    ----------
+    times, states : ndarray
+        The requested times that were reached, and the states there.
+    report : Report
+        How it went; `report.status` says why it stopped.
+    partial : xarray.Dataset or None
+        The finished part as a result, where a problem was solved and at least one time was reached.
+    """
+
+    partial: xr.Dataset | None = None
+
+    def __init__(self, message: str, times: np.ndarray, states: np.ndarray, report: Any) -> None:
+        super().__init__(message)
+        self.times = times
+        self.states = states
+        self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.times, self.states, self.report)
 
 
 class Interrupted(KeyboardInterrupt):

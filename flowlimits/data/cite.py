@@ -61,6 +61,6 @@ def _papers(problem: Any) -> tuple[str, ...]:
         raise TypeError(
             f"Argument `problem` must be a problem, a class of problems or a result, but is {show(problem)}."
         )
-    from ..core.rebuild import load_problem
+    from ..core.problem import load_problem
 
     return load_problem(problem).papers

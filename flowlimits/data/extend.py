@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..core import checks, results
-from ..core.rebuild import load_problem
+from ..core.problem import load_problem
 from .rerun import repeat
 
 

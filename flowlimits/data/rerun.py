@@ -11,8 +11,7 @@ import numpy as np
 
 from ..core import streams
 from ..core.checks import show
-from ..core.problem import ARRAY_PREFIX
-from ..core.rebuild import load_problem, rebuild
+from ..core.problem import ARRAY_PREFIX, load_problem, rebuild
 from ..core.results import SCHEMA, provenance, versions
 from ..core.storage import load
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
-from ..core.ranges import LARGEST, check_classes, check_elements
+from ..core.checks import LARGEST, check_classes, check_elements
 from .models import NormOnlyModel
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import checks
-from ..core.rebuild import load_problem
+from ..core.problem import load_problem
 from .certificates import Certificate, candidates
 from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel
 from .physics import MarginFlowPhysics

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks
+from ..core.checks import check_elements
 from ..core.problem import Description
-from ..core.ranges import check_elements
 from . import equations
 
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks, streams
+from ..core.checks import check_classes
 from ..core.problem import Problem
-from ..core.ranges import check_classes
 from ..core.results import Variable
 from .fields import TABLES
 from .models import MarginModel, UserModel

@@ -12,7 +12,7 @@ import numpy as np
 from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished
 from . import equations, equations_atoms, equations_sampled, sliding
 from .equations_atoms import LOSSES
 from .physics import XorMixturePhysics

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks, streams
+from ..core.checks import check_elements
 from ..core.problem import Problem
-from ..core.ranges import check_elements
 from ..core.results import Variable
 from .equations_sampled import factor
 from .fields import TABLES

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results, streams
-from ..core.ranges import check_elements, steps_at
+from ..core.checks import check_elements, steps_at
 from ..core.results import Variable
 from ..core.threads import run_threads
 from . import equations_steps

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ode
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished
 from . import equations, equations_atoms
 from .equations_atoms import HEAD
 from .physics import XorMixturePhysics

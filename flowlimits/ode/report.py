@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished
 from . import layout
 
 

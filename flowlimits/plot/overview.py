@@ -63,7 +63,7 @@ def _choose(known: list[str]) -> tuple[str, ...]:
 
 def _smooth(theory: xr.Dataset) -> xr.Dataset:
     """Return the theory on a fine grid; a logarithmic one begins earlier, to show where the curve comes from."""
-    from ..core.rebuild import load_problem
+    from ..core.problem import load_problem
 
     times = theory["time"].values
     if times.size < 2 or not theory.attrs.get("problem"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished
 from ..ode.driver import Integration, Jacobian
 from ..ode.report import Report
 from .finite.reduced_path import ADVICE, Outcome, Request, Tolerances, instant, log_h

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..core import checks
+from ..core.checks import check_classes
 from ..core.problem import Problem
-from ..core.ranges import check_classes
 from ..core.results import Variable
 
 LAWS = {"gaussian": 0, "uniform": 1}

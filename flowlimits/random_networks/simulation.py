@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results, streams
-from ..core.ranges import check_elements
+from ..core.checks import check_elements
 from ..core.threads import run_threads
 from . import equations
 from .physics import LAWS, TRAINED, GuessAndCheckPhysics

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, streams
-from ..core.ranges import check_elements
+from ..core.checks import check_elements
 
 if TYPE_CHECKING:
     import xarray as xr

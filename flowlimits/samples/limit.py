@@ -12,8 +12,7 @@ import numpy as np
 from .. import ode
 from ..core import checks, results
 from ..core.solve import Options, Path
-from ..core.threads import run_threads
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished, run_threads
 from ..ode import inputs as ode_inputs
 from . import equations, stepping
 from .equations import ACTIVATIONS, LOSSES

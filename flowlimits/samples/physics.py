@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks, streams
+from ..core.checks import LARGEST, check_elements, check_scale
 from ..core.problem import Problem
-from ..core.ranges import LARGEST, check_elements, check_scale
 from ..core.results import Variable
 from . import equations
 from .equations import ACTIVATIONS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks, results
-from ..core.ranges import steps_at
+from ..core.checks import steps_at
 from . import equations
 from .limit import parameters
 from .observables import end_state_of, observe, shown_of

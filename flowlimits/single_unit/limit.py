@@ -12,7 +12,7 @@ import numpy as np
 from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished
 from ..ode.jacobians import arrow
 from . import equations, expressions
 from .physics import SingleUnitPhysics

@@ -5,7 +5,8 @@ Inputs :math:`x \sim N(0, S)` with :math:`S = \sum_l c_l P_l` enter a high-dimen
 
 .. math:: C_l = [W; W_\star] P_l [W; W_\star]^\top / d, \qquad \operatorname{Cov}(\lambda, \lambda_\star) = \sum_l c_l C_l .
 
-Groups may share an eigenvalue, and may have the weight 0: a direction that carries overlap and no noise.
+Groups may share an eigenvalue, and may have the weight 0: a direction that carries overlap and no noise.  In a finite dimension a group,
+or an eigenvalue of a law, gets a whole number of directions by largest remainders.
 """
 
 from __future__ import annotations
@@ -18,7 +19,54 @@ import numpy as np
 
 from ..core import checks
 from ..core.problem import Description
-from . import finite
+
+
+def largest_remainders(weights: np.ndarray, dimension: int) -> np.ndarray:
+    """Return whole numbers near weights * dimension that sum to `dimension`, shape (n,)."""
+    checks.counts(dimension, "Argument `dimension` asks")
+    exact = weights * dimension
+    counts = np.floor(exact + 1e-9).astype(np.int64)
+    missing = dimension - int(counts.sum())
+    order = np.argsort(-(exact - counts), kind="stable")
+    counts[order[:missing]] += 1
+    return counts
+
+
+def width(ratio: float, dimension: int) -> int:
+    """Return the width nearest to ratio * dimension, at least one."""
+    result = int(checks.counts(ratio * float(dimension), "The ratio and the argument `dimension` ask"))
+    if result < 1:
+        raise ValueError(
+            f"Argument `dimension` must be at least {math.floor(0.5 / ratio) + 1} to realise the ratio {ratio:g}, but is {dimension}."
+        )
+    return result
+
+
+def check_not_negative(name: str, values: np.ndarray, reason: str) -> None:
+    """Refuse values below zero; `reason` ends the sentence."""
+    if (values < 0).any():
+        i = int(np.argmax(values < 0))
+        raise ValueError(f"Argument `{name}` must not be negative, but is {values[i]:g} at index [{i}]. {reason}")
+
+
+def merge(nodes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes of positive weight, increasing, equal ones as one, and their weights."""
+    kept = weights > 0
+    distinct, inverse = np.unique(nodes[kept], return_inverse=True)
+    if distinct.size == nodes.size:
+        return distinct, weights[np.argsort(nodes)]
+    return distinct, np.bincount(inverse, weights[kept], minlength=distinct.size)
+
+
+def shares(nodes: np.ndarray, weights: np.ndarray, power: float) -> np.ndarray:
+    """Return weights * nodes^power divided by their sum."""
+    if power < 0 and (nodes == 0).any():
+        raise ValueError(f"Argument `power` must not be negative for eigenvalues that are zero, but is {power:g}.")
+    if not (nodes * weights > 0).any():
+        raise ValueError("A spectrum whose eigenvalues are all zero has no shares.")
+    parts = weights * (nodes / nodes.max()) ** power
+    return parts / parts.sum()
+
 
 #: Overlaps may miss symmetry and positivity by this share of their largest entry.
 SLACK = 1e-9
@@ -85,7 +133,7 @@ class CovarianceGroups(Description):
 
     def multiplicities(self, dimension: int) -> np.ndarray:
         """Return how many of `dimension` directions each group has, by largest remainders, shape (L,)."""
-        return finite.largest_remainders(self.weights, dimension)
+        return largest_remainders(self.weights, dimension)
 
     def spread(self, overlap: np.ndarray) -> np.ndarray:
         """Return plain overlaps, shape (p, k), as those of isotropic weights by group, shape (L, p, k)."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..core import checks
 from ..core.problem import Description
-from . import finite, marchenko_pastur, power_law
+from . import marchenko_pastur, power_law
+from .groups import check_not_negative, largest_remainders, merge, shares, width
 
 KINDS = ("nodes", "orthonormal", "marchenko_pastur", "eigenvalues")
 #: Gauss nodes that stand for a Marchenko-Pastur law until a solver refines it.
@@ -70,8 +71,8 @@ class Spectrum(Description):
             raise ValueError(
                 f"Arguments `nodes` and `weights` must have the same length, but have {nodes.size} and {weights.size}."
             )
-        finite.check_not_negative("nodes", nodes, "Eigenvalues of W^T W are not negative.")
-        finite.check_not_negative("weights", weights, "Weights are fractions of the eigenvalues.")
+        check_not_negative("nodes", nodes, "Eigenvalues of W^T W are not negative.")
+        check_not_negative("weights", weights, "Weights are fractions of the eigenvalues.")
         total = math.fsum(weights)
         if abs(total - 1) > 1e-9:
             raise ValueError(
@@ -80,12 +81,11 @@ class Spectrum(Description):
             )
         self._freeze("_given", np.array([nodes, weights]))
         object.__setattr__(self, "_error", None)
-        nodes, weights = finite.merge(nodes, weights)
+        nodes, weights = merge(nodes, weights)
         self._freeze("nodes", nodes)
         self._freeze("weights", weights)
         checks.choice("kind", self.kind, KINDS)
-        named = self.kind in ("orthonormal", "marchenko_pastur")
-        if named:
+        if self.kind in ("orthonormal", "marchenko_pastur"):
             object.__setattr__(self, "ratio", checks.number("ratio", self.ratio, positive=True))
         elif self.ratio is not None:
             raise ValueError(
@@ -179,7 +179,7 @@ class Spectrum(Description):
         """
         values = checks.array("values", values, ("d",))
         values = np.where(np.abs(values) <= 1e-13 * values.size * abs(values.max()), 0.0, values)
-        finite.check_not_negative("values", values, "Eigenvalues of W^T W are not negative.")
+        check_not_negative("values", values, "Eigenvalues of W^T W are not negative.")
         return cls(values, np.full(values.size, 1 / values.size), "eigenvalues")
 
     @classmethod
@@ -241,7 +241,7 @@ class Spectrum(Description):
         power : float
             Zero for isotropic weights.  Negative powers need positive eigenvalues.
         """
-        return finite.shares(*self.groups, checks.number("power", power))
+        return shares(*self.groups, checks.number("power", power))
 
     @property
     def mean(self) -> float:
@@ -292,11 +292,11 @@ class Spectrum(Description):
         dimension = checks.integer("dimension", dimension, minimum=1)
         if self.ratio is None:
             return int(self.multiplicities(dimension)[self.nodes > 0].sum())
-        return finite.width(self.ratio, dimension)
+        return width(self.ratio, dimension)
 
     def multiplicities(self, dimension: int) -> np.ndarray:
         """Return how often each node occurs among `dimension` eigenvalues, by largest remainders, shape (n,)."""
-        return finite.largest_remainders(self.weights, checks.integer("dimension", dimension, minimum=1))
+        return largest_remainders(self.weights, checks.integer("dimension", dimension, minimum=1))
 
     def eigenvalues(self, dimension: int) -> np.ndarray:
         """Return `dimension` eigenvalues of d Z that realise this law, increasing, with the mean of the law.

@@ -30,7 +30,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from ..core.fields import table_of
-from ..core.rebuild import description_class
+from ..core.problem import description_class
 from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
 from ..toml.arrays import is_array_file, read_array
@@ -230,7 +230,7 @@ def solve_point(
 
 def in_batches(owner: type, options: Mapping[str, Any], event: Any) -> bool:
     """Whether points are solved by `flowlimits.solve_many`, alone or side by side with the same bits."""
-    from ..many.solve_many import ROOMS
+    from ..many import ROOMS
 
     return owner.__name__ in ROOMS and event is None and set(options) <= BATCH_OPTIONS
 
@@ -291,7 +291,7 @@ def solve_points(
 
 def _of_batch(built: list[Any], times: Any, options: Mapping[str, Any], quantity: Any, threads: int) -> Batch:
     from ..core.one_by_one import INTERRUPTED, SUCCESS, UnsolvedError
-    from ..many.solve_many import solve_list
+    from ..many import solve_list
 
     dataset, messages = solve_list(built, times, threads=threads, progress=False, **options)
     words = dataset["status"].values

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from ..core.problem import Description
-from ..core.rebuild import description_class
+from ..core.problem import Description, description_class
 from .values import Array, Nested
 
 

@@ -13,8 +13,7 @@ from pydantic import AfterValidator, Field, create_model
 
 from ..core import fields
 from ..core.checks import show
-from ..core.problem import Problem
-from ..core.rebuild import description_class
+from ..core.problem import Problem, description_class
 from .descriptions import EnsembleTable, ModelTable, SpectrumField, StartField
 from .values import Array, Grid, Matrix, NumberOrArray, Table, arrays
 

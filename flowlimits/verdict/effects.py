@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from ..core.unfinished import Unfinished
+from ..core.threads import Unfinished
 from . import points as grid_of
 from .grids import axis_of
 from .points import Points

@@ -14,8 +14,7 @@ import numpy as np
 import xarray as xr
 
 from ..core import checks, results
-from ..core.problem import Problem
-from ..core.rebuild import load_problem
+from ..core.problem import Problem, load_problem
 from . import statistics
 from .grids import axis_of, solve_without_time
 

@@ -8,8 +8,7 @@ import pytest
 import toy
 
 import flowlimits as fl
-from flowlimits.core.problem import Problem
-from flowlimits.core.rebuild import description_class
+from flowlimits.core.problem import Problem, description_class
 from flowlimits.core.registry import DESCRIPTIONS
 from flowlimits.data.rerun import differing
 

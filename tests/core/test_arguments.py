@@ -9,8 +9,7 @@ from public_arguments import calls
 
 import flowlimits as fl
 from flowlimits.core import checks
-from flowlimits.core.problem import Problem
-from flowlimits.core.rebuild import description_class
+from flowlimits.core.problem import Problem, description_class
 from flowlimits.core.registry import DESCRIPTIONS
 
 VERBS = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toy
 
-from flowlimits.core.rebuild import rebuild
+from flowlimits.core.problem import rebuild
 
 pytestmark = pytest.mark.usefixtures("toy_classes")
 

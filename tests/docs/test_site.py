@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import flowlimits as fl
-from flowlimits.core.problem import Problem
-from flowlimits.core.rebuild import description_class
+from flowlimits.core.problem import Problem, description_class
 from flowlimits.core.registry import DESCRIPTIONS, MODULES
 from flowlimits.data.cite import references
 

@@ -110,7 +110,7 @@ def test_a_problem_is_rebuilt_from_its_own_result():
         problem = margin.MarginFlow(model, [[1.0, 0.5], [0.2, 1.0]], [1, -1], rng=2)
         arrays = {}
         plain = json.loads(json.dumps(problem.to_plain(arrays)))
-        from flowlimits.core.rebuild import rebuild
+        from flowlimits.core.problem import rebuild
 
         assert rebuild(plain, arrays) == problem
     problem = margin.MarginFlow(margin.LinearModel(), [[1.0, 0.5], [0.2, 1.0]], [1, -1], rng=2)

@@ -7,7 +7,7 @@ import pytest
 
 import flowlimits as fl
 from flowlimits.core import results
-from flowlimits.core.rebuild import load_problem
+from flowlimits.core.problem import load_problem
 from flowlimits.mean_field import rules
 from tests.support.naive_mean_field import FIVE, TWO, hermite_polynomial
 

@@ -108,7 +108,7 @@ def test_largest_remainders_are_nearest():
 
 
 def test_a_spectrum_shows_what_it_is_and_survives_its_plain_form():
-    from flowlimits.core.rebuild import rebuild
+    from flowlimits.core.problem import rebuild
 
     law = fl.Spectrum.marchenko_pastur(0.5)
     assert repr(law) == "Spectrum.marchenko_pastur(0.5, nodes='auto')"

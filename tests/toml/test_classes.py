@@ -8,8 +8,7 @@ import pytest
 import flowlimits as fl
 from flowlimits.command_line import problems
 from flowlimits.core import fields
-from flowlimits.core.problem import Problem
-from flowlimits.core.rebuild import description_class
+from flowlimits.core.problem import Problem, description_class
 from flowlimits.core.registry import DESCRIPTIONS, PROBLEMS
 from flowlimits.data.rerun import differing
 from flowlimits.toml.arrays import read_array

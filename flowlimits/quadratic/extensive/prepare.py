@@ -17,7 +17,7 @@ from .quadrature import Panels, critical_angle, refined_panels
 from .tableau import radau_tables
 
 if TYPE_CHECKING:
-    from ...core.unfinished import Unfinished
+    from ...core.threads import Unfinished
     from ...ode.report import Report, Status
     from .physics import Physics
 

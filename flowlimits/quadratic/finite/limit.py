@@ -13,7 +13,7 @@ import numpy as np
 from ...core import checks
 from ...core.problem import Problem
 from ...core.solve import Options, Path
-from ...core.unfinished import Unfinished
+from ...core.threads import Unfinished
 from ...ode.report import message_of
 from ..commuting import CommutingPath
 from .equations_reduced import OBSERVABLES

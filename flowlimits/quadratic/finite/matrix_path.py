@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...core.unfinished import Unfinished
+from ...core.threads import Unfinished
 from ...ode import layout as ode_layout
 from ...ode.driver import Integration
 from ...ode.report import Report

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ...core.unfinished import Unfinished
+from ...core.threads import Unfinished
 from ...ode.driver import Integration, Jacobian
 from ...ode.report import Report, Status, message_of
 from . import equations_reduced as layout

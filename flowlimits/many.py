@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import checks
-from ..core import threads as parallel
-from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions
-from ..core.problem import Problem
+from .core import checks
+from .core import threads as parallel
+from .core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions
+from .core.problem import Problem
 
 if TYPE_CHECKING:
     import xarray as xr
+
 
 #: Rooms that solve many problems faster than one after the other, by class.
 ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.extensive.many"}

@@ -1,1 +1,0 @@
-"""Many problems in one call."""
