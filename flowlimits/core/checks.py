@@ -237,24 +237,6 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level + 1)
 
 
-def sgd_or_descent(method: str | None, step: Any, runs: int, methods: Sequence[str], sgd: bool) -> tuple[str, float]:
-    """Return the method of a simulation and the step of "gd"; one-pass SGD, by default the first of `methods`, has a rate instead."""
-    method = choice("method", method, methods) if method is not None else methods[0] if sgd else "gd"
-    if method == "gd":
-        if sgd:
-            raise ValueError(
-                'Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.'
-            )
-        if runs != 1:
-            raise ValueError(f'Argument `runs` must be 1 for method "gd", which has nothing random, but is {runs}.')
-        return method, number("step", 0.01 if step is None else step, positive=True)
-    if not sgd:
-        raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use method="gd".')
-    if step is not None:
-        raise ValueError(f'Argument `step` belongs to method "gd", not to "{method}": SGD steps by the learning rate.')
-    return method, 0.0
-
-
 def unknown_arguments(owner: str, given: Iterable[str], known: Sequence[str], absent: dict[str, str]) -> None:
     """Refuse keywords that `owner` does not take; `absent` explains features that are not here.
 

@@ -204,3 +204,21 @@ def _find(seen: Path, events: Sequence[Event]) -> tuple[np.ndarray, float]:
     happened = locate(events, seen.times, known, evaluate)
     stop = min((t for t, event in zip(happened, events) if event.stop and not math.isnan(t)), default=math.inf)
     return np.where(happened <= stop, happened, math.nan), float(stop)
+
+
+def sgd_or_descent(method: str | None, step: Any, runs: int, methods: Sequence[str], sgd: bool) -> tuple[str, float]:
+    """Return the method of a simulation and the step of "gd"; one-pass SGD, by default the first of `methods`, has a rate instead."""
+    method = checks.choice("method", method, methods) if method is not None else methods[0] if sgd else "gd"
+    if method == "gd":
+        if sgd:
+            raise ValueError(
+                'Method "gd" is population gradient descent and needs learning_rate = 0; its step is the argument `step`.'
+            )
+        if runs != 1:
+            raise ValueError(f'Argument `runs` must be 1 for method "gd", which has nothing random, but is {runs}.')
+        return method, checks.number("step", 0.01 if step is None else step, positive=True)
+    if not sgd:
+        raise ValueError(f'Method "{method}" is one-pass SGD and needs learning_rate > 0; at 0 use method="gd".')
+    if step is not None:
+        raise ValueError(f'Argument `step` belongs to method "gd", not to "{method}": SGD steps by the learning rate.')
+    return method, 0.0

@@ -11,6 +11,7 @@ import numpy as np
 from .. import ode
 from ..core import checks, results, streams
 from ..core import threads as pool
+from ..core.solve import sgd_or_descent
 from . import equations, expressions, limit
 from .physics import SingleUnitPhysics
 
@@ -42,7 +43,7 @@ def simulate(
     wanted = checks.times(times)
     runs = checks.integer("runs", runs, minimum=1)
     names = limit.check_observables(observables)
-    method, step = checks.sgd_or_descent(method, step, runs, METHODS, problem.learning_rate > 0)
+    method, step = sgd_or_descent(method, step, runs, METHODS, problem.learning_rate > 0)
     C = np.moveaxis(np.array([[problem.Q, problem.R], [problem.R, problem.T]]), 2, 0)
     sizes = problem.covariance.check_dimension(C, dimension)
     dimension = int(sizes.sum())

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ...core import checks, results, streams
 from ...core import threads as parallel
+from ...core.solve import sgd_or_descent
 from ...spectrum.covariance import decompose
 from .. import limit
 from ..equations import system
@@ -177,7 +178,7 @@ def _method(problem: Physics, method: str | None, step: Any, runs: int) -> tuple
         raise ValueError(
             'Method "gd" is for standard normal inputs; under a covariance the flow of `solve` is exact at every dimension.'
         )
-    return checks.sgd_or_descent(method, step, runs, METHODS, sgd)
+    return sgd_or_descent(method, step, runs, METHODS, sgd)
 
 
 def _own_weights(problem: Physics, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
