@@ -211,7 +211,7 @@ def build(solutions: Solutions, options: Options) -> xr.Dataset:
     """Return the Dataset: variables with the leading dimension `problem`, status and reached time, and what differs."""
     import xarray as xr
 
-    from ..core.results import SCHEMA, clock_symbol, versions
+    from .core.results import SCHEMA, clock_symbol, versions
 
     problem = solutions.example
     number = len(solutions.statuses)

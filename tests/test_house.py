@@ -66,6 +66,19 @@ def room(name: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
+def test_every_import_names_a_module_that_is_there():
+    """Also those inside functions, which fail only when they are called."""
+    wanted = {(name, one) for name in MODULES for one in imports(name)}
+    assert [pair for pair in sorted(wanted) if pair[1].startswith("flowlimits.") and pair[1] not in MODULES] == []
+    depths = [
+        (name, node.level)
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level >= len(path.relative_to(PACKAGE.parent).parts)
+    ]
+    assert depths == []
+
+
 def test_no_circle():
     try:
         tuple(TopologicalSorter(GRAPH).static_order())
