@@ -1,68 +1,109 @@
-"""Limits on a sample: the flow, directly or by aligning and merging units first; alignment, every unit on its own from kink to kink."""
+"""Limit of the flow on a sample: directly, by steps that bound the error at kinks, or by aligning and merging units first."""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import ode
-from ..core import checks, results
+from ..core import checks
 from ..core.solve import Options, Path
-from ..core.threads import Unfinished, run_threads
+from ..core.threads import Unfinished
 from ..ode import inputs as ode_inputs
-from . import equations, stepping
-from .equations import ACTIVATIONS, LOSSES
-from .equations_alignment import align
-from .merging import align_and_merge
+from ..ode.driver import SLICE, progress_bar
+from ..ode.report import IntegrationError, IntegrationInterrupted, Report, Status, message_of
+from . import equations
+from . import equations_steps as kernel
+from .alignment import align_and_merge
+from .equations import ACTIVATIONS, LOSSES, sample_flow
 from .observables import end_point, end_state_of, observe, shown_of, weights_of
-from .physics import EarlyAlignmentPhysics, SampleFlowPhysics, distinct_kinks, residual_at
+from .physics import SampleFlowPhysics
 
-if TYPE_CHECKING:
-    import xarray as xr
+_STATUS = {
+    kernel.DONE: Status.SUCCESS,
+    kernel.NOT_FINITE: Status.NOT_FINITE,
+    kernel.TOO_MANY_STEPS: Status.TOO_MANY_STEPS,
+    kernel.STEP_TOO_SMALL: Status.STEP_TOO_SMALL,
+}
+_ADVICE = {
+    Status.NOT_FINITE: "The flow diverged: lower the start.",
+    Status.TOO_MANY_STEPS: "Raise `max_steps`, or loosen `rtol` or `kink_step`.",
+    Status.STEP_TOO_SMALL: "No step meets `rtol`: loosen it, or raise `kink_step`.",
+}
 
 
-def solve_alignment(
-    physics: EarlyAlignmentPhysics, times: Any, *, max_kinks: int, threads: int | None, progress: bool | None
-) -> xr.Dataset:
-    """Return the alignment; see `EarlyAlignment.solve`."""
-    wanted = checks.times(times)
-    max_kinks = checks.integer("max_kinks", max_kinks, minimum=1)
-    m, d = physics.directions.shape
+def default_kink_step(X: np.ndarray, y: np.ndarray, loss: str) -> float:
+    r"""Return the default shortest step: a hundredth of the time in which the fastest unit may align.
+
+    The velocity of :math:`\log|w|` is at most :math:`\frac1n\sum_i|g_i||x_i|` with the pulls :math:`g_i` at the start.
+    """
+    pulls = np.abs(y) if loss == "squared" else np.full(len(y), 0.5 if loss == "logistic" else 1.0)
+    fastest = float(np.mean(pulls * np.linalg.norm(X, axis=1)))
+    return 0.01 / fastest if fastest > 0 else 0.01
+
+
+def follow(
+    start: np.ndarray, times: np.ndarray, params: np.ndarray, *, at: float, shortest: float, rtol: float, atol: float, max_steps: int,
+    progress: bool | None,
+) -> tuple[np.ndarray, Report, dict[str, float]]:  # fmt: skip
+    """Return the states at `times`, the report, and what is known of the steps taken for their length alone.
+
+    Raises
+    ------
+    flowlimits.ode.IntegrationError
+        With the finished part.
+    """
+    d, m = int(params[1]), int(params[2])
+    y = np.array(start)
+    states = np.empty((times.size, y.size))
+    real = np.zeros(6)
+    real[[kernel.T, kernel.RTOL, kernel.ATOL, kernel.SHORTEST]] = at, rtol, atol, shortest
+    count = np.zeros(6, dtype=np.int64)
+    count[kernel.MAX_STEPS] = max_steps
+    K, ynew, point, work = np.zeros((7, y.size)), np.empty_like(y), np.empty_like(y), np.zeros(3 * m)
+    rates = np.zeros(8)
     began = time.perf_counter()
-    direction, balance, log_norm = (
-        np.empty((m, wanted.size, d)),
-        np.empty((m, wanted.size)),
-        np.empty((m, wanted.size)),
-    )
-    kinks = np.zeros((m, 2))
-    X, y, drift = distinct_kinks(np.array(physics.X), np.array(physics.y), np.array(physics.drift))
-    start, balances = np.array(physics.directions), np.array(physics.balance)
+    bar = None if progress is False else progress_bar(progress, at, float(times[-1]))
+    code, budget = kernel.RUNNING, 8
+    status = Status.INTERRUPTED
+    try:
+        while code == kernel.RUNNING:
+            before = time.perf_counter()
+            code = kernel.walk(
+                sample_flow.address, real, count, y, times, states, d, m, K, ynew, point, rates, params, work, budget
+            )
+            took = max(time.perf_counter() - before, 1e-9)
+            budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
+            if bar is not None:
+                bar.update(real[kernel.T] - bar.n - at)
+        status = _STATUS[code]
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if bar is not None:
+            bar.close()
+    report = _report(status, real, count, time.perf_counter() - began)
+    done = int(count[kernel.NEXT])
+    if status is Status.INTERRUPTED:
+        raise IntegrationInterrupted(report.message, times[:done], states[:done], report)
+    if status.failed:
+        raise IntegrationError(report.message, times[:done], states[:done], report)
+    detail = {"forced_steps": int(count[kernel.FORCED]), "forced_error": float(real[kernel.FORCED_ERROR])}
+    return states, report, detail
 
-    def follow(j: int) -> list[float]:
-        status = align(
-            start[j], balances[j], drift, X, y, wanted, max_kinks, direction[j], balance[j], log_norm[j], kinks[j]
-        )  # fmt: skip
-        if status != 0:
-            raise RuntimeError(f"Unit {j} met more than max_kinks = {max_kinks} kinks: raise `max_kinks`.")
-        return [residual_at(u, X, y, drift) for u in direction[j]]
 
-    found = run_threads(follow, m, threads=threads, progress=progress, description="units")
-    residual = np.array(found).T
-    variables = {
-        "direction": np.swapaxes(direction, 0, 1), "balance": balance.T, "log_norm": log_norm.T, "residual": residual,
-    }  # fmt: skip
-    provenance: dict[str, Any] = {
-        "method": "exact, kink by kink",
-        "kinks": int(kinks[:, 0].sum()),
-        "sliding": int(kinks[:, 1].sum()),
-    }
-    provenance["wall_time"] = time.perf_counter() - began
-    call = {"verb": "solve", "max_kinks": max_kinks}
-    return results.build(physics, kind="limit", times=wanted, variables=variables, call=call, provenance=provenance)
+def _report(status: Status, real: np.ndarray, count: np.ndarray, seconds: float) -> Report:
+    reached = float(real[kernel.T])
+    return Report(
+        status=status, method="kinks", switches=((0.0, "kinks"),), steps=int(count[kernel.STEPS]), rejected=int(count[kernel.REJECTED]),
+        evaluations=int(count[kernel.EVALUATIONS]), jacobians=0, factorisations=0, reached=reached, wall_time=seconds,
+        rtol=float(real[kernel.RTOL]), atol=float(real[kernel.ATOL]), event_times=np.zeros(0), crossings=(), event_states=(),
+        message=message_of(status, reached, _ADVICE),
+    )  # fmt: skip
 
 
 FLOW = ode.right_hand_side(equations.sample_flow)
@@ -216,7 +257,7 @@ class _Integrator:
         self.rtol, self.atol, self.kink_step = options.rtol, options.atol, None
         if self.method == "kinks":
             if kink_step is None:
-                kink_step = stepping.default_kink_step(physics.inputs(), np.array(physics.y), physics.loss)
+                kink_step = default_kink_step(physics.inputs(), np.array(physics.y), physics.loss)
             self.kink_step = checks.number("kink_step", kink_step, positive=True)
         self.max_steps, self.progress = options.max_steps, options.progress
 
@@ -244,7 +285,7 @@ class _Integrator:
             "progress": self.progress,
         }
         if self.kink_step:
-            return stepping.follow(start, times, params, at=at, shortest=self.kink_step, **options)
+            return follow(start, times, params, at=at, shortest=self.kink_step, **options)
         _, states, report = ode.integrate(
             FLOW, start, times, params, start=at, method=self.method, work_size=3 * m, **options
         )

@@ -187,7 +187,7 @@ class EarlyAlignment(EarlyAlignmentPhysics):
         RuntimeError
             If a unit needs more pieces than `max_kinks`.
         """
-        from .limit import solve_alignment
+        from .alignment import solve_alignment
 
         return solve_alignment(self, times, max_kinks=max_kinks, threads=threads, progress=progress)
 

@@ -10,10 +10,9 @@ import numpy as np
 from ..core import checks, results
 from ..core.checks import steps_at
 from . import equations
-from .limit import parameters
+from .limit import default_kink_step, parameters
 from .observables import end_state_of, observe, shown_of
 from .physics import EarlyAlignmentPhysics, SampleFlowPhysics, distinct_kinks, residual_at
-from .stepping import default_kink_step
 
 if TYPE_CHECKING:
     import xarray as xr

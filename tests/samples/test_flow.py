@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowlimits as fl
-from flowlimits.samples import equations, merging, observables
+from flowlimits.samples import alignment, equations, observables
 from flowlimits.samples.limit import parameters
 
 THREE = (np.array([[-0.75], [-0.5], [0.125]]), np.array([1.1, 0.1, 0.8]))
@@ -200,7 +200,7 @@ def test_merging_is_exact_for_parallel_units():
     u, v = np.random.default_rng(0).standard_normal((2, 4))
     W = np.array([u, 2 * u, v, 0.5 * u])
     a = np.array([0.7, 1.4, -1.0, 0.35])
-    few_W, few_a, left_out = merging.merge(W, a, X)
+    few_W, few_a, left_out = alignment.merge(W, a, X)
     assert len(few_a) == 2
     assert left_out < 1e-14
     np.testing.assert_allclose(np.maximum(X @ few_W.T, 0) @ few_a, np.maximum(X @ W.T, 0) @ a, atol=1e-13)

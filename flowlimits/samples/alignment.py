@@ -1,4 +1,4 @@
-r"""The semi-exact route: align every unit in closed form, then merge units that the flow cannot tell apart.
+r"""Early alignment, every unit on its own in closed form; and the semi-exact route, which then merges units that the flow cannot tell apart.
 
 Units of equal pattern on the sample share :math:`D = \frac1n\sum_i g_i 1(w\cdot x_i>0)x_i`, so that :math:`z_j = (a_j, w_j)` obey one linear equation
 and :math:`M = \sum_j z_jz_j^\top`, which fixes their part :math:`\sum_j a_jw_j` of the output, closes, eq. (S7).  Each eigenvector of M with its
@@ -7,12 +7,18 @@ eigenvalue acts as one unit; while aligned, M has rank one, and the trace it lea
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core import checks, results
+from ..core.threads import run_threads
 from .equations_alignment import align
-from .physics import SampleFlowPhysics, distinct_kinks
+from .physics import EarlyAlignmentPhysics, SampleFlowPhysics, distinct_kinks, residual_at
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: The outputs at the merging time, relative to the largest label.
 SMALL = 1e-2
@@ -103,3 +109,37 @@ def merge(W: np.ndarray, a: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.n
         left_out = max(left_out, float(1 - values[-1] / values.sum()))
     merged = np.array(units)
     return merged[:, 1:], merged[:, 0], left_out
+
+
+def solve_alignment(
+    physics: EarlyAlignmentPhysics, times: Any, *, max_kinks: int, threads: int | None, progress: bool | None
+) -> xr.Dataset:
+    """Return the alignment; see `EarlyAlignment.solve`."""
+    wanted = checks.times(times)
+    max_kinks = checks.integer("max_kinks", max_kinks, minimum=1)
+    m, d = physics.directions.shape
+    began = time.perf_counter()
+    direction, balance, log_norm = (np.empty((m, wanted.size, *shape)) for shape in ((d,), (), ()))
+    kinks = np.zeros((m, 2))
+    X, y, drift = distinct_kinks(np.array(physics.X), np.array(physics.y), np.array(physics.drift))
+    start, balances = np.array(physics.directions), np.array(physics.balance)
+
+    def follow(j: int) -> list[float]:
+        status = align(
+            start[j], balances[j], drift, X, y, wanted, max_kinks, direction[j], balance[j], log_norm[j], kinks[j]
+        )  # fmt: skip
+        if status != 0:
+            raise RuntimeError(f"Unit {j} met more than max_kinks = {max_kinks} kinks: raise `max_kinks`.")
+        return [residual_at(u, X, y, drift) for u in direction[j]]
+
+    found = run_threads(follow, m, threads=threads, progress=progress, description="units")
+    residual = np.array(found).T
+    variables = {
+        "direction": np.swapaxes(direction, 0, 1), "balance": balance.T, "log_norm": log_norm.T, "residual": residual,
+    }  # fmt: skip
+    provenance = {
+        "method": "exact, kink by kink", "kinks": int(kinks[:, 0].sum()), "sliding": int(kinks[:, 1].sum()),
+        "wall_time": time.perf_counter() - began,
+    }  # fmt: skip
+    call = {"verb": "solve", "max_kinks": max_kinks}
+    return results.build(physics, kind="limit", times=wanted, variables=variables, call=call, provenance=provenance)
