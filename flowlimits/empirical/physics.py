@@ -90,6 +90,15 @@ class EmpiricalPhysics(Problem):
             "activation": checks.choice("activation", activation, ACTIVATIONS),
             "start": start if isinstance(start, Spectrum) else checks.choice("start", start, STARTS),
         }
+        if fields["teacher"].indefinite and fields["activation"] != "centred":
+            raise ValueError(
+                'Argument `activation` must be "centred" for a teacher with negative eigenvalues, which no weights realise, but is '
+                '"square": the locked trace is known here for teachers of weights only.'
+            )
+        if isinstance(start, Spectrum) and start.indefinite:
+            raise ValueError(
+                f"Argument `start` must have no negative eigenvalues, but is {start!r}: no weights realise them."
+            )
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -115,8 +124,8 @@ class EmpiricalPhysics(Problem):
 
     @property
     def recovers(self) -> bool:
-        """Whether infinitely many samples without decay give the teacher: no noise, and a student of its rank."""
-        return self.noise == 0 and self.width >= self.law.rank - 1e-12
+        """Whether infinitely many samples without decay give the teacher: no noise, and a student that can be it."""
+        return self.noise == 0 and self.width >= self.law.rank - 1e-12 and not self.teacher.indefinite
 
     def setting(self, decay: float = 0.0, width: float | None = None) -> np.ndarray:
         """Return the numbers of `equations.system`, on its scale of the decay."""
@@ -140,7 +149,7 @@ class Law:
     table : ndarray, shape (4, n)
         See `flowlimits.spectrum.free_convolution`.
     mean, mean_square, low, high, rank : float
-        Moments, ends and rank.
+        Moments, ends, and the weight of the positive eigenvalues.
     """
 
     kind: int
@@ -167,7 +176,7 @@ class Law:
             inverse = 1 / (z[:, None] - z[None, :])
         np.fill_diagonal(inverse, 0.0)
         table = np.array([z, q, inverse @ q, -(inverse**2) @ q])
-        rank = math.fsum(q[z != 0])
+        rank = math.fsum(q[z > 0])
         return cls(ATOMS, table, math.fsum(q * z), math.fsum(q * z * z), z[0], z[-1], rank)
 
 
@@ -184,12 +193,12 @@ def _merged(nodes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def check_teacher(teacher: Any) -> Spectrum:
-    """Return the law of a teacher of mean one."""
+    """Return the law of a teacher, of mean one if it is a law of weights."""
     if not isinstance(teacher, Spectrum):
         raise TypeError(
             f"Argument `teacher` must be a Spectrum, but is {checks.show(teacher)}; Spectrum.orthonormal(ratio) is one."
         )
-    if abs(teacher.mean - 1) > 1e-9:
+    if not teacher.indefinite and abs(teacher.mean - 1) > 1e-9:
         raise ValueError(
             f"Argument `teacher` must have the mean eigenvalue 1 (trace one per dimension of d Z), "
             f"but its mean is {teacher.mean:.6g}. Spectrum.normalised() divides by it."

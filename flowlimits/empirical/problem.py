@@ -22,7 +22,8 @@ class EmpiricalQuadratic(EmpiricalPhysics):
     student_ratio : float
         Student width over dimension.
     teacher : Spectrum
-        Law of the eigenvalues of d times the teacher's matrix, of mean one.
+        Law of the eigenvalues of d times the teacher's matrix, of mean one; with the centred activation also any with
+        negative eigenvalues, `Spectrum.symmetric`.
     sample_ratio : float
         Number of samples over the square of the dimension; ``math.inf`` is the flow on the population risk.
     noise : float, optional

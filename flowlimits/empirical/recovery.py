@@ -11,7 +11,7 @@ from .physics import EmpiricalPhysics
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Sample ratios of noiseless problems; `small_decay` and `no_decay` are NaN if the student is narrower than the teacher.
+    """Sample ratios of noiseless problems; all are NaN if the student cannot be the teacher.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Thresholds:
 def noiseless_thresholds(physics: EmpiricalPhysics) -> Thresholds:
     """Return the thresholds without noise."""
     k, kappa = physics.law.rank, physics.width
-    if kappa < k - 1e-12:
+    if kappa < k - 1e-12 or physics.teacher.indefinite:
         return Thresholds(math.nan, math.nan, math.nan)
     if k >= 1 - 1e-12:
         return Thresholds(0.5, 0.5, 0.5)

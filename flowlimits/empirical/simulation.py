@@ -11,6 +11,7 @@ import numpy as np
 from ..core import checks, results, streams
 from ..core.threads import check_threads, run_threads
 from ..ode.stabilised import Counts, Stabilised
+from ..quadratic.extensive.simulation import overlaps
 from .data import KINDS, Data, Inputs, Surrogate
 from .limit import population_problem
 from .physics import NO_CLOCK, EmpiricalPhysics
@@ -153,26 +154,6 @@ def run_flow(
             spectra.append(_eigenvalues(flow.y, settings))
     values = np.array(rows)[:, [0, 4, 5, 1, 2, 3]]
     return Outcome(values, np.array(spectra) if settings.eigenvalues else None, flow.t, flow.counts)
-
-
-def overlaps(teacher: np.ndarray, V: np.ndarray) -> list[float]:
-    """Return risk, overlap, misalignment and trace of Zt = V V', all per dimension."""
-    d = teacher.size
-    Z = V @ V.conj().T
-    diagonal = Z.diagonal().real
-    square = float(teacher @ teacher)
-    second = float(np.vdot(Z, Z).real)
-    cross = float(diagonal @ teacher)
-    E = -Z
-    E[np.arange(d), np.arange(d)] += teacher
-    risk = float(np.vdot(E, E).real)
-    root = math.sqrt(second * square)
-    if root == 0:
-        return [risk / d, math.nan, math.nan, 0.0]
-    # 1 - overlap as a sum of squares.
-    unit = Z / math.sqrt(second)
-    unit[np.arange(d), np.arange(d)] -= teacher / math.sqrt(square)
-    return [risk / d, cross / root, 0.5 * float(np.vdot(unit, unit).real), float(diagonal.sum()) / d]
 
 
 def _norm(V: np.ndarray) -> float:

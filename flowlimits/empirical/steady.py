@@ -73,7 +73,7 @@ def _finite(
     found, solutions = np.full((asked.size, 2), np.nan), np.zeros(asked.size, dtype=np.int64)
     start = max(START, 2 * asked.max())
     plateau = population(physics, strength).risk
-    status = "claimed"
+    status = "conjectured" if physics.teacher.indefinite else "claimed"
     if physics.activation == "square":
         mode, status = modes.LOCKED, "conjectured"
         count = _locked(physics, setting, plateau, start, asked, found, solutions)
@@ -178,6 +178,8 @@ def interpolation_threshold(physics: EmpiricalPhysics) -> float:
 
 def square_threshold(physics: EmpiricalPhysics) -> float:
     """Return the sample ratio below which the square activation interpolates."""
+    if physics.teacher.indefinite:
+        return math.nan
     if physics.recovers:
         return noiseless_thresholds(physics).small_decay
     square = type(physics)(**(dict(physics.fields()) | {"activation": "square"}))

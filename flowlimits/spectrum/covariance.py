@@ -97,6 +97,10 @@ def groups_of(covariance: Any, name: str = "covariance") -> CovarianceGroups:
     if isinstance(covariance, CovarianceGroups):
         return covariance
     if isinstance(covariance, Spectrum):
+        if covariance.indefinite:
+            raise ValueError(
+                f"Argument `{name}` must have no negative eigenvalues, but is {covariance!r}: a covariance has none."
+            )
         return CovarianceGroups(*covariance.groups)
     return decompose(covariance, name=name).groups
 

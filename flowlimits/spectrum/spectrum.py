@@ -17,7 +17,7 @@ from ..core.problem import Description
 from . import marchenko_pastur, power_law
 from .groups import check_not_negative, largest_remainders, merge, shares, width
 
-KINDS = ("nodes", "orthonormal", "marchenko_pastur", "eigenvalues")
+KINDS = ("nodes", "orthonormal", "marchenko_pastur", "eigenvalues", "symmetric")
 #: Gauss nodes that stand for a Marchenko-Pastur law until a solver refines it.
 DEFAULT_NODES = 64
 MOST_NODES = 1000
@@ -30,10 +30,10 @@ class Spectrum(Description):
     Parameters
     ----------
     nodes : array_like, shape (n,)
-        Eigenvalues, not negative.  They are sorted, and equal ones merged; `groups` keeps them as they are given.
+        Eigenvalues, not negative (see `symmetric`).  They are sorted, and equal ones merged; `groups` keeps them as they are given.
     weights : array_like, shape (n,)
         Fractions of the `d` eigenvalues; they sum to one.  Rank deficiency is a weight at the node 0.
-    kind : {"nodes", "orthonormal", "marchenko_pastur", "eigenvalues"}, optional
+    kind : {"nodes", "orthonormal", "marchenko_pastur", "eigenvalues", "symmetric"}, optional
         What the nodes stand for; set by the constructors below.
     ratio : float, optional
         Width over dimension, for the orthonormal and Marchenko-Pastur laws.
@@ -71,7 +71,8 @@ class Spectrum(Description):
             raise ValueError(
                 f"Arguments `nodes` and `weights` must have the same length, but have {nodes.size} and {weights.size}."
             )
-        check_not_negative("nodes", nodes, "Eigenvalues of W^T W are not negative.")
+        if self.kind != "symmetric":
+            check_not_negative("nodes", nodes, "Eigenvalues of W^T W are not negative.")
         check_not_negative("weights", weights, "Weights are fractions of the eigenvalues.")
         total = math.fsum(weights)
         if abs(total - 1) > 1e-9:
@@ -104,11 +105,12 @@ class Spectrum(Description):
             detail = f", nodes={count!r}" if self.kind == "marchenko_pastur" else ""
             scaled = f" scaled to mean {self.mean:.6g}" if abs(self.mean - 1) > 1e-12 else ""
             return f"Spectrum.{self.kind}({self.ratio!r}{detail}){scaled}"
+        made = "Spectrum.symmetric" if self.kind == "symmetric" else "Spectrum"
         if self.nodes.size <= 4:
-            return f"Spectrum({self.nodes.tolist()}, {self.weights.tolist()})"
+            return f"{made}({self.nodes.tolist()}, {self.weights.tolist()})"
         low, high = self.nodes[0], self.nodes[-1]
         error = "" if self._error is None else f", error {self._error:.2g}"
-        return f"Spectrum(<{self.nodes.size} nodes in [{low:.4g}, {high:.4g}], mean {self.mean:.6g}{error}>)"
+        return f"{made}(<{self.nodes.size} nodes in [{low:.4g}, {high:.4g}], mean {self.mean:.6g}{error}>)"
 
     @classmethod
     def orthonormal(cls, ratio: float) -> Spectrum:
@@ -183,6 +185,12 @@ class Spectrum(Description):
         return cls(values, np.full(values.size, 1 / values.size), "eigenvalues")
 
     @classmethod
+    def symmetric(cls, nodes: Any, weights: Any = None) -> Spectrum:
+        """Return the law of a symmetric matrix with eigenvalues of any sign, of equal weight unless said, as a target of the centred activation."""
+        nodes = checks.array("nodes", nodes, ("n",))
+        return cls(nodes, np.full(nodes.size, 1 / nodes.size) if weights is None else weights, "symmetric")
+
+    @classmethod
     def power_law(cls, exponent: float, modes: int, *, accuracy: float = 1e-8, groups: int | None = None) -> Spectrum:
         r"""Return the eigenvalues :math:`l^{-\alpha}`, l = 1 to N, of a covariance, many modes in few groups.
 
@@ -199,11 +207,6 @@ class Spectrum(Description):
             Bound on `compression_error`; the smallest rule that keeps it is taken.
         groups : int, optional
             If given, the best rule with at most so many groups is taken instead.
-
-        Raises
-        ------
-        ValueError
-            If no rule is as accurate as that, or none has so few groups.
 
         Examples
         --------
@@ -251,7 +254,12 @@ class Spectrum(Description):
     @property
     def zero_weight(self) -> float:
         """The weight of the atom at zero."""
-        return float(self.weights[0]) if self.nodes[0] == 0 else 0.0
+        return float(self.weights[self.nodes == 0].sum())
+
+    @property
+    def indefinite(self) -> bool:
+        """Whether an eigenvalue is negative."""
+        return bool(self.nodes[0] < 0)
 
     @property
     def rank(self) -> float:
@@ -261,16 +269,11 @@ class Spectrum(Description):
         return math.fsum(self.weights[self.nodes > 0])
 
     def normalised(self) -> Spectrum:
-        """Return the law with its eigenvalues divided by their mean, which becomes one.
-
-        Raises
-        ------
-        ValueError
-            If all eigenvalues are zero.
-        """
+        """Return the law with its eigenvalues divided by their mean, which becomes one and has to be positive."""
         mean = self.mean
-        if mean == 0:
-            raise ValueError("A spectrum whose eigenvalues are all zero cannot be normalised.")
+        if mean <= 0:
+            what = "mean is not positive" if self.nodes.any() else "eigenvalues are all zero"
+            raise ValueError(f"A spectrum whose {what} cannot be normalised.")
         return self if mean == 1 else self._scaled(1 / mean)
 
     def _scaled(self, factor: float) -> Spectrum:
@@ -283,11 +286,6 @@ class Spectrum(Description):
         """Return the width (number of hidden units) that realises this law in `dimension`, at least one.
 
         For laws without a ratio it is the number of positive eigenvalues.
-
-        Raises
-        ------
-        ValueError
-            If `dimension` is too small to hold one unit.
         """
         dimension = checks.integer("dimension", dimension, minimum=1)
         if self.ratio is None:
@@ -307,12 +305,11 @@ class Spectrum(Description):
         if self.ratio is not None:
             rank = min(self.width(dimension), dimension)
             values = np.zeros(dimension)
-            values[dimension - rank :] = (
-                1.0 if self.kind == "orthonormal" else marchenko_pastur.quantiles(self.ratio, rank)
-            )
+            named = self.kind == "orthonormal"
+            values[dimension - rank :] = 1.0 if named else marchenko_pastur.quantiles(self.ratio, rank)
         else:
             values = np.repeat(self.nodes, self.multiplicities(dimension))
-        if values.sum() == 0 and self.mean > 0:
+        if values.sum() <= 0 and self.mean > 0:
             raise ValueError(
                 f"Argument `dimension` = {dimension} is too small to realise {self!r}: no positive eigenvalue is left."
             )

@@ -50,6 +50,15 @@ class NodesTable(SpectrumTable):
         return spectrum(self.nodes, self.weights)
 
 
+class SymmetricTable(SpectrumTable):
+    kind: Literal["symmetric"]
+    nodes: Array
+    weights: Array = None
+
+    def make(self, spectrum: Any) -> Any:
+        return spectrum.symmetric(self.nodes, self.weights)
+
+
 class EigenvaluesTable(SpectrumTable):
     kind: Literal["eigenvalues"]
     values: Array
@@ -64,6 +73,7 @@ SPECTRA: dict[str, type[SpectrumTable]] = {
     "marchenko_pastur": MarchenkoPasturTable,
     "nodes": NodesTable,
     "eigenvalues": EigenvaluesTable,
+    "symmetric": SymmetricTable,
 }
 
 
@@ -79,7 +89,8 @@ SpectrumField = Annotated[
     Annotated[OrthonormalTable, Tag("orthonormal")]
     | Annotated[MarchenkoPasturTable, Tag("marchenko_pastur")]
     | Annotated[NodesTable, Tag("nodes")]
-    | Annotated[EigenvaluesTable, Tag("eigenvalues")],
+    | Annotated[EigenvaluesTable, Tag("eigenvalues")]
+    | Annotated[SymmetricTable, Tag("symmetric")],
     Discriminator(_spectrum_kind),
 ]
 StartField = Annotated[

@@ -134,6 +134,16 @@ def test_the_end_of_the_flow_is_that_of_the_theory():
         assert abs(values.mean() - float(end[name])) < 4 * values.std() / math.sqrt(24) + 0.02 * float(end[name]), name
 
 
+def test_runs_end_as_told_for_a_teacher_with_negative_eigenvalues():
+    law = fl.Spectrum.symmetric([-1.5, 0.0, 1.0, 4.0], [0.2, 0.3, 0.3, 0.2])
+    problem = fl.EmpiricalQuadratic(0.9, law, 0.8, 0.25, 0.4)
+    end = problem.solve()
+    found = problem.simulate(dimension=20, runs=24, rng=0, data="hermitian", end=True, rtol=1e-3, progress=False)
+    for name in ("risk", "train_risk", "trace", "overlap"):
+        values = found[name].values
+        assert abs(values.mean() - float(end[name])) < 4 * values.std() / math.sqrt(24) + 0.01 * float(end[name]), name
+
+
 def test_infinitely_many_samples_are_the_extensive_limit_and_its_runs():
     problem = fl.EmpiricalQuadratic(0.4, MP(0.3), math.inf, weight_decay=0.04)
     extensive = fl.ExtensiveQuadratic(0.4, MP(0.3), start="gaussian", activation="centred", weight_decay=0.04)

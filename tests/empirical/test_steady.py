@@ -14,6 +14,7 @@ from flowlimits.empirical import recovery
 MP = fl.Spectrum.marchenko_pastur
 ORTHONORMAL = fl.Spectrum.orthonormal
 REFERENCE = naive_empirical.REFERENCE
+INDEFINITE = fl.Spectrum.symmetric([-1.5, 0.0, 1.0, 4.0], [0.2, 0.3, 0.3, 0.2])
 NAMES = {
     "risk": "risk", "train_risk": "train_risk", "in_sample": "in_sample_risk", "overlap": "overlap", "misalignment": "misalignment",
     "trace": "trace", "rank": "rank", "response": "response", "xi": "effective_noise", "q": "threshold",
@@ -86,6 +87,8 @@ def test_reference_values_of_the_bayes_line():
         (MP(1.4), 0.6, 0.35, 0.1, 0.3),
         (fl.Spectrum([0, 0.5, 3.0], [0.4, 0.4, 0.2 / 1.0]).normalised(), 0.35, 0.5, 0.2, 0.1),
         (ORTHONORMAL(0.4), 0.8, 0.25, 0.0, 0.5),
+        (INDEFINITE, 1.0, 0.4, 0.25, 0.4),
+        (INDEFINITE, 0.4, 0.5, 0.2, 0.1),
     ],
 )
 def test_the_equations_hold_for_integrals_over_polynomial_roots(teacher, student_ratio, sample_ratio, noise, decay):
@@ -149,6 +152,22 @@ def test_many_samples_tend_to_infinitely_many(activation, student_ratio):
         gap = np.abs(found[name].values - found[name].values[-1])
         assert gap[1] < 0.2 * gap[0] + 1e-12, name
         assert gap[1] < 0.02
+
+
+def test_teachers_with_negative_eigenvalues_are_cut_off_at_zero():
+    """Infinitely many samples leave what the student cannot be; noiseless ones act like noise, and nothing recovers."""
+    problem = fl.EmpiricalQuadratic(0.9, INDEFINITE, 0.5, 0.0, "vanishing")
+    found = problem.solve(sample_ratios=[0.5, 2.0, 1e4, math.inf])
+    assert (found["risk"] > 0.449).all()
+    assert float(found["risk"][-1]) == pytest.approx(0.2 * 1.5**2)
+    assert float(found["risk"][2]) == pytest.approx(0.2 * 1.5**2, rel=1e-3)
+    assert set(found["status"].values[:3]) == {"conjectured"}
+    changes = problem.thresholds()
+    assert np.isnan([float(changes[name]) for name in ("recovery_small_decay", "recovery_no_decay", "square")]).all()
+    assert 0.2 < float(changes["interpolation"]) < 0.5
+    assert float(problem.bayes([0.2])["risk"][0]) < float(problem.solve(sample_ratios=[0.2])["risk"][0])
+    late = fl.EmpiricalQuadratic(0.9, INDEFINITE, math.inf).solve([100.0])
+    assert float(late["risk"][0]) == pytest.approx(0.45, rel=1e-3)
 
 
 def test_no_estimate_beats_bayes_and_no_decay_beats_the_best():
@@ -283,6 +302,16 @@ def test_no_curve_of_three_hundred_is_lost():
             lambda: fl.EmpiricalQuadratic(0.5, fl.Spectrum([0, 2], [0.25, 0.75]), 1),
             "Argument `teacher` must have the mean eigenvalue 1 (trace one per dimension of d Z), but its mean is 1.5. "
             "Spectrum.normalised() divides by it.",
+        ),
+        (
+            lambda: fl.EmpiricalQuadratic(0.5, INDEFINITE, 1, activation="square"),
+            'Argument `activation` must be "centred" for a teacher with negative eigenvalues, which no weights realise, but is '
+            '"square": the locked trace is known here for teachers of weights only.',
+        ),
+        (
+            lambda: fl.EmpiricalQuadratic(0.5, MP(0.5), 1, start=INDEFINITE),
+            "Argument `start` must have no negative eigenvalues, but is "
+            "Spectrum.symmetric([-1.5, 0.0, 1.0, 4.0], [0.2, 0.3, 0.3, 0.2]): no weights realise them.",
         ),
         (
             lambda: fl.EmpiricalQuadratic(0.5, MP(0.5), 1, weight_decay="small"),

@@ -7,6 +7,7 @@ import pytest
 
 import flowlimits as fl
 from flowlimits.spectrum import marchenko_pastur
+from flowlimits.spectrum.covariance import groups_of
 
 RATIOS = [0.2, 0.5, 0.99, 1.0, 1.3, 4.0]
 
@@ -120,6 +121,18 @@ def test_a_spectrum_shows_what_it_is_and_survives_its_plain_form():
     assert law != fl.Spectrum.marchenko_pastur(0.5, 64)
 
 
+def test_symmetric_laws_have_eigenvalues_of_any_sign():
+    law = fl.Spectrum.symmetric([3.0, -1.0, 0.0], [0.5, 0.25, 0.25])
+    assert law.indefinite
+    assert (law.mean, law.rank, law.zero_weight, law.width(8)) == (1.25, 0.5, 0.25, 4)
+    np.testing.assert_array_equal(law.nodes, [-1, 0, 3])
+    np.testing.assert_allclose(law.eigenvalues(4), [-1, 0, 3, 3])
+    assert law.realised(8) == fl.Spectrum.symmetric(law.eigenvalues(8))
+    assert repr(law) == "Spectrum.symmetric([-1.0, 0.0, 3.0], [0.25, 0.25, 0.5])"
+    assert law.normalised().mean == pytest.approx(1)
+    assert not fl.Spectrum.symmetric([0.0, 2.0]).indefinite
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -135,7 +148,13 @@ def test_a_spectrum_shows_what_it_is_and_survives_its_plain_form():
         (lambda: fl.Spectrum.marchenko_pastur(1, "fine"), 'Argument `nodes` must be "auto" or a whole number, but is '),
         (lambda: fl.Spectrum.marchenko_pastur(1, 0), "Argument `nodes` must be at least 1"),
         (lambda: fl.Spectrum.marchenko_pastur(1, 5000), r'must be at most 1000, but is 5000\. With nodes="auto"'),
-        (lambda: fl.Spectrum([0.0], [1.0]).normalised(), "cannot be normalised"),
+        (lambda: fl.Spectrum([0.0], [1.0]).normalised(), "eigenvalues are all zero cannot be normalised"),
+        (lambda: fl.Spectrum.symmetric([-1.0, 1.0]).normalised(), "mean is not positive cannot be normalised"),
+        (lambda: fl.Spectrum.symmetric([-1.0, 9.0], [0.8, 0.2]).eigenvalues(2), "too small to realise"),
+        (
+            lambda: groups_of(fl.Spectrum.symmetric([-1.0, 3.0])),
+            "`covariance` must have no negative eigenvalues, but is Sp",
+        ),
         (lambda: fl.Spectrum.from_eigenvalues([1.0, -1.0]), "Argument `values` must not be negative"),
         (lambda: fl.Spectrum.orthonormal(0.01).eigenvalues(20), "must be at least 51 to realise the ratio 0.01"),
         (lambda: fl.Spectrum.orthonormal(0.5).width(1), "must be at least 2 to realise the ratio 0.5, but is 1"),

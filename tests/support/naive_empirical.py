@@ -43,7 +43,7 @@ def resolvent(teacher, xi, x):
 def support(teacher, xi, points=4001):
     """Return the components of the support as intervals."""
     high = (teacher.nodes[-1] if teacher.kind != "marchenko_pastur" else (1 + teacher.ratio**-0.5) ** 2) + 2.2 * xi**0.5
-    grid = np.linspace(-2.2 * xi**0.5, high, points)
+    grid = np.linspace(min(teacher.nodes[0], 0) - 2.2 * xi**0.5, high, points)
     inside = np.array([resolvent(teacher, xi, x) is not None for x in grid])
     edges = []
     for i in np.flatnonzero(inside[1:] != inside[:-1]):

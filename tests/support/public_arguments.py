@@ -77,6 +77,9 @@ def quadratic_calls() -> dict[str, Call]:
         "Spectrum.marchenko_pastur": (spectrum.marchenko_pastur, {"ratio": 0.5}, {"ratio": "positive", "nodes": "count"}),
         "Spectrum.from_weights": (spectrum.from_weights, {"W": eye}, {"W": "matrix"}),
         "Spectrum.from_eigenvalues": (spectrum.from_eigenvalues, {"values": [1.0, 2.0]}, {"values": "vector"}),
+        "Spectrum.symmetric": (
+            spectrum.symmetric, {"nodes": [-1.0, 2.0], "weights": [0.5, 0.5]}, {"nodes": "vector", "weights": "optional array"},
+        ),
         "Spectrum.width": (spectrum.orthonormal(0.5).width, {"dimension": 10}, {"dimension": "count"}),
         "Spectrum.multiplicities": (nodes.multiplicities, {"dimension": 10}, {"dimension": "count"}),
         "Spectrum.eigenvalues": (nodes.eigenvalues, {"dimension": 10}, {"dimension": "count"}),

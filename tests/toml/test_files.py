@@ -112,7 +112,7 @@ def test_all_faults_are_told_at_once(faults):
         (
             MINIMAL.replace("orthonormal", "ortonormal"),
             [
-                "teacher.kind: must be one of 'orthonormal', 'marchenko_pastur', 'nodes', 'eigenvalues', but is 'ortonormal'."
+                "teacher.kind: must be one of 'orthonormal', 'marchenko_pastur', 'nodes', 'eigenvalues', 'symmetric', but is 'ortonormal'."
             ],
         ),
         (

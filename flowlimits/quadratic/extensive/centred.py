@@ -67,7 +67,7 @@ def evaluate(
     bounded = np.zeros(n, np.bool_)
     held = 0.25 * math.exp(-log_mean) if not gaussian and ell.size == 0 else 0.0
     evaluations = 0
-    gamma = min(times[0], 0.01 / z.max())
+    gamma = min(times[0], 0.01 / max(z.max(), -z.min()))
     offset = log_mean + (4 * reference - decay) * gamma
     theta = offset if gaussian else math.log(4 * gamma) + log_mean - offset
     for k in range(times.size):

@@ -20,6 +20,8 @@ from .physics import Physics
 METHODS = ("auto", "collocation")
 #: Points of the grid on which events are first looked for.
 EVENT_GRID = 400
+#: Largest exponent of a negative eigenvalue of the teacher at which a density is computed.
+MOST_FADED = 600.0
 #: Smallest eigenvalue at which a density is computed.
 LEAST = 1e-30
 JUMP = "values at time 0 are those just after the start"
@@ -66,6 +68,12 @@ def path(problem: Physics, options: Options, last: float) -> Path:
     energies = None if given is None else check_energies(given)
     if problem.covariance is not None:
         return CommutingLimit(problem, options, energies)
+    assert isinstance(problem.teacher, Spectrum)
+    if energies is not None and -8 * problem.teacher.nodes[0] * last > MOST_FADED:
+        raise ValueError(
+            f"Argument `spectrum` needs times up to {-MOST_FADED / 8 / problem.teacher.nodes[0]:g} for the teacher's eigenvalue "
+            f"{problem.teacher.nodes[0]:g}, but the last one is {last:g}: what has faded is beyond floating-point numbers."
+        )
     _warn_about_trace(problem)
     return ExtensivePath(problem, options, energies)
 

@@ -60,7 +60,9 @@ class Physics(Problem):
                 f"Argument `teacher` must be a Spectrum, but is {checks.show(teacher)}; "
                 "Spectrum.orthonormal(ratio) is one."
             )
-        if abs(teacher.mean - 1) > 1e-9:
+        if isinstance(teacher, Spectrum) and teacher.indefinite:
+            _check_indefinite(activation, covariance)
+        elif abs(teacher.mean - 1) > 1e-9:
             raise ValueError(
                 f"Argument `teacher` must have the mean eigenvalue 1 (trace one per dimension of d Z), "
                 f"but its mean is {teacher.mean:.12g}. Spectrum.normalised() divides by it."
@@ -88,6 +90,11 @@ class Physics(Problem):
         if self.covariance is None:
             del fields["covariance"]
         return fields
+
+    @property
+    def indefinite(self) -> bool:
+        """Whether the teacher has negative eigenvalues, which no weights realise."""
+        return isinstance(self.teacher, Spectrum) and self.teacher.indefinite
 
     def _check_commuting(self) -> None:
         if self._isotropic_start() is None:
@@ -173,7 +180,24 @@ def _listed(weights: np.ndarray) -> str:
     return str(weights.tolist()) if weights.size <= 6 else f"{weights.size} numbers"
 
 
+def _check_indefinite(activation: str, covariance: Any) -> None:
+    """Refuse a teacher with negative eigenvalues where its equations are not known."""
+    if covariance is not None:
+        raise ValueError(
+            f"Argument `covariance` must be None for a teacher with negative eigenvalues, but is {checks.show(covariance)}."
+        )
+    if activation != "centred":
+        raise ValueError(
+            f'Argument `activation` must be "centred" for a teacher with negative eigenvalues, which no weights realise, but is '
+            f'"{activation}": the locked trace is known here for teachers of weights only.'
+        )
+
+
 def _check_start(start: Spectrum, student_ratio: float) -> None:
+    if start.indefinite:
+        raise ValueError(
+            f"Argument `start` must have no negative eigenvalues, but is {start!r}: no weights realise them."
+        )
     if start.mean == 0:
         raise ValueError("Argument `start` has only zero eigenvalues: zero weights do not move.")
     missing = max(1 - student_ratio, 0.0)

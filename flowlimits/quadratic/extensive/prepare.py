@@ -118,7 +118,8 @@ def teacher_of(
             z, q = np.append(0.0, z), np.append(teacher.zero_weight, q)
     else:
         z, q = teacher.nodes.copy(), teacher.weights.copy()
-    z = z / math.fsum(q * z)
+    if not teacher.indefinite:
+        z = z / math.fsum(q * z)
 
     # An eigenvalue too small to act until the last time counts as zero.
     low = 4 * z * gamma < 0.1

@@ -31,7 +31,8 @@ class ExtensiveQuadratic(Physics):
     student_ratio : float
         Student width over dimension.
     teacher : Spectrum
-        Law of the eigenvalues of d times the teacher's matrix, of mean one.
+        Law of the eigenvalues of d times the teacher's matrix, of mean one; with the centred activation also any with
+        negative eigenvalues, `Spectrum.symmetric`: the flow is Oja's towards a symmetric matrix.
     start : {"orthonormal", "gaussian"} or Spectrum, optional
         Student weights at the start: orthonormal rows (from ratio 1 on: columns) or Gaussian entries, both of unit
         variance per entry, or any rotation-invariant start by the law of the eigenvalues of d Z.

@@ -19,7 +19,7 @@ from ...spectrum.covariance import Covariance
 from ...spectrum.spectrum import Spectrum
 from ..finite.equations_reduced import OBSERVABLES
 from ..finite.limit import check_observables, make_path
-from ..finite.reduced_path import Outcome, ReducedPath, Request, Tolerances
+from ..finite.reduced_path import Outcome, ReducedPath, Request, Tolerances, padded
 from ..finite.simulation import call_of, check_step, descend, gather
 from ..finite.start import Flow, Teacher, check_size, orthonormal_rows
 from ..finite.start_blocks import diagonal_scalars
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .physics import Physics
 
 METHODS = ("flow", "gd")
+#: Exponent of one exact step: the matrix that it inverts is well conditioned.
+LONGEST = 6.0
 
 
 def simulate(
@@ -53,7 +55,12 @@ def simulate(
     d = checks.integer("dimension", dimension, minimum=1)
     count = checks.integer("runs", runs, minimum=1)
     limits = Tolerances(*checks.tolerances(rtol, atol))
-    length = check_step(checks.choice("method", method, METHODS), step, d * times)
+    indefinite = problem.indefinite
+    if checks.choice("method", method, METHODS) != "flow" and indefinite:
+        raise ValueError(
+            f'Argument `method` must be "flow" for a teacher with negative eigenvalues, but is "{method}".'
+        )
+    length = check_step(method, step, d * times)
     names = check_observables(observables)
     own = check_weights(weights, problem, d, count)
     p, k = widths(problem, d) if own is None else (own.shape[-2], teacher_width(problem, d))
@@ -61,8 +68,13 @@ def simulate(
     generators = streams.generators(root, count)
     request = Request(eigenvalues="eigenvalues" in names)
     draw = drawer(problem, d, p, k, own)
+    target = problem.teacher.eigenvalues(d) if isinstance(problem.teacher, Spectrum) and indefinite else np.empty(0)
 
     def run(index: int) -> Outcome:
+        if indefinite:
+            W = own if own is None or own.ndim == 2 else own[index]
+            V = starting_factor(problem.start, generators[index], p, d) if W is None else W.T / math.sqrt(p * d)
+            return riccati(math.sqrt(d) * V, target, problem.weight_decay, times, request)
         drawn = draw(generators[index], index, length is not None)
         if length is not None:
             assert isinstance(drawn, Flow)
@@ -86,11 +98,57 @@ def simulate(
 
 def cost(outcomes: list[Outcome], step: float | None) -> dict[str, Any]:
     """Return what the runs cost together."""
+    if outcomes[0].report is None and step is None:
+        return {"method": "exact steps of a Riccati equation"}
     if step is not None:
         return {"method": "gradient descent", "step": step}
     reports = [outcome.report for outcome in outcomes]
     summed = {name: sum(getattr(report, name) for report in reports) for name in ("steps", "rejected", "evaluations")}
     return {"method": reports[0].method, "seconds_in_runs": sum(report.wall_time for report in reports)} | summed
+
+
+def riccati(V: np.ndarray, target: np.ndarray, decay: float, times: np.ndarray, request: Request) -> Outcome:
+    """Return the flow of V V' = d Z towards diag(target), dV/du = (A - V V') V with u = 4 tau, in exact steps."""
+    d = target.size
+    if V.shape[1] > d:
+        U, s, _ = np.linalg.svd(V, full_matrices=False)
+        V = U * s
+    rates = target - decay / 4
+    longest = LONGEST / max(np.abs(rates).max(), 1e-300)
+    observables, eigenvalues, reached = np.zeros((times.size, len(OBSERVABLES))), np.zeros((times.size, d)), 0.0
+    for i, time in enumerate(times):
+        count = math.ceil((4 * time - reached) / longest)
+        for _ in range(count):
+            u = (4 * time - reached) / count
+            with np.errstate(divide="ignore", invalid="ignore"):
+                grown = np.where(rates == 0, 2 * u, np.expm1(2 * u * rates) / rates)
+            factor = np.linalg.cholesky(np.eye(V.shape[1]) + V.T @ (grown[:, None] * V))
+            V = np.linalg.solve(factor, (np.exp(u * rates)[:, None] * V).T).T
+        reached = 4 * time
+        risk, *others = overlaps(target, V)
+        observables[i] = [risk / d, *others, 0.0]
+        eigenvalues[i] = padded(np.linalg.svd(V, compute_uv=False) ** 2 / d, d)
+    return Outcome(observables, None, eigenvalues if request.eigenvalues else None)  # type: ignore[arg-type]
+
+
+def overlaps(teacher: np.ndarray, V: np.ndarray) -> list[float]:
+    """Return risk, overlap, misalignment and trace of Zt = V V' against diag(teacher), all per dimension."""
+    d = teacher.size
+    Z = V @ V.conj().T
+    diagonal = Z.diagonal().real
+    square = float(teacher @ teacher)
+    second = float(np.vdot(Z, Z).real)
+    cross = float(diagonal @ teacher)
+    E = -Z
+    E[np.arange(d), np.arange(d)] += teacher
+    risk = float(np.vdot(E, E).real)
+    root = math.sqrt(second * square)
+    if root == 0:
+        return [risk / d, math.nan, math.nan, 0.0]
+    # 1 - overlap as a sum of squares.
+    unit = Z / math.sqrt(second)
+    unit[np.arange(d), np.arange(d)] -= teacher / math.sqrt(square)
+    return [risk / d, cross / root, 0.5 * float(np.vdot(unit, unit).real), float(diagonal.sum()) / d]
 
 
 def teacher_width(problem: Physics, d: int) -> int:

@@ -193,7 +193,7 @@ def observe(z, q, bounded, v, eps, s, omega, theta, gaussian, rank, ell, nu, off
         size += 4 * q[j] * zeta * abs(gap)
     norm = math.sqrt(a * square)
     row[RISK] = distance
-    row[MISALIGNMENT] = a * across / (norm * (norm + b))
+    row[MISALIGNMENT] = a * across / (norm * (norm + b)) if b > 0 else 1 - b / norm
     row[OVERLAP] = b / norm
     row[TRACE] = trace
     row[VELOCITY] = (4 * lock + xi * mixed) / (2 * trace)
@@ -229,4 +229,4 @@ def observe_faint(z, q, log_v, s, omega, theta, gaussian, rank, ell, nu, offset,
         across += q[j] * (s[j] * math.exp(lowest - log_v[j]) - b / a * z[j]) ** 2
     norm = math.sqrt(a * (square + spread))
     row[OVERLAP] = b / norm
-    row[MISALIGNMENT] = a * across / (norm * (norm + b))
+    row[MISALIGNMENT] = a * across / (norm * (norm + b)) if b > 0 else 1 - b / norm

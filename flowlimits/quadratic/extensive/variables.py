@@ -45,13 +45,13 @@ def first_row(problem: Physics, solution: Solution) -> np.ndarray:
     z, q = solution.teacher.z, solution.teacher.q
     mean = 1.0 if problem.activation == "square" else solution.start.mean
     spread = solution.start.variance * mean**2
-    a = math.fsum(q * z * z)
-    across = math.fsum(q * (z - mean + (mean / a - 1) * z) ** 2) + spread
+    a, b = math.fsum(q * z * z), mean * (math.fsum(q * z) if problem.indefinite else 1.0)
+    across = math.fsum(q * (z - mean + (b / a - 1) * z) ** 2) + spread
     norm = math.sqrt(a * (mean**2 + spread))
     row = np.full(subordination.COLUMNS, np.nan)
     row[subordination.RISK] = math.fsum(q * (z - mean) ** 2) + spread
-    row[subordination.OVERLAP] = mean / norm
-    row[subordination.MISALIGNMENT] = a * across / (norm * (norm + mean))
+    row[subordination.OVERLAP] = b / norm
+    row[subordination.MISALIGNMENT] = a * across / (norm * (norm + b)) if b > 0 else 1 - b / norm
     row[subordination.TRACE] = mean
     row[subordination.PSI] = 0.0
     return row
