@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ode
+from ..core import checks
 from ..core.solve import Options, Path
 from ..core.threads import Unfinished
 from ..ode.driver import Jacobian
@@ -49,17 +50,23 @@ def event_variables(problem: Physics) -> list[str]:
 
 def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any]:
     """Return the arguments that repeat the call."""
+    further = {"fluctuations": True} if options.given.get("fluctuations") else {}
     return {
         "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
         "observables": list(options.observables) or None, "events": list(options.events), "max_steps": options.max_steps,
-    }  # fmt: skip
+    } | further  # fmt: skip
 
 
 def path(problem: Physics, options: Options, last: float) -> CommitteePath:
     """Return the path of the problem."""
     if options.method not in METHODS:
         check_method(options.method)
-    return CommitteePath(problem, options)
+    found = CommitteePath(problem, options)
+    if checks.boolean("fluctuations", options.given.get("fluctuations", False)):
+        from .fluctuations import describe as fluctuations
+
+        fluctuations.check(problem, found.start.size)
+    return found
 
 
 class CommitteePath(Path):
@@ -190,10 +197,22 @@ class CommitteePath(Path):
             variables |= self._groups()
             if any(name in GROUPS for name in names):
                 coords["group"] = ("group", groups.eigenvalues, {"long_name": "eigenvalue of the covariance"})
+        further: dict[str, Any] = {}
+        if self.asked.given.get("fluctuations") and self.times.size:
+            from .fluctuations.describe import variables as fluctuations
+
+            further["extra"], found = fluctuations(self, self.times, names, self._scalar)
+            attrs |= found
         if not any(np.isnan(variables[name]).any() for name in names):
-            return {"variables": variables, "attrs": attrs, "coords": coords}
+            return {"variables": variables, "attrs": attrs, "coords": coords} | further
         note = f"cosines are nan where the norms of units, Q_ii, are below {RESOLVED * self._error:.3g}: their directions are not resolved"
-        return {"variables": variables, "attrs": attrs | {"note": note}, "coords": coords}
+        return {"variables": variables, "attrs": attrs | {"note": note}, "coords": coords} | further
+
+    def _scalar(self, name: str, states: np.ndarray) -> np.ndarray:
+        """Return the risk, round-off included, or an observable at states of the fields of any leading shape."""
+        if name == "risk":
+            return risks(self.problem, self.family, states, self.params, rounded=False)
+        return SCALARS[name](self.problem, *system.unpack(self.problem, states), RESOLVED * self._error)
 
     def _groups(self) -> dict[str, np.ndarray]:
         """Return what was asked for of the overlaps by group."""
@@ -288,14 +307,16 @@ def describe(
     return variables | {name: SCALARS[name](problem, Q, R, a, RESOLVED * atol) for name in names}
 
 
-def risks(problem: Physics, family: system.Family, states: np.ndarray, params: np.ndarray | None = None) -> np.ndarray:
-    """Return the risk at states (..., n); the parameters may be those of any learning rate."""
+def risks(
+    problem: Physics, family: system.Family, states: np.ndarray, params: np.ndarray | None = None, rounded: bool = True
+) -> np.ndarray:
+    """Return the risk at states (..., n), not below zero if `rounded`; the parameters may be those of any learning rate."""
     params = system.parameters(problem, 0.0) if params is None else params
     flat = np.ascontiguousarray(states.reshape(-1, states.shape[-1]))
     out = np.empty(len(flat))
     evaluate.evaluate(family.risk.address, flat, params, np.zeros(family.work_size), out)
     # Round-off of the overlaps may leave a risk of -1e-17 at a perfect student; NaN stays.
-    return np.where(out < 0.0, 0.0, out).reshape(states.shape[:-1])
+    return (np.where(out < 0.0, 0.0, out) if rounded else out).reshape(states.shape[:-1])
 
 
 def _rate_at(problem: Physics, t: float) -> float:

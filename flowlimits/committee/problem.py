@@ -153,6 +153,7 @@ class Committee(Physics):
         method: str = "auto",
         observables: Any = None,
         events: Any = (),
+        fluctuations: bool = False,
         max_steps: int = 1_000_000,
         progress: bool | None = False,
     ) -> xr.Dataset:
@@ -170,6 +171,10 @@ class Committee(Physics):
             Further variables: "overlap", "specialisation", "subspace_share".
         events : sequence of fl.Event, optional
             On "risk" or one of these; `event_time` holds the first time of each.
+        fluctuations : bool, optional
+            Of SGD, also predict how runs of finite dimension d deviate, asymptotically for large d: `std_*`, the standard
+            deviation of one run times sqrt(d), and `bias_*`, the mean of runs minus the limit times d, of every variable; and
+            `needs_dimension`, below which they are not to be used from that time on.
 
         Returns
         -------
@@ -186,7 +191,7 @@ class Committee(Physics):
 
         return solve(
             self, limit, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events,
-            max_steps=max_steps, progress=progress,
+            fluctuations=fluctuations, max_steps=max_steps, progress=progress,
         )  # fmt: skip
 
     @checks.named_arguments()

@@ -104,7 +104,9 @@ def committee_calls() -> dict[str, Call]:
             DRAW | {"scale": "positive", "spherical": "boolean", "noise": "nonnegative"},
         ),
         "Committee.weights": (flow.weights, {"dimension": 10, "rng": 0}, {"dimension": "count", "rng": "rng"}),
-        "Committee.solve": (flow.solve, {"times": TIMES}, {name: kind for name, kind in SOLVE.items() if name != "keep_state"}),
+        "Committee.solve": (
+            online.solve, {"times": TIMES}, {name: kind for name, kind in SOLVE.items() if name != "keep_state"} | {"fluctuations": "boolean"},
+        ),
         "Committee.simulate": (
             online.simulate, {"times": TIMES, "dimension": 1000, "runs": MANY},
             RUN | {"dimension": "count", "method": "optional choice", "observables": "observables", "keep_state": "boolean", "weights": "optional array", "start": "optional choice"},

@@ -1,0 +1,174 @@
+r"""The linear equations along a solution: nodes that are refined until the covariance is resolved.
+
+.. math:: S' = JS + SJ^\top + \tfrac{\eta}{p}\operatorname{Cov}\Gamma, \qquad
+          m' = Jm + \tfrac12F''[S] + \tfrac{\eta}{p}\,\mathbb E\Gamma_2 - \tfrac{\eta}{2p}\dot F
+
+(docs/committee.md, C16-C18).  The state at the nodes comes from the integrator itself; J and the covariance of the increments are taken there only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..schedule import Schedule
+from .covariance import Increments
+from .derivatives import Equations
+from .linear import Panels, hermite, panels, symmetric
+
+#: Relative error of the covariance that one panel may make.
+TOLERANCE = 2e-2
+#: Panels are not refined beyond these numbers.
+MOST, ROUNDS = 2000, 12
+GROWTH = 2.0
+
+
+class Track:
+    """Nodes along a solution with J and the sources there.
+
+    Parameters
+    ----------
+    path : CommitteePath
+    last : float
+        The last time.
+    start : ndarray, shape (D, D), optional
+        Covariance of the start, times d.
+    sgd : bool
+        Whether the steps are random.
+    """
+
+    def __init__(self, path: Any, last: float, start: np.ndarray | None = None):
+        self.path, self.last = path, float(last)
+        self.equations = Equations(path)
+        self.sgd = path.given.kind == "limit"
+        self.increments = Increments(self.equations) if self.sgd else None
+        size = self.equations.count
+        self.begin_covariance = np.zeros((size, size)) if start is None else start
+        self.times = np.empty(0)
+        self.states = np.empty((0, size))
+        self.J, self.B = np.empty((0, size, size)), np.empty((0, size, size))
+        self.F, self.source = np.empty((0, size)), np.empty((0, size))
+        self.rounds, self.error = 0, 0.0
+
+    def run(self) -> None:
+        """Choose the nodes and solve for the covariance."""
+        self._add(np.zeros(1))
+        if self.last == 0.0:
+            self.S = self.begin_covariance[None]
+            return
+        edges = self._first_edges()
+        while True:
+            self.rounds += 1
+            self._add(np.setdiff1d(np.concatenate([edges, 0.5 * (edges[1:] + edges[:-1])]), self.times))
+            error = self._covariances()
+            rough = error > TOLERANCE
+            if not rough.any() or self.rounds >= ROUNDS or len(edges) > MOST:
+                break
+            edges = np.sort(np.concatenate([edges, 0.5 * (edges[1:] + edges[:-1])[rough]]))
+        self.error = float(error.max(initial=0.0))
+
+    def _first_edges(self) -> np.ndarray:
+        speed = float(np.abs(self.J[0]).sum(axis=1).max())
+        h = min(1.0 / speed if speed > 0 else self.last, self.last / 4.0)
+        edges = [0.0]
+        while edges[-1] < self.last:
+            edges.append(edges[-1] + h)
+            h *= GROWTH
+        found = np.array(edges)
+        found *= self.last / found[-1]
+        found[-1] = self.last
+        rate = self.path.problem.learning_rate
+        if isinstance(rate, Schedule):
+            knots = rate.times[(rate.times > 0) & (rate.times < self.last)]
+            found = np.unique(np.concatenate([found, knots]))
+        return found
+
+    def _add(self, times: np.ndarray) -> None:
+        """Take J and the sources at further nodes."""
+        if not times.size:
+            return
+        path = self.path.restart(-1)
+        # The report of the solution counts its own steps only.
+        path.reports = []
+        path.run(times)
+        states = path.states
+        J, F = self.equations.jacobians(times, states)
+        if self.increments is not None:
+            B, source = self.increments.at(times, states, J, F)
+        else:
+            B, source = np.zeros_like(J), np.zeros_like(F)
+        all_times = np.concatenate([self.times, times])
+        order = np.argsort(all_times)
+        self.times = all_times[order]
+        for name, new in (("states", states), ("J", J), ("B", B), ("F", F), ("source", source)):
+            setattr(self, name, np.concatenate([getattr(self, name), new])[order])
+
+    def _thirds(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return values at the beginnings, quarters, middles, three quarters and ends of the panels."""
+        first, middle, last = values[:-2:2], values[1:-1:2], values[2::2]
+        quarter = (3.0 * first + 6.0 * middle - last) / 8.0
+        return first, quarter, middle, (3.0 * last + 6.0 * middle - first) / 8.0, last
+
+    def _covariances(self) -> np.ndarray:
+        """Solve for the covariance at all nodes; return the relative error of each panel."""
+        h = self.times[2::2] - self.times[:-2:2]
+        J, B = self._thirds(self.J), self._thirds(self.B)
+        whole = panels(h, (J[0], J[2], J[4]), (B[0], B[2], B[4]))
+        left = panels(0.5 * h, (J[0], J[1], J[2]), (B[0], B[1], B[2]))
+        right = panels(0.5 * h, (J[2], J[3], J[4]), (B[2], B[3], B[4]))
+        self.halves: tuple[Panels, Panels] = (left, right)
+        S = self.begin_covariance
+        found, error = [S], []
+        sizes = np.sqrt(self.equations.natural(self.states[:1])[0])
+        for i in range(len(h)):
+            coarse = _carry(whole, i, S)
+            middle = _carry(left, i, S)
+            S = _carry(right, i, middle)
+            found += [middle, S]
+            scale = np.sqrt(np.maximum(np.diagonal(S), 0.0))
+            scale = np.maximum(scale, 1e-3 * scale.max(initial=1e-300) * sizes / sizes.max())
+            error.append(float((np.abs(S - coarse) / (scale[:, None] * scale)).max()))
+        self.S = np.array(found)
+        return np.array(error)
+
+    def propagate(self, value: np.ndarray, source: Callable[..., np.ndarray] | np.ndarray) -> np.ndarray:
+        """Return the solution of m' = J m + source at all nodes, from a value (D, ...) and the source (nodes, D, ...)."""
+        if len(self.times) == 1:
+            return value[None]
+        parts = self._thirds(np.asarray(source))
+        added = (
+            self.halves[0].vector(parts[0], parts[1], parts[2]),
+            self.halves[1].vector(parts[2], parts[3], parts[4]),
+        )
+        found = [value]
+        for i in range(len(added[0])):
+            for half, more in zip(self.halves, added):
+                value = half.propagator[i] @ value + more[i]
+                found.append(value)
+        return np.array(found)
+
+    def means(self) -> np.ndarray:
+        """Return the bias times d at all nodes."""
+        self.mean_source = self.source + self.equations.curvature(self.times, self.states, self.S)
+        return self.propagate(np.zeros(self.equations.count), self.mean_source)
+
+    def covariance_at(self, times: np.ndarray) -> np.ndarray:
+        """Return S at any times."""
+        if len(self.times) == 1:
+            return np.repeat(self.S, len(times), axis=0)
+        return hermite(self.times, self.S, symmetric(self.J, self.S) + self.B, times)
+
+    def vectors_at(self, times: np.ndarray, values: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return a solution of `propagate` at any times."""
+        if len(self.times) == 1:
+            return np.repeat(values, len(times), axis=0)
+        flat = values.reshape(*values.shape[:2], -1)
+        slopes = (self.J @ flat).reshape(values.shape) + source
+        return hermite(self.times, values, slopes, times)
+
+
+def _carry(panel: Panels, i: int, S: np.ndarray) -> np.ndarray:
+    propagator = panel.propagator[i]
+    return propagator @ S @ propagator.T + panel.added[i]
