@@ -91,7 +91,7 @@ class Integration:
                 self.count[layout.PATIENCE] = self.patience()
             return
         if self.implicit_arrays is None:
-            self.implicit_arrays = implicit_arrays(self.y.size, self.jacobian)
+            self.implicit_arrays = implicit_arrays(self.y.size, self.jacobian, self.addresses.size > 0)
         first, lowest, highest = _IMPLICIT.get(method) or variable_order(self.real[layout.RTOL])
         self.count[layout.METHOD : layout.HIGHEST + 1] = first, lowest, highest
         self.real[layout.WIDEN :] = [widening(self.real[layout.RTOL], 2 * k + 3) for k in range(3)]

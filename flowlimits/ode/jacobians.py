@@ -90,28 +90,25 @@ def groups_of(pattern: np.ndarray) -> np.ndarray:
     return groups
 
 
-def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, tuple, tuple]:
-    """Load the implicit loop and make its arrays."""
-    from .implicit import jacobian, radau
+def implicit_arrays(n: int, given: Jacobian, watched: bool) -> tuple[ModuleType, tuple, tuple, tuple, tuple]:
+    """Load the implicit loop and make its arrays; `watched`: whether there are events."""
+    from .implicit import jacobian, newton, radau
     from .implicit import loop as stiff
-    from .implicit import newton as radau_tables
 
-    structured = given.kind == jacobian.STRUCTURED
-    order = given.rank if structured else 0 if given.structure is not None else n
-    full, thin = (0, n) if structured else (order, 0)
+    algebra = given.structure or _algebra(n, given)
+    functions = (algebra.factor, algebra.solve, algebra.factor_complex, algebra.solve_complex)
     matrices = (
-        np.zeros((full, full)), np.zeros(thin), np.zeros((thin, given.rank)), np.zeros((thin, given.rank)),
-        np.zeros((order, order)), np.zeros((3, order, order), dtype=np.complex128),
-        np.zeros((4, order), dtype=np.int64), np.zeros(thin), np.zeros((3, thin), dtype=np.complex128),
-        np.zeros(given.rank), np.zeros(given.rank, dtype=np.complex128), np.zeros(0, dtype=np.int64),
-    )  # fmt: skip
-    if given.structure is not None:
-        matrices = own_matrices(given.structure)
+        np.zeros(algebra.data_size),
+        np.zeros(algebra.factors_size),
+        np.zeros((3, algebra.factors_size), dtype=np.complex128),
+        np.zeros((4, algebra.pivots_size), dtype=np.int64),
+        np.array([address_of(function) for function in functions], dtype=np.int64),
+    )
     workspace = (
         np.zeros((radau.VECTORS, n)),
-        np.zeros((3, radau_tables.WIDTH, n)),
+        np.zeros((3, newton.WIDTH, n)),
         np.zeros(n, dtype=np.complex128),
-        np.zeros((radau_tables.WIDTH + 1, n)),
+        np.zeros((newton.WIDTH + 1, n)),
     )
     pattern = np.zeros((0, 0), dtype=np.bool_)
     groups = np.arange(n, dtype=np.int64)
@@ -119,17 +116,22 @@ def implicit_arrays(n: int, given: Jacobian) -> tuple[ModuleType, tuple, tuple, 
         assert given.sparsity is not None
         pattern = np.ascontiguousarray(given.sparsity, dtype=np.bool_)
         groups = groups_of(pattern)
-    model = (given.kind, given.address, groups, pattern)
-    return stiff, model, workspace, matrices, radau_tables.tables()
+    differences = given.kind in (jacobian.DIFFERENCES, jacobian.COLOURED)
+    address = address_of(jacobian.differences) if differences else given.address
+    model = (given.kind, address, given.rank, groups, pattern, address_of(radau.watch) if watched else 0)
+    return stiff, model, workspace, matrices, newton.tables()
 
 
-def own_matrices(structure: Structure) -> tuple:
-    """Return the arrays of a Jacobian of a structure of its own, in the places of the others, see `implicit.loop`."""
-    none, size = np.zeros((0, 0)), structure.factors_size
-    functions = (structure.factor, structure.solve, structure.factor_complex, structure.solve_complex)
-    return (
-        none, np.zeros(structure.data_size), none, none, np.zeros((1, size)), np.zeros((3, 1, size), dtype=np.complex128),
-        np.zeros((4, structure.pivots_size), dtype=np.int64), np.zeros(0), np.zeros((3, 0), dtype=np.complex128),
-        np.zeros(0), np.zeros(0, dtype=np.complex128),
-        np.array([address_of(function) for function in functions], dtype=np.int64),
-    )  # fmt: skip
+def _algebra(n: int, given: Jacobian) -> Structure:
+    """Return how to solve with a Jacobian that is dense, or diagonal but for a low rank."""
+    from .implicit import jacobian as own
+
+    m = given.rank
+    if given.kind == own.STRUCTURED:
+        return Structure(
+            None, own.factor_structured, own.solve_structured, own.factor_structured_complex, own.solve_structured_complex,
+            n + 2 * n * m, n + m * m + m, m,
+        )  # fmt: skip
+    return Structure(
+        None, own.factor_dense, own.solve_dense, own.factor_dense_complex, own.solve_dense_complex, n * n, n * n, n
+    )

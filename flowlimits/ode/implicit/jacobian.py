@@ -6,11 +6,32 @@ of the second case, with :math:`E = \lambda - h D`, the Woodbury formula
 .. math:: x = E^{-1} (b + h U S^{-1} V^\top E^{-1} b), \qquad S = 1 - h V^\top E^{-1} U
 
 leaves one small system (m, m).  The functions for linear systems serve real and complex numbers.
+
+The loop knows matrices by the addresses of callbacks that decompose and solve, so that only those of the kind at hand are compiled.
+All numbers of J stand in one array `data`: J by rows, or D, U and V one after the other, or whatever a structure of its own holds.
 """
 
 import numpy as np
+from numba import types
 
-from ...compiled.jit import call_jacobian, call_rhs, call_structure, call_structured_jacobian, jit
+from ...compiled.jit import (
+    A1,
+    ADDRESS,
+    FACTOR,
+    FACTOR_COMPLEX,
+    FLOAT,
+    SOLVE,
+    SOLVE_COMPLEX,
+    _call_by_address,
+    _intrinsic,
+    call_jacobian,
+    call_rhs,
+    call_structure,
+    call_structured_jacobian,
+    callback,
+    jit,
+)
+from ...compiled.views import matrix, vector
 from ..control import all_finite
 from ..dense import clear, fill
 from ..layout import EVALUATIONS, JACOBIANS
@@ -79,13 +100,54 @@ def prepare_dense(shift, h, J, A, pivots):
 
 
 @jit
-def prepare_structured(shift, h, D, U, V, inverse, A, pivots):
-    """Write 1 / (shift - h D) to `inverse` and decompose S into `A`; whether both are regular."""
-    n, m = U.shape
+def decompose_dense(shift, h, data, factors, pivots):
+    """Decompose shift - h J; 1 if that is regular, else 0."""
+    n = pivots.size
+    return 1 if prepare_dense(shift, h, matrix(data, 0, n, n), factors.reshape((n, n)), pivots) else 0
+
+
+@callback(FACTOR)
+def factor_dense(shift, h, data, factors, pivots):
+    """Decompose for a real shift."""
+    return decompose_dense(shift, h, data, factors, pivots)
+
+
+@callback(FACTOR_COMPLEX)
+def factor_dense_complex(shift, h, data, factors, pivots):
+    """Decompose for a complex shift."""
+    return decompose_dense(shift, h, data, factors, pivots)
+
+
+@callback(SOLVE)
+def solve_dense(h, data, factors, pivots, x):
+    """Solve for a real shift."""
+    substitute(factors.reshape((x.size, x.size)), pivots, x)
+
+
+@callback(SOLVE_COMPLEX)
+def solve_dense_complex(h, data, factors, pivots, x):
+    """Solve for a complex shift."""
+    substitute(factors.reshape((x.size, x.size)), pivots, x)
+
+
+@jit
+def parts(data, m):
+    """Return views of D (n,), U and V (n, m) in the numbers of a structured Jacobian."""
+    n = data.size // (1 + 2 * m)
+    return vector(data, 0, n), matrix(data, n, n, m), matrix(data, n + n * m, n, m)
+
+
+@jit
+def decompose_structured(shift, h, data, factors, pivots):
+    """Write 1 / (shift - h D) to the head of `factors` and decompose S behind it; 1 if both are regular, else 0."""
+    m = pivots.size
+    D, U, V = parts(data, m)
+    n = D.size
+    inverse, A = factors[:n], factors[n : n + m * m].reshape((m, m))
     for i in range(n):
         difference = shift - h * D[i]
         if not 1e-290 < size(difference) < 1e290:
-            return False
+            return 0
         inverse[i] = 1.0 / difference
     clear(A)
     for i in range(n):
@@ -95,57 +157,90 @@ def prepare_structured(shift, h, D, U, V, inverse, A, pivots):
                 A[k, j] -= weight * U[i, j]
     for k in range(m):
         A[k, k] += 1.0
-    return factor(A, pivots)
+    return 1 if factor(A, pivots) else 0
 
 
 @jit
-def solve_structured(h, U, V, inverse, A, pivots, small, b):
-    """Overwrite `b` by the solution, by the Woodbury formula."""
-    n, m = U.shape
+def woodbury(h, data, factors, pivots, x):
+    """Overwrite `x` by the solution, by the Woodbury formula."""
+    m = pivots.size
+    D, U, V = parts(data, m)
+    n = D.size
+    inverse, A, small = factors[:n], factors[n : n + m * m].reshape((m, m)), factors[n + m * m :]
     fill(small, 0.0)
     for i in range(n):
-        b[i] *= inverse[i]
+        x[i] *= inverse[i]
         for k in range(m):
-            small[k] += V[i, k] * b[i]
+            small[k] += V[i, k] * x[i]
     substitute(A, pivots, small)
     for i in range(n):
-        total = 0.0 * small[0] if m > 0 else 0.0 * b[i]
+        total = 0.0 * x[i]
+        if m > 0:
+            total = 0.0 * small[0]
         for k in range(m):
             total += U[i, k] * small[k]
-        b[i] += h * inverse[i] * total
+        x[i] += h * inverse[i] * total
+
+
+@callback(FACTOR)
+def factor_structured(shift, h, data, factors, pivots):
+    """Decompose for a real shift."""
+    return decompose_structured(shift, h, data, factors, pivots)
+
+
+@callback(FACTOR_COMPLEX)
+def factor_structured_complex(shift, h, data, factors, pivots):
+    """Decompose for a complex shift."""
+    return decompose_structured(shift, h, data, factors, pivots)
+
+
+@callback(SOLVE)
+def solve_structured(h, data, factors, pivots, x):
+    """Solve for a real shift."""
+    woodbury(h, data, factors, pivots, x)
+
+
+@callback(SOLVE_COMPLEX)
+def solve_structured_complex(h, data, factors, pivots, x):
+    """Solve for a complex shift."""
+    woodbury(h, data, factors, pivots, x)
 
 
 DENSE, STRUCTURED, DIFFERENCES, COLOURED, OWN = range(5)
+COUNT = types.int64[::1]
+DIFFERENCES_SIGNATURE = types.void(
+    types.int64, ADDRESS, FLOAT, A1, A1, FLOAT, FLOAT, A1, COUNT, types.boolean[:, ::1], A1, A1, A1, COUNT, A1, A1
+)
+
+
+@_intrinsic
+def call_differences(
+    typingctx, at, kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, data, point, other, count, params, work
+):
+    """Call `differences` at address `at`: writes data."""
+    return _call_by_address(DIFFERENCES_SIGNATURE)
 
 
 @jit
 def jacobian(
-    kind, address, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, D, U, V, point, other, count, params, work
-):
+    kind, address, rank, rhs, t, y, slope, h, rtol, atol, groups, pattern, data, point, other, count, params, work
+):  # fmt: skip
     """Evaluate the Jacobian at (t, y); whether it is finite."""
     count[JACOBIANS] += 1
     if kind == OWN:
-        call_structure(address, t, y, D, params, work)
-        total = 0.0
-        for i in range(D.size):
-            total += abs(D[i])
-        return np.isfinite(total)
-    if kind == STRUCTURED:
+        call_structure(address, t, y, data, params, work)
+    elif kind == STRUCTURED:
+        D, U, V = parts(data, rank)
         call_structured_jacobian(address, t, y, D, U, V, params, work)
-        total = 0.0
-        for i in range(y.size):
-            total += abs(D[i])
-            for k in range(U.shape[1]):
-                total += abs(U[i, k]) + abs(V[i, k])
-        return np.isfinite(total)
-    if kind == DENSE:
-        call_jacobian(address, t, y, J, params, work)
+    elif kind == DENSE:
+        call_jacobian(address, t, y, matrix(data, 0, y.size, y.size), params, work)
     else:
-        differences(kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, point, other, count, params, work)
+        call_differences(
+            address, kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, data, point, other, count, params, work
+        )
     total = 0.0
-    for i in range(y.size):
-        for j in range(y.size):
-            total += abs(J[i, j])
+    for i in range(data.size):
+        total += abs(data[i])
     return np.isfinite(total)
 
 
@@ -161,10 +256,11 @@ def shift(j, y, slope, h, rtol, atol, largest):
     return (y[j] + increment) - y[j]
 
 
-@jit
-def differences(kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, point, other, count, params, work):
+@callback(DIFFERENCES_SIGNATURE)
+def differences(kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, data, point, other, count, params, work):
     """Approximate the Jacobian, one evaluation per group of columns that share no row."""
     n = y.size
+    J = matrix(data, 0, n, n)
     largest = 0.0
     for j in range(n):
         largest = max(largest, abs(y[j]))
@@ -199,12 +295,13 @@ def differences(kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, point
 
 
 @jit
-def bound(kind, J, D, U, V):
+def bound(kind, rank, n, data):
     """Return an upper bound of the largest eigenvalue of the Jacobian: its norm by rows."""
     worst = 0.0
     if kind == OWN:
         return np.inf
     if kind == STRUCTURED:
+        D, U, V = parts(data, rank)
         for i in range(D.size):
             total = abs(D[i])
             worst = max(worst, total)
@@ -216,9 +313,10 @@ def bound(kind, J, D, U, V):
                 right += V[i, k] * V[i, k]
             product += np.sqrt(left * right)
         return worst + product
-    for i in range(J.shape[0]):
+    J = matrix(data, 0, n, n)
+    for i in range(n):
         total = 0.0
-        for j in range(J.shape[1]):
+        for j in range(n):
             total += abs(J[i, j])
         worst = max(worst, total)
     return worst

@@ -11,7 +11,7 @@ from numba import types
 
 from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
 from ..control import SPACING, all_finite, between, emit, emit_end, fit, target, too_small
-from ..dense import copy, evaluate_all, find, forget_later, suspect
+from ..dense import copy
 from ..layout import (
     AFTER_REJECTION,
     BEGUN,
@@ -59,45 +59,35 @@ from ..layout import (
 from .jacobian import OWN, STRUCTURED, bound, jacobian
 from .newton import BROKEN, CONVERGED, EIGENVALUES, iterate, polynomial, prepare
 from .radau import (
+    COUNT,
     END_SLOPE,
     ERROR,
+    EVENTS,
+    MATRICES,
     OTHER,
     POINT,
     REAL,
     SLOPE,
     SLOPE_NEW,
     STATE,
+    TABLES,
+    WORKSPACE,
     YNEW,
     begin,
+    call_watch,
     choose_order,
     estimate,
     guess,
     keep_end_slope,
-    log_events,
     moved,
     polynomial_error,
 )
 
-COUNT = types.int64[::1]
-INFO = types.int64[:, ::1]
-A3 = types.float64[:, :, ::1]
-C1 = types.complex128[::1]
-C2 = types.complex128[:, ::1]
-C3 = types.complex128[:, :, ::1]
-#: J, D, U, V, real matrix, complex matrices, pivots, real and complex diagonals, real and complex small vectors, addresses.
-#: A structure of its own has its numbers in D, its factors in the rows of the matrices, and the addresses of its functions.
-MATRICES = types.Tuple([A2, A1, A2, A2, A2, C3, INFO, A1, C2, A1, C1, COUNT])
-#: real and complex coefficients
-TABLES = types.Tuple([A3, C3])
-#: kind and address of the Jacobian, groups of columns, pattern
-JACOBIAN = types.Tuple([types.int64, ADDRESS, COUNT, types.boolean[:, ::1]])
-#: vectors (9, n), stages (3, 7, n), complex vector, polynomial (8, n)
-WORKSPACE = types.Tuple([A2, A3, C1, A2])
-#: addresses, info, values, found, log, logged
-EVENTS = types.Tuple([COUNT, INFO, A2, A2, A2, COUNT])
+#: kind, address and rank of the Jacobian, groups of columns, pattern, and the address of `watch`, 0 without events
+MODEL = types.Tuple([types.int64, ADDRESS, types.int64, COUNT, types.boolean[:, ::1], ADDRESS])
 
 
-@jit(types.int64(ADDRESS, JACOBIAN, A1, COUNT, A1, WORKSPACE, MATRICES, TABLES, A1, A2, A1, A1, A1, EVENTS, ADDRESS))
+@jit(types.int64(ADDRESS, MODEL, A1, COUNT, A1, WORKSPACE, MATRICES, TABLES, A1, A2, A1, A1, A1, EVENTS, ADDRESS))
 def advance(rhs, model, real, count, y, workspace, matrices, tables, times, states, atol, params, work, events, budget):
     """Run at most `budget` steps; return a status of `layout`.
 
@@ -106,7 +96,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
     rhs : int
         Address of the right-hand side.
     model, workspace, matrices, tables, events : tuple
-        See `JACOBIAN`, `WORKSPACE`, `MATRICES`, `TABLES`, `EVENTS`.
+        See `MODEL`, and `WORKSPACE`, `MATRICES`, `TABLES`, `EVENTS` of `radau`.
     real, count : ndarray
         State of the integrator, see `layout`.
     y : ndarray, shape (n,)
@@ -116,11 +106,11 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
     atol, params, work : ndarray
         Absolute tolerances (n,), parameters and scratch of the right-hand side.
     """
-    kind, address, groups, pattern = model
-    J, D, U, V = matrices[0], matrices[1], matrices[2], matrices[3]
+    kind, address, rank, groups, pattern, watch = model
+    data = matrices[0]
     vectors, stages, complex_vector, dense = workspace
     Z, F, R = stages[0], stages[1], stages[2]
-    addresses, info, values, found, log, logged = events
+    addresses, values, logged = events[0], events[2], events[5]
     if count[BEGUN] == 0:
         status = begin(rhs, real, count, y, vectors, times, states, atol, addresses, values[0], params, work)
         if status != RUNNING:
@@ -157,8 +147,8 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
             count[STALE_JACOBIAN] = 1
         if count[STALE_JACOBIAN] == 1:
             finite = jacobian(
-                kind, address, rhs, t, y, slope, h, rtol, atol, groups, pattern, J, D, U, V, vectors[POINT],
-                vectors[OTHER], count, params, work,
+                kind, address, rank, rhs, t, y, slope, h, rtol, atol, groups, pattern, data, vectors[POINT], vectors[OTHER],
+                count, params, work,
             )  # fmt: skip
             if not finite:
                 return JACOBIAN_NOT_FINITE
@@ -166,7 +156,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
             count[CURRENT_JACOBIAN] = 1
             real[FACTORED_H] = 0.0
         if real[FACTORED_H] != h:
-            if not prepare(kind, h, k, tables[1], matrices, count):
+            if not prepare(h, k, tables[1], matrices, count):
                 count[FAILURES] += 1
                 count[REJECTED] += 1
                 count[AFTER_REJECTION] = 1
@@ -179,7 +169,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
         guess(k, tables[0], h, real[LAST_H], count[PREVIOUS_ROWS], dense, y, Z, vectors[POINT])
         outcome[2] = real[RATE]
         ended = iterate(
-            kind, rhs, t, h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
+            rhs, t, h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
             complex_vector, rtol, atol, goal, count, outcome, params, work,
         )  # fmt: skip
         iterations = int(outcome[1])
@@ -210,7 +200,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
         # The estimate measures the polynomial, which is less accurate than the end of the step.
         widen = 1.0 if count[DENSE_MODE] == 1 else real[WIDEN + k]
         error = estimate(
-            kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vectors[ERROR], vectors[OTHER],
+            h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vectors[ERROR], vectors[OTHER],
             vectors[REAL],
         )  # fmt: skip
         if error >= 1.0 and np.isfinite(error) and (count[AFTER_REJECTION] == 1 or count[PREVIOUS_ROWS] == 0):
@@ -220,7 +210,7 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
             call_rhs(rhs, t, vectors[POINT], vectors[STATE], params, work)
             count[EVALUATIONS] += 1
             error = estimate(
-                kind, h, k, tables, y, ynew, Z, vectors[STATE], matrices, widen, rtol, atol, vectors[ERROR],
+                h, k, tables, y, ynew, Z, vectors[STATE], matrices, widen, rtol, atol, vectors[ERROR],
                 vectors[OTHER], vectors[REAL],
             )  # fmt: skip
         if error < 1.0 and count[DENSE_MODE] == 1:
@@ -276,32 +266,18 @@ def advance(rhs, model, real, count, y, workspace, matrices, tables, times, stat
         if h < natural:
             real[H] = max(real[H], natural)
         if count[PATIENCE] >= 0:
-            count[NONSTIFF_SIGNS] = count[NONSTIFF_SIGNS] + 1 if h * bound(kind, J, D, U, V) < 2.0 else 0
+            count[NONSTIFF_SIGNS] = count[NONSTIFF_SIGNS] + 1 if h * bound(kind, rank, y.size, data) < 2.0 else 0
         polynomial(k, tables[0], y, Z, dense)
         keep_end_slope(h, k, tables[0], Z, vectors[END_SLOPE])
         rows = s + 1
         # A state that stands still is a better guess than an extrapolation of noise.
         count[PREVIOUS_ROWS] = rows if moved(y, ynew, rtol, atol) > 1.0 else 0
         real[LAST_H] = h
-        if addresses.size > 0:
-            evaluate_all(addresses, tnew, ynew, values[1], params, work)
-            if suspect(addresses, info, values[0], values[1], dense, rows, t, h, vectors[STATE], params, work):
-                number = find(
-                    addresses, info, values[0], values[1], dense, rows, t, h, vectors[STATE], found, params, work
-                )
-                first = count[LOGGED]
-                stop = log_events(
-                    rhs, kind, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal,
-                    outcome, params, work,
-                )  # fmt: skip
-                if stop >= 0:
-                    emit(count, times, states, dense, rows, t, h, log[stop, 0])
-                    forget_later(log, logged, count, first, log[stop, 0])
-                    real[T] = log[stop, 0]
-                    copy(log[stop, 1:], y)
-                    emit_end(count, times, states, real[T], y)
-                    return EVENT
-            copy(values[1], values[0])
+        if addresses.size > 0 and call_watch(
+            watch, rhs, k, t, tnew, h, y, ynew, rows, real, count, times, states, atol, tables, matrices, workspace, events,
+            goal, outcome, params, work,
+        ) == 1:  # fmt: skip
+            return EVENT
         emit(count, times, states, dense, rows, t, h, tnew)
         real[T] = tnew
         copy(ynew, y)

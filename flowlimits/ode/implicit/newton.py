@@ -18,7 +18,6 @@ from numpy.polynomial import legendre
 from ...compiled.jit import call_factor, call_factor_complex, call_rhs, call_solve, call_solve_complex, jit
 from ..dense import fill
 from ..layout import EVALUATIONS, FACTORISATIONS
-from .jacobian import OWN, STRUCTURED, prepare_dense, prepare_structured, solve_structured, substitute
 
 STAGES = (3, 5, 7)
 WIDTH = 7
@@ -92,70 +91,27 @@ CONVERGED, SLOW, DIVERGED, BROKEN = range(4)
 
 
 @jit
-def prepare(kind, h, k, ctables, matrices, count):
+def prepare(h, k, ctables, matrices, count):
     """Decompose the matrices of the method of index k; whether all are regular."""
-    J, D, U, V, real, cplx, pivots, diagonal, cdiagonal = matrices[:9]
-    complex_pairs = k + 1
-    if kind == OWN:
-        return prepare_own(h, k, ctables, matrices, count)
-    count[FACTORISATIONS] += 1 + complex_pairs
-    lowest = ctables[k, EIGENVALUES, 0].real
-    if kind == STRUCTURED:
-        if not prepare_structured(lowest, h, D, U, V, diagonal, real, pivots[0]):
-            return False
-    elif not prepare_dense(lowest, h, J, real, pivots[0]):
-        return False
-    for i in range(complex_pairs):
-        shift = ctables[k, EIGENVALUES, 1 + i]
-        if kind == STRUCTURED:
-            regular = prepare_structured(shift, h, D, U, V, cdiagonal[i], cplx[i], pivots[1 + i])
-        else:
-            regular = prepare_dense(shift, h, J, cplx[i], pivots[1 + i])
-        if not regular:
-            return False
-    return True
-
-
-@jit
-def prepare_own(h, k, ctables, matrices, count):
-    """Decompose the matrices of a Jacobian of a structure of its own; whether all are regular."""
-    data, real, cplx, pivots, addresses = matrices[1], matrices[4], matrices[5], matrices[6], matrices[11]
+    data, real, cplx, pivots, addresses = matrices
     count[FACTORISATIONS] += 2 + k
-    if call_factor(addresses[0], ctables[k, EIGENVALUES, 0].real, h, data, real[0], pivots[0]) == 0:
+    if call_factor(addresses[0], ctables[k, EIGENVALUES, 0].real, h, data, real, pivots[0]) == 0:
         return False
     for i in range(k + 1):
         shift = ctables[k, EIGENVALUES, 1 + i]
-        if call_factor_complex(addresses[2], shift, h, data, cplx[i, 0], pivots[1 + i]) == 0:
+        if call_factor_complex(addresses[2], shift, h, data, cplx[i], pivots[1 + i]) == 0:
             return False
     return True
 
 
 @jit
-def solve_real(kind, h, matrices, b):
+def solve_real(h, matrices, b):
     """Solve the real system in place."""
-    U, V, real, pivots, diagonal, small = matrices[2], matrices[3], matrices[4], matrices[6], matrices[7], matrices[9]
-    if kind == OWN:
-        call_solve(matrices[11][1], h, matrices[1], real[0], pivots[0], b)
-    elif kind == STRUCTURED:
-        solve_structured(h, U, V, diagonal, real, pivots[0], small, b)
-    else:
-        substitute(real, pivots[0], b)
+    call_solve(matrices[4][1], h, matrices[0], matrices[1], matrices[3][0], b)
 
 
 @jit
-def solve_complex(kind, h, i, matrices, b):
-    """Solve the complex system of pair i in place."""
-    U, V, cplx, pivots, diagonal, small = matrices[2], matrices[3], matrices[5], matrices[6], matrices[8], matrices[10]
-    if kind == OWN:
-        call_solve_complex(matrices[11][3], h, matrices[1], cplx[i, 0], pivots[1 + i], b)
-    elif kind == STRUCTURED:
-        solve_structured(h, U, V, diagonal[i], cplx[i], pivots[1 + i], small, b)
-    else:
-        substitute(cplx[i], pivots[1 + i], b)
-
-
-@jit
-def correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex_vector):
+def correct(h, k, tables, ctables, matrices, Z, F, R, real_vector, complex_vector):
     """Overwrite `R` by the Newton correction of `Z`."""
     s, n = 2 * k + 3, Z.shape[1]
     for i in range(s):
@@ -170,7 +126,7 @@ def correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex
     for j in range(s):
         for m in range(n):
             real_vector[m] += tables[k, REAL_LEFT, j] * R[j, m]
-    solve_real(kind, h, matrices, real_vector)
+    solve_real(h, matrices, real_vector)
     for i in range(s):
         for m in range(n):
             F[i, m] = tables[k, REAL_RIGHT, i] * real_vector[m]
@@ -179,7 +135,7 @@ def correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex
         for j in range(s):
             for m in range(n):
                 complex_vector[m] += ctables[k, LEFT + pair, j] * R[j, m]
-        solve_complex(kind, h, pair, matrices, complex_vector)
+        call_solve_complex(matrices[4][3], h, matrices[0], matrices[2][pair], matrices[3][1 + pair], complex_vector)
         for i in range(s):
             weight = ctables[k, RIGHT + pair, i]
             for m in range(n):
@@ -191,7 +147,7 @@ def correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex
 
 @jit
 def iterate(
-    kind, rhs, t, h, k, y, tables, ctables, matrices, Z, F, R, point, real_vector, complex_vector, rtol, atol, goal,
+    rhs, t, h, k, y, tables, ctables, matrices, Z, F, R, point, real_vector, complex_vector, rtol, atol, goal,
     count, outcome, params, work,
 ):  # fmt: skip
     """Iterate on Z from its present value until its error is below `goal` tolerances.
@@ -211,7 +167,7 @@ def iterate(
                 point[m] = y[m] + Z[i, m]
             call_rhs(rhs, t + tables[k, NODES, i] * h, point, F[i], params, work)
         count[EVALUATIONS] += s
-        correct(kind, h, k, tables, ctables, matrices, Z, F, R, real_vector, complex_vector)
+        correct(h, k, tables, ctables, matrices, Z, F, R, real_vector, complex_vector)
         size = 0.0
         for m in range(n):
             scale = atol[m] + rtol * max(abs(y[m]), abs(y[m] + Z[s - 1, m]))

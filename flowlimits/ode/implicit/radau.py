@@ -1,10 +1,11 @@
 """The pieces of a step of the implicit loop: start, first guess, error, order, events (compiled part); see `loop`."""
 
 import numpy as np
+from numba import types
 
-from ...compiled.jit import call_event, call_rhs, jit
-from ..control import all_finite, emit_end, first_step
-from ..dense import clear, copy, evaluate, evaluate_all, fill
+from ...compiled.jit import A1, A2, ADDRESS, FLOAT, _call_by_address, _intrinsic, call_event, call_rhs, callback, jit
+from ..control import all_finite, emit, emit_end, first_step
+from ..dense import clear, copy, evaluate, evaluate_all, fill, find, forget_later, suspect
 from ..layout import (
     BEGUN,
     END,
@@ -104,7 +105,7 @@ def largest(vector, y, ynew, rtol, atol):
 
 
 @jit
-def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vector, other, spare):
+def estimate(h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol, vector, other, spare):
     r"""Return the error of the step in units of the tolerance; write its vector of order s to `vector`.
 
     The vector :math:`e = (\lambda_0 - h J)^{-1} h (f(t_0, y_0) - u'(t_0))` is of order s in all components, but the
@@ -120,14 +121,14 @@ def estimate(kind, h, k, tables, y, ynew, Z, slope, matrices, widen, rtol, atol,
         for j in range(s):
             value -= real[k, START_SLOPE, j] * Z[j, m]
         vector[m] = value
-    solve_real(kind, h, matrices, vector)
+    solve_real(h, matrices, vector)
     error = largest(vector, y, ynew, rtol, atol) / widen
     if widen > 1.0 and error < 1.0:
         shift = complex_tables[k, EIGENVALUES, 0].real
         copy(vector, other)
         for _ in range(s - 1):
             copy(other, spare)
-            solve_real(kind, h, matrices, spare)
+            solve_real(h, matrices, spare)
             for m in range(y.size):
                 other[m] = shift * spare[m] - other[m]
         error = max(error, 2.0 * largest(other, y, ynew, rtol, atol))
@@ -182,7 +183,7 @@ def choose_order(real, count, contraction):
 
 @jit
 def log_events(
-    rhs, kind, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal, outcome,
+    rhs, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal, outcome,
     params, work,
 ):  # fmt: skip
     """Refine each crossing by real steps up to it, log it; return the row of the earliest terminal one, or -1."""
@@ -200,10 +201,10 @@ def log_events(
                     Z[j, m] = vectors[POINT, m] - y[m]
             evaluate(dense, rows, theta, vectors[STATE])
             real[FACTORED_H] = 0.0
-            if not prepare(kind, theta * h, k, tables[1], matrices, count):
+            if not prepare(theta * h, k, tables[1], matrices, count):
                 break
             if iterate(
-                kind, rhs, t, theta * h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
+                rhs, t, theta * h, k, y, tables[0], tables[1], matrices, Z, F, R, vectors[POINT], vectors[REAL],
                 complex_vector, real[RTOL], atol, 0.1 * goal, count, outcome, params, work,
             ) != CONVERGED:  # fmt: skip
                 break
@@ -222,3 +223,59 @@ def log_events(
         if info[e, 0] == 1 and (stop < 0 or log[row, 0] < log[stop, 0]):
             stop = row
     return stop
+
+
+COUNT = types.int64[::1]
+INFO = types.int64[:, ::1]
+A3 = types.float64[:, :, ::1]
+C1 = types.complex128[::1]
+C2 = types.complex128[:, ::1]
+C3 = types.complex128[:, :, ::1]
+#: numbers of the Jacobian, real and complex factors, pivots, addresses of the functions that decompose and solve
+MATRICES = types.Tuple([A1, A1, C2, INFO, COUNT])
+#: real and complex coefficients
+TABLES = types.Tuple([A3, C3])
+#: vectors (9, n), stages (3, 7, n), complex vector, polynomial (8, n)
+WORKSPACE = types.Tuple([A2, A3, C1, A2])
+#: addresses, info, values, found, log, logged
+EVENTS = types.Tuple([COUNT, INFO, A2, A2, A2, COUNT])
+WATCH_SIGNATURE = types.int64(
+    ADDRESS, types.int64, FLOAT, FLOAT, FLOAT, A1, A1, types.int64, A1, COUNT, A1, A2, A1, TABLES, MATRICES, WORKSPACE,
+    EVENTS, FLOAT, A1, A1, A1,
+)  # fmt: skip
+
+
+@_intrinsic
+def call_watch(
+    typingctx, at, rhs, k, t, tnew, h, y, ynew, rows, real, count, times, states, atol, tables, matrices, workspace, events,
+    goal, outcome, params, work,
+):  # fmt: skip
+    """Call `watch` at address `at`: whether a terminal event ends the integration."""
+    return _call_by_address(WATCH_SIGNATURE)
+
+
+@callback(WATCH_SIGNATURE)
+def watch(
+    rhs, k, t, tnew, h, y, ynew, rows, real, count, times, states, atol, tables, matrices, workspace, events, goal, outcome,
+    params, work,
+):  # fmt: skip
+    """Look for events in a step, log them, and move to a terminal one; 1 if there is one, else 0."""
+    addresses, info, values, found, log, logged = events
+    dense, state = workspace[3], workspace[0][STATE]
+    evaluate_all(addresses, tnew, ynew, values[1], params, work)
+    if suspect(addresses, info, values[0], values[1], dense, rows, t, h, state, params, work):
+        number = find(addresses, info, values[0], values[1], dense, rows, t, h, state, found, params, work)
+        first = count[LOGGED]
+        stop = log_events(
+            rhs, k, t, h, y, rows, number, real, count, atol, tables, matrices, workspace, events, goal, outcome, params,
+            work,
+        )  # fmt: skip
+        if stop >= 0:
+            emit(count, times, states, dense, rows, t, h, log[stop, 0])
+            forget_later(log, logged, count, first, log[stop, 0])
+            real[T] = log[stop, 0]
+            copy(log[stop, 1:], y)
+            emit_end(count, times, states, real[T], y)
+            return 1
+    copy(values[1], values[0])
+    return 0
