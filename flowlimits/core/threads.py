@@ -98,45 +98,71 @@ def _libraries(modules: int) -> Any:
 
 
 class Progress:
-    """A tqdm bar on stderr, plain lines where stderr is no terminal.
+    """A tqdm bar on stderr, plain lines with the time left where stderr is no terminal.
 
-    With ``wanted=None`` the bar appears only once the work turns out to take longer than about two seconds.
+    With ``wanted=None`` the bar appears only once the work turns out to take longer than about two seconds.  What is counted are
+    pieces of work, of which parts may be done, or a span of time.
     """
 
-    def __init__(self, total: int, description: str, wanted: bool | None):
+    def __init__(self, total: float, description: str, wanted: bool | None):
         self.total, self.description, self.wanted = total, description, wanted
-        self.done = 0
+        self.done: float = 0
         self.started = self.last_line = time.monotonic()
         self.bar: Any = None
 
-    def update(self, count: int = 1) -> None:
-        self.done += count
+    def update(self, count: float = 1) -> None:
+        """Count further pieces as done."""
+        self.reach(self.done + count)
+
+    def reach(self, done: float) -> None:
+        """Show that so much is done."""
+        self.done = done
         if self.wanted is False:
             return
         now = time.monotonic()
         if self.wanted is None and self.bar is None:
             elapsed = now - self.started
-            if elapsed < 0.3 or elapsed * self.total / max(self.done, 1) < 2.0:
+            if elapsed < 0.3 or self.done <= 0 or elapsed * self.total < 2.0 * self.done:
                 return
         if sys.stderr.isatty() or _in_notebook():
-            self._update_bar(count)
+            self._update_bar()
         elif now - self.last_line >= 5.0 or self.done == self.total:
             self.last_line = now
-            sys.stderr.write(f"{self.description}: {self.done}/{self.total} after {now - self.started:.0f} s\n")
+            sys.stderr.write(f"{self.description}: {self._words(now - self.started)}\n")
 
-    def _update_bar(self, count: int) -> None:
+    def _words(self, elapsed: float) -> str:
+        whole = isinstance(self.total, int)
+        count = f"{self.done:.3g}" if self.done % 1 else f"{self.done:.0f}"
+        words = f"{count}/{self.total}" if whole else f"{100 * self.done / self.total:.0f} %"
+        left = f", about {elapsed * (self.total / self.done - 1):.0f} s left" if 0 < self.done < self.total else ""
+        return f"{words} after {elapsed:.0f} s{left}"
+
+    def _update_bar(self) -> None:
         if self.bar is None:
             with warnings.catch_warnings():
                 # Without ipywidgets tqdm warns and takes a bar of characters, which is what we want then.
                 warnings.simplefilter("ignore")
                 from tqdm.auto import tqdm
 
-            self.bar = tqdm(total=self.total, desc=self.description, file=sys.stderr, initial=self.done - count)
-        self.bar.update(count)
+            form = "{desc}: {percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} [{elapsed}<{remaining}]"
+            self.bar = tqdm(total=self.total, desc=self.description, file=sys.stderr, bar_format=form)
+            self.bar.start_t -= time.monotonic() - self.started
+        self.bar.update(self.done - self.bar.n)
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+#: Of the thread of a run: what `advance` calls.
+_RUN = threading.local()
+
+
+def advance(share: float) -> None:
+    """Say which share of the run of this thread is done; loops of long runs call it between their slices."""
+    report = getattr(_RUN, "report", None)
+    if report is not None:
+        report(share)
 
 
 def _in_notebook() -> bool:
@@ -171,13 +197,24 @@ def run_threads(
     workers = min(check_threads(threads), max(count, 1))
     bar = Progress(count, description, checks.progress(progress))
     finished: dict[int, Result] = {}
+    shares: dict[int, float] = {}
     lock = threading.Lock()
 
     def run(index: int) -> None:
-        made = function(index)
+        def report(share: float) -> None:
+            with lock:
+                shares[index] = max(shares.get(index, 0.0), share)
+                bar.reach(len(finished) + min(sum(shares.values()), len(shares) * 0.999))
+
+        _RUN.report = report
+        try:
+            made = function(index)
+        finally:
+            _RUN.report = None
         with lock:
             finished[index] = made
-            bar.update()
+            shares.pop(index, None)
+            bar.reach(len(finished) + sum(shares.values()))
 
     try:
         with one_blas_thread():

@@ -10,7 +10,7 @@ import numpy as np
 from ..core import checks, results, streams
 from ..core.checks import check_elements, steps_at
 from ..core.results import Variable
-from ..core.threads import run_threads
+from ..core.threads import advance, run_threads
 from . import equations_steps
 from .equations_atoms import LOSSES
 from .limit import observe, pack
@@ -149,6 +149,7 @@ def _chain(
                 physics.learning_rate, physics.second_layer_rate, loss, dimension, now,
             )  # fmt: skip
             done += now
+            advance(done / max(int(counts[-1]), 1))
         rows.append(_finite(pack(Q, R, a), done))
     return np.array(rows), np.zeros(0)
 
@@ -169,6 +170,7 @@ def _one_pass(
                 physics.learning_rate, physics.second_layer_rate, loss, now,
             )  # fmt: skip
             done += now
+            advance(done / max(int(counts[-1]), 1))
         rows.append(_finite(_overlaps(physics, W, a), done))
     return np.array(rows), np.zeros(0)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.threads import Progress, advance
 from . import control, layout
 from .jacobians import Jacobian, implicit_arrays
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
@@ -138,7 +139,8 @@ class Integration:
         """Integrate to the end; see `integrate` for what is returned and raised."""
         began = time.perf_counter()
         code, budget = layout.RUNNING, 0  # the first slice evaluates once or twice, and takes no step
-        bar = None if progress is False else progress_bar(progress, self.real[layout.T], self.times[-1])
+        start, end = float(self.real[layout.T]), float(self.times[-1])
+        bar = Progress(max(end - start, 1e-300), "integrate", progress)
         try:
             while code in (layout.RUNNING, layout.LOG_FULL, layout.STIFF, layout.NONSTIFF):
                 before = time.perf_counter()
@@ -152,15 +154,15 @@ class Integration:
                     self.use("radau")
                 elif code == layout.NONSTIFF:
                     self.use("dop853")
-                if bar is not None:
-                    bar.update(self.real[layout.T] - bar.n - self.switches[0][0])
+                done = float(self.real[layout.T]) - start
+                bar.reach(done)
+                advance(done / bar.total)
         except KeyboardInterrupt:
             code = layout.INTERRUPTED
             # A slice that was left behind still writes to the others.
             self.real, self.count, self.y, self.states = map(np.copy, (self.real, self.count, self.y, self.states))
         finally:
-            if bar is not None:
-                bar.close()
+            bar.close()
         return self.finish(status_of(code), time.perf_counter() - began, advice)
 
     def watched_slice(self, budget: int) -> int:
@@ -273,11 +275,3 @@ def widening(rtol: float, stages: int) -> float:
     if rtol <= 0.0:
         return 1.0
     return max(1.0, 0.1 * rtol ** ((stages + 1.0) / (2.0 * stages) - 1.0))
-
-
-def progress_bar(progress: bool | None, start: float, end: float) -> Any:
-    """Return a bar over time on stderr; with None it appears after two seconds."""
-    from tqdm.auto import tqdm
-
-    form = "{desc}{percentage:3.0f}%|{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}]"
-    return tqdm(total=end - start, delay=0 if progress else 2.0, bar_format=form, leave=False, desc="integrate: ")

@@ -12,9 +12,9 @@ import numpy as np
 from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
-from ..core.threads import Unfinished
+from ..core.threads import Progress, Unfinished
 from ..ode import inputs as ode_inputs
-from ..ode.driver import SLICE, progress_bar
+from ..ode.driver import SLICE
 from ..ode.report import IntegrationError, IntegrationInterrupted, Report, Status, message_of
 from . import equations
 from . import equations_steps as kernel
@@ -67,7 +67,7 @@ def follow(
     K, ynew, point, work = np.zeros((7, y.size)), np.empty_like(y), np.empty_like(y), np.zeros(3 * m)
     rates = np.zeros(8)
     began = time.perf_counter()
-    bar = None if progress is False else progress_bar(progress, at, float(times[-1]))
+    bar = Progress(max(float(times[-1]) - at, 1e-300), "integrate", progress)
     code, budget = kernel.RUNNING, 8
     status = Status.INTERRUPTED
     try:
@@ -78,14 +78,12 @@ def follow(
             )
             took = max(time.perf_counter() - before, 1e-9)
             budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
-            if bar is not None:
-                bar.update(real[kernel.T] - bar.n - at)
+            bar.reach(float(real[kernel.T]) - at)
         status = _STATUS[code]
     except KeyboardInterrupt:
         pass
     finally:
-        if bar is not None:
-            bar.close()
+        bar.close()
     report = _report(status, real, count, time.perf_counter() - began)
     done = int(count[kernel.NEXT])
     if status is Status.INTERRUPTED:

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 
 import pytest
 
@@ -26,6 +27,34 @@ def test_a_file_gets_a_line_at_the_end(monkeypatch):
     monkeypatch.setattr("sys.stderr", file)
     parallel.run_threads(lambda i: i, 3, threads=1, progress=True, description="runs")
     assert file.getvalue() == "runs: 3/3 after 0 s\n"
+
+
+def test_one_long_run_says_how_much_time_is_left(monkeypatch):
+    """A run that takes 40 s by the clock reports every tenth of its work; a file gets a line about every five seconds."""
+    file, now = io.StringIO(), [0.0]
+    monkeypatch.setattr("sys.stderr", file)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def run(index):
+        for step in range(10):
+            now[0] += 2.0
+            parallel.advance((step + 1) / 10)
+        return index
+
+    assert parallel.run_threads(run, 2, threads=1) == [0, 1]
+    lines = file.getvalue().splitlines()
+    assert lines[0] == "runs: 0.3/2 after 6 s, about 34 s left"
+    assert lines[-2:] == ["runs: 1.8/2 after 36 s, about 4 s left", "runs: 2/2 after 40 s"]
+    assert len(lines) == 7
+
+
+def test_an_integration_tells_its_share_in_a_file(monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr("sys.stderr", file)
+    bar = parallel.Progress(50.0, "integrate", True)
+    bar.started = bar.last_line = time.monotonic() - 8.0
+    bar.reach(10.0)
+    assert file.getvalue() == "integrate: 20 % after 8 s, about 32 s left\n"
 
 
 def test_short_work_shows_nothing_unless_asked(monkeypatch):

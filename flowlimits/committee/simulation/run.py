@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import checks
+from ...core import checks, threads
 from .. import activations
 from ..equations import system
 from ..equations.moments import ERF, POLYNOMIAL, RELU
@@ -168,6 +168,7 @@ class Run:
     def record(self, stretches: list[Stretch]) -> tuple[np.ndarray, State]:
         """Return the overlaps at the end of every stretch that is recorded, shape (times, n), and the last state."""
         rows = []
+        first, total = self.done, max(sum(stretch.steps for stretch in stretches), 1)
         for stretch in stretches:
             # The compiled steps carry the rate on, so that results do not depend on where a slice ends.
             pace, left = np.array([stretch.rate, stretch.factor]), stretch.steps
@@ -183,6 +184,7 @@ class Run:
                 if count == self.slice:
                     self.slice = int(min(max(count * min(SLICE / max(took, 1e-9), 10.0), 1), 10**9))
                 left -= count
+                threads.advance((self.done - first) / total)
             if stretch.record:
                 rows.append(self.overlaps())
         return np.array(rows), self.state
