@@ -36,6 +36,7 @@ import scipy
 import xarray as xr
 
 import flowlimits as fl
+from flowlimits.core.storage import with_array_variables
 
 RECORD = Path(__file__).with_name("support") / "frozen.json"
 #: Reading it must not fail where it is about to be written.
@@ -98,7 +99,8 @@ def text(value):
 
 
 def parts_of_dataset(dataset, stopped=False):
-    """Return the bytes of every part of a result by its name."""
+    """Return the bytes of every part of a result, as files hold it, by its name."""
+    dataset = with_array_variables(dataset)
     found = {}
     for name, variable in dataset.variables.items():
         if name == "event":
@@ -572,7 +574,7 @@ def linear(theta, x, gradient):
 @case
 def margin_flow_of_a_users_model():
     problem = fl.MarginFlow(fl.margin.UserModel(linear, 3), X, SEPARABLE, weights=[1.0, 0.1, 0.2])
-    result = problem.solve([2.0, 10.0, 100.0], kkt=False, **QUIET)
+    result = with_array_variables(problem.solve([2.0, 10.0, 100.0], kkt=False, **QUIET))
     kkt = fl.MarginFlow(fl.margin.LinearModel(), X, SEPARABLE, rng=0).solve([2.0, 50.0], **QUIET)
     return [{name: result[name].values for name in sorted(map(str, result.data_vars))}, kkt]
 

@@ -53,6 +53,7 @@ TABLES = {
         ),
         simulate=("times", "start", "runs", "rng", "threads", "method", "step", "observables"),
         outside=("coordinates",),
+        shows=("student_width", "teacher_width"),
         size="dimension",
         size_help="Dimension d of the inputs.",
     )

@@ -44,6 +44,7 @@ class _Attributes(_Checked):
     kind: str = ""
     clock: str = ""
     problem: str = ""
+    problem_arrays: str = ""
     provenance: str = ""
     sentences: str = ""
     schema_: int = Field(1, alias="schema", ge=1)

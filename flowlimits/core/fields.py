@@ -121,6 +121,8 @@ class Table:
         Name of the size in `simulate`, and help of its flag.
     outside : tuple of str
         Arguments of the constructor that no file can hold, such as functions.
+    shows : tuple of str
+        Properties, such as widths that follow from arrays, with which a problem shows itself beside its fields.
     """
 
     fields: tuple[Field, ...]
@@ -132,6 +134,7 @@ class Table:
     size: str = ""
     size_help: str = ""
     outside: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
@@ -226,3 +229,8 @@ def table_of(name: str) -> Table:
     module = importlib.import_module(PROBLEMS[name].module.rpartition(".")[0] + ".fields")
     tables: dict[str, Table] = module.TABLES
     return tables[name]
+
+
+def find_table(name: str) -> Table | None:
+    """Return the table of a class of problems; None of a class that is in no registry."""
+    return table_of(name) if name in PROBLEMS else None

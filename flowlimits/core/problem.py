@@ -7,6 +7,7 @@ nested descriptions, and references ``{"array": NAME}`` to arrays that are store
 from __future__ import annotations
 
 import dataclasses
+import html
 import importlib
 import os
 from abc import ABC, abstractmethod
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
+from . import fields
+from .arrays import ARRAY_PREFIX, arrays_of
 from .checks import show
 from .registry import DESCRIPTIONS
 from .words import did_you_mean
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-ARRAY_PREFIX = "problem_"
+#: Numbers of an array that is shown with all of them.
+SMALL = 6
 
 
 class Description:
@@ -121,6 +125,31 @@ class Problem(Description, ABC):
         """Return a simulation at finite size."""
         raise TypeError(f"{type(self).__name__} has no simulation at finite size.")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={text}' for name, text, _ in self._shown())})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self._shown()
+        )
+        title = f"<b>{type(self).__name__}</b>" + (f", on the clock {html.escape(self.clock)}" if self.clock else "")
+        return f"<div>{title}<table>{rows}</table></div>"
+
+    def _shown(self) -> list[tuple[str, str, str]]:
+        """Return name, value and meaning of what matters: the sizes, the activation, and every field that is not at its default."""
+        values, table = self._fields(), fields.find_table(type(self).__name__)
+        if table is None:
+            return [(name, _show(value), "") for name, value in values.items()]
+        derived = [(name, _show(getattr(self, name)), "") for name in table.shows if getattr(self, name) is not None]
+        meant = {field.name: field for field in table.fields}
+        told = [
+            (name, _show(value), meant[name].help if name in meant else "")
+            for name, value in values.items()
+            if name not in meant or name in ("activation", "model") or not _is_default(value, meant[name].default)
+        ]
+        return derived + [row for row in told if row[1] != "None"]
+
     @property
     def solves_in_time(self) -> bool:
         """Whether ``solve(times)`` is known."""
@@ -152,9 +181,25 @@ def _content(value: Any) -> Any:
     return value
 
 
+def _is_default(value: Any, default: Any) -> bool:
+    if isinstance(value, np.ndarray) and default is None:
+        return bool((value == 1).all())  # a layer that was not given
+    try:
+        return bool(_content(value) == _content(default))
+    except ValueError:
+        return False
+
+
+def _digits(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"[{', '.join(map(_digits, value))}]"
+
+
 def _show(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        return f"<array {'x'.join(map(str, value.shape))}>"
+        if 0 < value.size <= SMALL and value.dtype.kind == "f":
+            return _digits(value.tolist())
+        norm = f", norm {np.linalg.norm(value):.4g}" if value.dtype.kind == "f" else ""
+        return f"<array {'x'.join(map(str, value.shape))}{norm}>"
     return repr(value)
 
 
@@ -241,11 +286,8 @@ def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
         raise ValueError("This Dataset holds no problem: its attribute `problem` is missing.")
     from .attributes import problem_of
 
-    arrays = {
-        str(name): values.values for name, values in dataset.variables.items() if str(name).startswith(ARRAY_PREFIX)
-    }
     try:
-        problem = rebuild(problem_of(dataset), arrays)
+        problem = rebuild(problem_of(dataset), arrays_of(dataset))
     except RecursionError:
         raise ValueError("The problem of this Dataset is nested too deeply to be one.") from None
     if not isinstance(problem, Problem):

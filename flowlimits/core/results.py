@@ -20,6 +20,7 @@ import xarray as xr
 from xarray.core.indexes import PandasIndex
 
 from . import streams
+from .arrays import ARRAYS, pack
 from .checks import warn
 from .problem import Description, Problem
 from .storage import load, save
@@ -136,8 +137,6 @@ def build(
 
     arrays: dict[str, np.ndarray] = {}
     plain = problem.to_plain(arrays)
-    for name, values in arrays.items():
-        data[name] = (tuple(f"{name}_{axis}" for axis in range(values.ndim)), values)
 
     index: dict[str, Any] = dict(coords or {})
     if times is not None:
@@ -146,6 +145,8 @@ def build(
     if root is not None:
         details["root_seed"] = streams.describe(root)
     attributes: dict[str, Any] = {"kind": kind, "clock": problem.clock, "problem": json.dumps(plain)}
+    if arrays:
+        attributes[ARRAYS] = pack(arrays)
     if dimension is not None:
         attributes["dimension"] = dimension
     attributes |= dict(attrs or {})

@@ -154,7 +154,7 @@ def save(dataset: Any, path: str | os.PathLike[str]) -> Path:
     _check_attributes("the Dataset", dataset.attrs)
     for name, values in dataset.variables.items():
         _check_attributes(f"the variable `{name}`", values.attrs)
-    content = _image(dataset)
+    content = _image(with_array_variables(dataset))
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.write(_seal(content))
@@ -252,6 +252,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     except Exception as error:
         raise ValueError(f"{source} is not a netCDF-4 file, or is damaged ({error}).") from error
     found.attrs.pop(SEALED, None)
+    found = without_array_variables(found)
     if {"schema", "problem", "provenance"} & set(found.attrs):
         from .attributes import check
 

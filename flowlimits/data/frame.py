@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..core import checks
-from ..core.problem import ARRAY_PREFIX
+from ..core.arrays import ARRAY_PREFIX
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..core import streams
+from ..core.arrays import ARRAYS
 from ..core.checks import show
-from ..core.problem import ARRAY_PREFIX, load_problem, rebuild
+from ..core.problem import load_problem, rebuild
 from ..core.results import SCHEMA, provenance, versions
 from ..core.storage import load
 
@@ -36,9 +37,9 @@ def state_convergence(comparison: Comparison, root: np.random.SeedSequence, call
         Its other arguments, JSON-ready, times apart.
     """
     theory = comparison.theory
-    arrays = {name: theory[name] for name in theory.data_vars if str(name).startswith(ARRAY_PREFIX)}
     details = {"call": {"verb": "convergence", **call}, "root_seed": streams.describe(root), "versions": versions()}
-    stated = comparison.dataset.assign(arrays)
+    stated = comparison.dataset.copy()
+    stated.attrs |= {name: theory.attrs[name] for name in (ARRAYS,) if name in theory.attrs}
     stated.attrs |= {
         "problem": theory.attrs["problem"],
         "provenance": json.dumps(details),

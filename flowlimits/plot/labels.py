@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.arrays import arrays_of
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -109,7 +111,7 @@ def _told(key: str, value: Any) -> str:
 def _parameters(result: xr.Dataset) -> dict[str, Any]:
     """Return numbers, words and arrays of the problem behind a result, nested ones by their path."""
     found: dict[str, Any] = {}
-    _collect(result, _plain(result.attrs.get("problem")), "", found)
+    _collect(arrays_of(result), _plain(result.attrs.get("problem")), "", found)
     return found
 
 
@@ -126,15 +128,14 @@ def _plain(text: Any) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _collect(result: xr.Dataset, value: Any, path: str, found: dict[str, Any]) -> None:
+def _collect(arrays: dict[str, np.ndarray], value: Any, path: str, found: dict[str, Any]) -> None:
     if isinstance(value, dict) and "array" in value:
-        if value["array"] in result.variables:
-            array = np.asarray(result[value["array"]].values)
-            if array.dtype.kind in "fiub":
-                found[path] = array
+        array = arrays.get(value["array"])
+        if array is not None and array.dtype.kind in "fiub":
+            found[path] = array
     elif isinstance(value, dict):
         for key, inner in value.items():
-            _collect(result, inner, f"{path}.{key}" if path else key, found)
+            _collect(arrays, inner, f"{path}.{key}" if path else key, found)
     elif isinstance(value, bool | int | float | str):
         found[path] = value
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..core import checks, results
+from ..core.arrays import ARRAYS
 from . import effects, judge, points, statistics
 from .comparison import At, Comparison, curves
 from .extrapolation import extrapolate
@@ -186,11 +187,10 @@ def extrapolate_runs(runs: Sequence[xr.Dataset], variables: Sequence[str] | str 
     found = extrapolate(
         inverse, means - base, variances, chosen.labels, chosen.point_times, None, np.max(plausible, axis=0)
     )
-    attrs = {key: first.attrs[key] for key in ("clock", "problem", "schema") if key in first.attrs}
+    attrs = {key: first.attrs[key] for key in ("clock", "problem", ARRAYS, "schema") if key in first.attrs}
     attrs |= {"kind": "extrapolated", "sizes": [one.size for one in samples], "order": order}
     attrs["runs"] = [one.runs for one in samples]
-    data = {str(key): first[key] for key in first.data_vars if str(key).startswith("problem_")}
-    data |= curves(first, chosen, base + found.deviation, found.error)
+    data = curves(first, chosen, base + found.deviation, found.error)
     made = xr.Dataset(data, coords={"time": first["time"]}, attrs=attrs)
     return made if axis_of(first) == "time" else made.isel(time=0, drop=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import toy
 
+import flowlimits as fl
 from flowlimits.core.problem import rebuild
 
 pytestmark = pytest.mark.usefixtures("toy_classes")
@@ -73,7 +74,7 @@ def test_replace_checks_again():
 def test_it_shows_itself_as_it_is_written():
     assert (
         repr(toy.make(word="a"))
-        == "Decay(rate=2.0, law=Law(nodes=<array 2>, weights=<array 2>), laws=(), word='a', delay=0.0)"
+        == "Decay(rate=2.0, law=Law(nodes=[0, 2], weights=[0.5, 0.5]), laws=(), word='a', delay=0.0)"
     )
 
 
@@ -113,3 +114,19 @@ def test_a_missing_array_is_named():
     with pytest.raises(ValueError) as caught:
         rebuild({"class": "Law", "nodes": {"array": "problem_nodes"}, "weights": [1.0]}, {})
     assert str(caught.value) == "The result holds no array `problem_nodes`, to which its problem refers."
+
+
+def test_a_problem_shows_its_sizes_its_activation_and_what_is_not_at_its_default():
+    problem = fl.Committee.random(2, 3, dimension=100, rng=0, activation="erf", learning_rate=0.1)
+    shown = repr(problem)
+    assert shown.startswith("Committee(student_width=2, teacher_width=3, Q=[[0.9323, 0.04689], ")
+    assert shown.endswith("T=<array 3x3, norm 1.941>, activation='erf', teacher_activation='erf', learning_rate=0.1)")
+    html = problem._repr_html_()
+    assert "<b>Committee</b>, on the clock t (" in html
+    assert "&lt;array 3x3, norm 1.941&gt;" in html
+    assert "Learning rate of one-pass SGD; 0 is gradient flow." in html
+    assert "noise" not in shown
+
+
+def test_what_a_problem_shows_in_html_is_escaped():
+    assert "<script>" not in toy.Decay(2.0, word="<script>alert(1)</script>")._repr_html_()

@@ -117,3 +117,22 @@ def test_rerun_takes_results_and_files(problem, tmp_path):
         xr.testing.assert_equal(fl.rerun(source), runs)
     with pytest.raises(TypeError, match="Argument `result` must be a result or the path of one, but is 3"):
         fl.rerun(3)
+
+
+def test_the_arrays_of_a_problem_do_not_multiply_the_rows_of_a_result(tmp_path):
+    """They are text among the attributes, variables in files, and both forms of a file are read."""
+    problem = fl.QuadraticFlow.orthonormal(40, 10, 5, rng=0)
+    result = problem.solve(np.linspace(0.1, 5, 50))
+    assert len(result.to_dataframe()) == 50
+    path = fl.save(result, tmp_path / "saved.nc")
+    with xr.open_dataset(path) as opened:
+        assert {"problem_W", "problem_W_star"} <= set(opened.data_vars)
+        assert fl.load_problem(opened.load()) == problem
+    assert fl.load(path).identical(result)
+    result.to_netcdf(tmp_path / "plain.nc")
+    assert fl.load_problem(tmp_path / "plain.nc") == problem
+    broken = result.assign_attrs(problem_arrays='{"problem_W": ["<f8", [3, 3], "AAAA"]}')
+    with pytest.raises(
+        ValueError, match="^The attribute `problem_arrays` of this Dataset holds no arrays of a problem: "
+    ):
+        fl.load_problem(broken)
