@@ -11,10 +11,10 @@ from ..core.threads import check_threads
 from .blocks import Block, Failure, normalise
 from .worker import Outcome, Point, Task, describe
 
-#: Seconds of work between two commits.
-GOAL = 0.7
-#: The most points in a batch, and how much larger than the last one it may be.
-MOST, GROWTH = 8192, 8.0
+#: Seconds of work between two commits: half a second, so that points of twice the cost of the last ones take one.
+GOAL = 0.5
+#: The most points in a batch, and how much larger than the last one it may be: its points may cost more than those before.
+MOST, GROWTH = 8192, 2.0
 
 
 def suits(task: Task) -> bool:

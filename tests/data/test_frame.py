@@ -133,6 +133,6 @@ def test_the_arrays_of_a_problem_do_not_multiply_the_rows_of_a_result(tmp_path):
     assert fl.load_problem(tmp_path / "plain.nc") == problem
     broken = result.assign_attrs(problem_arrays='{"problem_W": ["<f8", [3, 3], "AAAA"]}')
     with pytest.raises(
-        ValueError, match="^The attribute `problem_arrays` of this Dataset holds no arrays of a problem: "
+        ValueError, match=r"^The attribute `problem_arrays` of this Dataset holds no arrays of a problem: "
     ):
         fl.load_problem(broken)

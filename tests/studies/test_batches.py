@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import flowlimits as fl
+from flowlimits.studies import batches
 from flowlimits.studies.from_toml import read_study
 
 EXTENSIVE = """
@@ -114,8 +115,6 @@ def test_batches_go_on_from_a_folder(tmp_path):
 
 
 def test_an_interrupt_keeps_the_batches_that_were_finished(tmp_path, monkeypatch):
-    from flowlimits.studies import batches
-
     monkeypatch.setattr(batches, "GOAL", 1e-9)
     monkeypatch.setattr(batches, "solve", stopping(batches.solve, after=1))
     with pytest.raises(fl.StudyInterrupted, match=r"Interrupted after 3 of 72 points"):
@@ -136,6 +135,24 @@ def stopping(function, after):
         return function(*arguments)
 
     return wrapped
+
+
+@pytest.mark.parametrize("costs", ["cheap", "slow", "rising"])
+def test_a_commit_happens_every_second_whatever_a_point_costs(monkeypatch, costs):
+    """The clock is counted: points of 10 microseconds, of 0.2 s, and of a cost that rises tenfold along each row of 40."""
+    cost = {"cheap": lambda i: 1e-5, "slow": lambda i: 0.2, "rising": lambda i: 0.02 * 10 ** (i % 40 / 40)}[costs]
+    now, commits = [0.0], [0.0]
+
+    def solve(task, points, threads):
+        now[0] += sum(cost(one) for one in points) / threads
+        return len(points)
+
+    monkeypatch.setattr(batches, "solve", solve)
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: now[0])
+    taken = []
+    batches.run(None, int, range(1600 if costs == "rising" else 3000), taken.append, lambda: commits.append(now[0]), 2)
+    assert max(np.diff(commits)) <= 1.0
+    assert len(taken) <= 15 or costs != "cheap"
 
 
 @pytest.mark.parametrize(
