@@ -9,28 +9,23 @@ from types import ModuleType
 
 import click
 
-#: Rooms that can be compiled ahead, and what they are good for.
-ROOMS = {
-    "ode": "integrators, and batches on SIMD lanes",
-    "quadratic": "QuadraticFlow, ExtensiveQuadratic, MeanFieldQuadratic",
-    "committee": "Committee",
-    "mixture": "XorMixture",
-    "samples": "SampleFlow, EarlyAlignment",
-    "margin": "MarginFlow",
-    "random_networks": "GuessAndCheck",
-}
+from ..core.registry import PROBLEMS
+
+#: Rooms that can be compiled ahead: those of the classes of problems, and the integrators.
+ROOMS = ("ode", *dict.fromkeys(entry.module.split(".")[1] for entry in PROBLEMS.values()))
 #: What every room needs.
 SHARED = ("gaussian", "spectrum", "ode")
 
 
-@click.command("warm-up")
+@click.command(
+    "warm-up",
+    short_help="Compile equations ahead of their first use.",
+    help="Compile equations ahead of their first use.\n\nThose of all rooms, or of the rooms named; Numba keeps them in its cache. For containers "
+    f"and clusters: the first computation in each of their processes then starts at once. Rooms: {', '.join(ROOMS)}.",
+)
 @click.argument("rooms", nargs=-1, metavar="[ROOM ...]")
 def warm_up(rooms: tuple[str, ...]) -> int:
-    """Compile equations ahead of their first use.
-
-    Those of all rooms, or of the rooms named; Numba keeps them in its cache. For containers and clusters: the first computation in each of their processes then starts at once. Rooms: ode,
-    quadratic, committee, mixture, samples, margin, random_networks.
-    """
+    """Import the modules of the rooms, and say how long it took."""
     for room in rooms:
         if room not in ROOMS:
             raise click.UsageError(f"There is no room `{room}`; the rooms are {', '.join(ROOMS)}.")

@@ -30,6 +30,13 @@ Result = TypeVar("Result")
 MISSING: Any = object()
 
 
+class OneLine(BaseException):
+    """An interrupt whose text says all: notebooks show it in place of a traceback of compiled loops and threads."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
 class Unfinished(BaseException):
     """A computation stopped before the last requested time.
 
@@ -55,7 +62,7 @@ class Unfinished(BaseException):
         return type(self), (str(self), self.times, self.states, self.report)
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(OneLine, KeyboardInterrupt):
     """An interrupt in the middle of several runs.
 
     Attributes
@@ -219,13 +226,13 @@ def run_threads(
     try:
         with one_blas_thread():
             for_each(run, range(count), workers, threading.Event())
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         message = f"Interrupted after {len(finished)} of {count} {description}."
         stopped = Interrupted(message, finished)
         first = list(takewhile(lambda made: made is not MISSING, (finished.get(i, MISSING) for i in range(count))))
         if assemble is not None and first:
             stopped.partial = assemble(cast(list[Result], first))
-        raise stopped from interrupt
+        raise stopped from None
     finally:
         bar.close()
     made = [finished[index] for index in range(count)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.threads import Unfinished
+from ..core.threads import OneLine, Unfinished
 from . import layout
 
 
@@ -148,7 +148,7 @@ class IntegrationError(Unfinished, RuntimeError):
         return IntegrationError(message, self.times, self.states, replace(self.report, message=message))
 
 
-class IntegrationInterrupted(Unfinished, KeyboardInterrupt):
+class IntegrationInterrupted(OneLine, Unfinished, KeyboardInterrupt):
     """The user interrupted an integration; it carries the finished part like an `IntegrationError`."""
 
 

@@ -99,13 +99,13 @@ def refine(
             bar.update(len(new) - len(todo))
             session.run(listed, table, todo, bar)
             _tell(learner, asked, _values(table, new, variable, session.name), level)
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         session.close(wait=False)
         done = int((table.status[: len(chosen)] != 0).sum())
         partial = _finish(session, table, ends, chosen) if table.structure is not None else None
         raise StudyInterrupted(
             f"Interrupted after {done} of {count} points.{session.place if done else ''}", partial
-        ) from interrupt
+        ) from None
     except BaseException:
         session.close(wait=False)
         raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..core.threads import OneLine
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -12,7 +14,7 @@ class StudyError(RuntimeError):
     """A study that cannot go on; the points finished so far stay in its folder."""
 
 
-class StudyInterrupted(KeyboardInterrupt):
+class StudyInterrupted(OneLine, KeyboardInterrupt):
     """A study ended by Ctrl-C; `partial` is the Dataset of the points finished so far (None if there are none)."""
 
     def __init__(self, message: str, partial: xr.Dataset | None):

@@ -124,9 +124,9 @@ def study(
     todo = [i for i in np.flatnonzero(~np.isin(table.status, settled)).tolist() if i % share[1] == share[0]]
     try:
         session.run(points, table, todo)
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         session.close(wait=False)
-        raise _interrupted(session, points, table, checked, count) from interrupt
+        raise _interrupted(session, points, table, checked, count) from None
     except BaseException:
         session.close(wait=False)
         raise

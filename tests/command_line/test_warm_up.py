@@ -17,7 +17,7 @@ def test_rooms_are_compiled_with_what_they_need(run, monkeypatch):
 def test_an_unknown_room_is_refused(run):
     status, _, error = run("warm-up kitchen")
     assert status == 2
-    assert "There is no room `kitchen`; the rooms are ode, quadratic, committee," in error
+    assert "There is no room `kitchen`; the rooms are ode, quadratic, empirical, committee," in error
 
 
 def test_all_modules_of_a_room_are_found():

@@ -245,3 +245,16 @@ def test_adaptive_that_is_missing_is_told(monkeypatch):
     with pytest.raises(ImportError) as caught:
         fl.refine(functions.sleep, {"a": (0.0, 1.0)}, points=6)
     assert str(caught.value) == 'fl.refine needs the package adaptive: pip install "flowlimits[adaptive]".'
+
+
+def test_a_notebook_shows_an_interrupt_in_one_line():
+    """IPython asks an exception how to show itself."""
+    interactive = pytest.importorskip("IPython.core.interactiveshell")
+    shell = interactive.InteractiveShell()
+    with pytest.importorskip("IPython.utils.capture").capture_output() as shown:
+        shell.run_cell(
+            "import flowlimits as fl\n"
+            "def stop(x):\n    raise KeyboardInterrupt\n"
+            "fl.study(stop, dict(x=[1.0, 2.0]), progress=False, workers=1)"
+        )
+    assert shown.stdout.strip().splitlines() == ["StudyInterrupted: Interrupted after 0 of 2 points."]
