@@ -335,7 +335,7 @@ def other_calls() -> dict[str, Call]:
             fl.crossing, {"dataset": solved, "variable": "risk", "value": 0.1},
             {"dataset": "dataset", "variable": "choice", "value": "number", "scale": "choice"},
         ),
-        "compare": (lambda **options: fl.compare(solved, solved, **options), {}, {"level": "positive", "variables": "observables", "resolution": "positive", "tolerance": "positive"}),
+        "compare": (lambda **options: fl.compare(solved, solved, **options), {}, {"level": "positive", "variables": "observables", "resolution": "positive", "tolerance": "optional positive"}),
         "convergence": (
             fl.convergence, {"problem": extensive, "sizes": [100, 200], "times": TIMES, "runs": MANY}, RUN | {"problem": "choice", "sizes": "widths"},
         ),
