@@ -40,7 +40,8 @@ def option_of(name: str, required: bool = False) -> click.Option:
     """Return the flag of an argument of a verb."""
     field = fields.ARGUMENTS[name]
     flag = f"--{name.replace('_', '-')}"
-    return click.Option([flag, name], type=TYPES[field.kind], required=required, help=field.help)
+    kind = click.Choice(field.choices) if field.kind == "choice" else TYPES[field.kind]
+    return click.Option([flag, name], type=kind, required=required, help=field.help)
 
 
 def times_option() -> click.Option:

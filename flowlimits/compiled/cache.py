@@ -12,7 +12,7 @@ import threading
 import time
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ PATIENCE = 1.0
 
 
 class Announcement:
-    """The clock of compilations."""
+    """The clock of compilations; what is found in the cache is none."""
 
     def __init__(self) -> None:
         self.said = False
@@ -87,41 +87,40 @@ class Announcement:
         self.depth = 0
         self.began = self.ended = -PATIENCE
         self.spent = 0.0
+        self.timer: threading.Timer | None = None
 
     @contextmanager
     def compiling(self) -> Iterator[None]:
-        """Count the time within as compilation; of compilations within others, the outermost counts."""
+        """Count the time within, from the first function on that is not in the cache; the outermost of several counts."""
         if self.said:
             yield
             return
-        timer = self._begin()
+        with self.lock:
+            self.depth += 1
         try:
             yield
         finally:
-            if timer is not None:
-                timer.cancel()
             self._end()
 
-    def _begin(self) -> threading.Timer | None:
+    def missed(self) -> None:
+        """Note that a function is not in the cache, and is compiled from here on."""
         with self.lock:
-            self.depth += 1
-            if self.depth > 1:
-                return None
+            if self.said or not self.depth or self.timer is not None:
+                return
             self.began = time.monotonic()
             if self.began - self.ended > PATIENCE:
                 self.spent = 0.0
-            timer = threading.Timer(max(PATIENCE - self.spent, 0.0), self.say)
-        timer.daemon = True
-        try:
-            timer.start()
-        except RuntimeError:  # no more threads, or the interpreter is shutting down
-            return None
-        return timer
+            self.timer = threading.Timer(max(PATIENCE - self.spent, 0.0), self.say)
+            self.timer.daemon = True
+            with suppress(RuntimeError):  # no more threads, or the interpreter is shutting down
+                self.timer.start()
 
     def _end(self) -> None:
         with self.lock:
             self.depth -= 1
-            if self.depth == 0:
+            if self.depth == 0 and self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
                 self.ended = time.monotonic()
                 self.spent += self.ended - self.began
 
@@ -140,6 +139,7 @@ class Announcement:
 
 announcement = Announcement()
 compiling = announcement.compiling
+missed = announcement.missed
 
 
 #: How every function is compiled.
@@ -193,7 +193,10 @@ class LazyCache(NullCache):
         return self._cache.cache_path
 
     def load_overload(self, sig, target_context):
-        return self._cache.load_overload(sig, target_context)
+        found = self._cache.load_overload(sig, target_context)
+        if found is None:
+            missed()
+        return found
 
     def save_overload(self, sig, data):
         self._cache.save_overload(sig, data)

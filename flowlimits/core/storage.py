@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .arrays import with_array_variables, without_array_variables
 from .checks import show
 from .paths import replacing
 from .registry import STORED

@@ -16,6 +16,7 @@ def announcement(monkeypatch):
 def test_a_long_compilation_is_announced_once_while_it_runs(announcement, capsys):
     for _ in range(2):
         with announcement.compiling(), announcement.compiling():
+            announcement.missed()
             time.sleep(0.6)
             assert announcement.said
     assert capsys.readouterr().err == cache.SENTENCE + "\n"
@@ -24,6 +25,7 @@ def test_a_long_compilation_is_announced_once_while_it_runs(announcement, capsys
 def test_many_short_compilations_one_after_the_other_are_announced(announcement, capsys):
     for _ in range(100):
         with announcement.compiling():
+            announcement.missed()
             time.sleep(0.01)
     assert capsys.readouterr().err == cache.SENTENCE + "\n"
 
@@ -31,9 +33,16 @@ def test_many_short_compilations_one_after_the_other_are_announced(announcement,
 def test_short_compilations_are_not_announced(announcement, capsys):
     for _ in range(2):
         with announcement.compiling():
-            pass
+            announcement.missed()
         announcement.ended -= 1.0
     assert not announcement.said
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_found_in_the_cache_is_not_announced_however_long_it_takes(announcement, capsys):
+    for _ in range(2):
+        with announcement.compiling():
+            time.sleep(0.5)
     assert capsys.readouterr().err == ""
 
 

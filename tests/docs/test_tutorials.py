@@ -31,6 +31,17 @@ def test_common_mistakes_are_answered_as_shown(tmp_path, monkeypatch, capsys):
         assert poor not in answers
 
 
+def test_the_nine_tasks_take_thirty_lines_of_code_each():
+    listed = re.findall(
+        r"^\| .* \| \[.*\]\((\w+\.md)\) \|$", (DOCS / "howto" / "index.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(listed) == 9
+    for name in listed:
+        cells = CELL.findall((DOCS / "howto" / name).read_text("utf-8"))
+        lines = [line for cell in cells for line in cell.splitlines() if line.strip()]
+        assert 5 < len(lines) <= 30, name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_notebooks_run(path, tmp_path, monkeypatch):
