@@ -34,6 +34,7 @@ CASES = (
     "mean_field_limit",
     "berthier2024",
     "abbe2022",
+    "scaling_laws",
     "calibration",
     "calibration_settings",
 )
