@@ -11,7 +11,7 @@ from ..core import checks
 from ..core.problem import Problem
 from ..core.results import Variable
 from ..spectrum.covariance import groups_of
-from ..spectrum.groups import CovarianceGroups
+from ..spectrum.groups import CovarianceGroups, in_dimension
 from . import activations
 from .fields import TABLES
 from .schedule import Schedule
@@ -212,6 +212,27 @@ class Physics(Problem):
             self._freeze("coordinates", check_coordinates(coordinates, Q, R, T))
         else:
             warn_of_copies(seen.Q, seen.R)
+
+        self.check_rate(None)
+
+    def check_rate(self, dimension: int | None) -> None:
+        """Refuse a learning rate at which SGD of linear students diverges under a covariance, in the limit or in a dimension.
+
+        The sum of the units is a linear unit of the rate learning_rate sum a^2/p^2.
+        """
+        power = float(np.sum(self.second_layer**2)) / self.student_width
+        coefficients = activations.coefficients(self.activation) if activations.is_polynomial(self.activation) else []
+        fixed = self.second_layer_rate == 0 and not self.spherical and isinstance(self.learning_rate, float)
+        if self.covariance is None or len(coefficients) != 2 or not fixed or power == 0:
+            return
+        gain = power * coefficients[1] ** 2 / self.student_width
+        decay = self.weight_decay / (gain * self.student_width)
+        bound = self.covariance.largest_rate(decay, dimension) / gain
+        if self.learning_rate >= bound:
+            raise ValueError(
+                f"Argument `learning_rate` must be below {bound:.6g}, where the noise of the steps outruns the descent for this covariance "
+                f"and linear students{in_dimension(dimension)}, but is {self.learning_rate:g}."
+            )
 
     def _fields(self) -> dict[str, Any]:
         # Results of problems without coordinates and covariance are as they were before there were any.

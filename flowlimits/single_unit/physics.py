@@ -11,7 +11,7 @@ from ..core import checks
 from ..core.problem import Problem
 from ..core.results import Variable
 from ..spectrum.covariance import groups_of
-from ..spectrum.groups import CovarianceGroups
+from ..spectrum.groups import CovarianceGroups, in_dimension
 from . import expressions
 from .fields import TABLES
 
@@ -89,11 +89,15 @@ class SingleUnitPhysics(Problem):
             )
         if self.noise > 0 and expressions.is_binary(self.link):
             raise ValueError(f"Argument `noise` must be 0 where labels are 1 and -1, but is {self.noise:g}.")
-        bound = self.largest_rate
+        self.check_rate(None)
+
+    def check_rate(self, dimension: int | None) -> None:
+        """Refuse a learning rate at which SGD diverges, in the limit or in a dimension."""
+        bound = self.largest_rate if dimension is None else self._largest_rate(dimension)
         if self.learning_rate >= bound:
             raise ValueError(
                 f"Argument `learning_rate` must be below {bound:.6g}, where the noise of the steps outruns the descent "
-                f"for this covariance and loss, but is {self.learning_rate:g}."
+                f"for this covariance and loss{in_dimension(dimension)}, but is {self.learning_rate:g}."
             )
 
     @property
@@ -109,11 +113,10 @@ class SingleUnitPhysics(Problem):
     @property
     def largest_rate(self) -> float:
         """The learning rate from which on SGD with the squared loss diverges, (U7); infinity for other losses."""
-        c, q = self.covariance.eigenvalues, self.covariance.weights
-        if self.loss != "squared" or c.max() == 0:
-            return np.inf
-        moving = c > 0
-        return float(2 / np.sum((q * c**2 / np.where(moving, c + self.weight_decay, 1.0))[moving]))
+        return self._largest_rate(None)
+
+    def _largest_rate(self, dimension: int | None) -> float:
+        return self.covariance.largest_rate(self.weight_decay, dimension) if self.loss == "squared" else np.inf
 
 
 def check_overlaps(groups: CovarianceGroups, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, ...]:

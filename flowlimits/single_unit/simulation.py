@@ -47,6 +47,7 @@ def simulate(
     C = np.moveaxis(np.array([[problem.Q, problem.R], [problem.R, problem.T]]), 2, 0)
     sizes = problem.covariance.check_dimension(C, dimension)
     dimension = int(sizes.sum())
+    problem.check_rate(dimension)
     root = streams.root(rng)
     pace = step if method == "gd" else problem.learning_rate / dimension
     counts = np.rint(wanted / pace).astype(np.int64)

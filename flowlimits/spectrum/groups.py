@@ -131,6 +131,33 @@ class CovarianceGroups(Description):
         second = math.fsum(self.weights * self.eigenvalues**2)
         return dimension * self.mean**2 / second if second > 0 else 0.0
 
+    def largest_rate(self, decay: float = 0.0, dimension: int | None = None) -> float:
+        r"""Return the learning rate from which on one-pass SGD of a linear unit diverges in mean square.
+
+        In the limit the noise of the steps outruns the descent at :math:`2/\sum_l q_l c_l^2/(c_l + \text{decay})`.  In d dimensions, with
+        :math:`\delta = \text{rate}/d` and :math:`w` the decay, the squares :math:`m_l` of the weights obey exactly
+
+        .. math:: m_l \leftarrow (1 - \beta_l)\, m_l + \delta^2 c_l \textstyle\sum_k c_k m_k, \qquad
+                  \beta_l = 2\delta (c_l + w) - \delta^2 (w^2 + 2 w c_l + 2 c_l^2)
+
+        for every direction, so that all :math:`\beta_l` must be positive, the one of the largest eigenvalue too, and
+        :math:`\sum_l d_l\,\delta^2 c_l^2/\beta_l` below one.
+        """
+        counts = self.weights if dimension is None else self.multiplicities(dimension)
+        present = (counts > 0) & (self.eigenvalues > 0)
+        c, counts = self.eigenvalues[present], counts[present]
+        if not c.size:
+            return math.inf
+        if dimension is None:
+            return float(2 / np.sum(counts * c**2 / (c + decay)))
+        second = decay**2 + 2 * decay * c + 2 * c**2
+        low, high = 0.0, float(np.min(2 * (c + decay) / second))
+        for _ in range(100):
+            middle = 0.5 * (low + high)
+            stable = np.sum(counts * middle * c**2 / (2 * (c + decay) - middle * second)) < 1
+            low, high = (middle, high) if stable else (low, middle)
+        return low * dimension
+
     def multiplicities(self, dimension: int) -> np.ndarray:
         """Return how many of `dimension` directions each group has, by largest remainders, shape (L,)."""
         return largest_remainders(self.weights, dimension)
@@ -206,6 +233,11 @@ class CovarianceGroups(Description):
                 f"{_directions(counts[i])}, but its overlaps have rank {ranks[i]}{hint}"
             )
         return counts
+
+
+def in_dimension(dimension: int | None) -> str:
+    """Return the words that say where a bound on the learning rate holds."""
+    return "" if dimension is None else f" in {dimension} dimensions"
 
 
 def _directions(count: int) -> str:

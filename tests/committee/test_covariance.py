@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from covariance_values import GROUPS, SHARES, Q, R, T
+from covariance_values import GROUPS, SHARES, Q, R, T, risk_of
 
 import flowlimits as fl
 from flowlimits.spectrum.groups import CovarianceGroups
@@ -32,22 +32,6 @@ def test_twenty_groups_follow_the_reference():
     problem = fl.Committee(*overlaps, covariance=groups, activation="erf", learning_rate=1.0, noise=0.05)
     right = [0.044182998609, 0.015786473783, 0.005710718164, 0.003672035055]
     np.testing.assert_allclose(problem.solve(TIMES, **TIGHT)["risk"], right, rtol=1e-9)
-
-
-def risk_of(W, W_star, S, activation):
-    """Return the population risk of weights, by the closed forms of two fields."""
-    units, d = np.vstack([W, W_star]), W.shape[1]
-    C = units @ S @ units.T / d
-    norms = np.diag(C)
-    if activation == "erf":
-        K = 2 / np.pi * np.arcsin(C / np.sqrt(np.outer(1 + norms, 1 + norms)))
-    elif activation == "relu":
-        angle = np.arccos(np.clip(C / np.sqrt(np.outer(norms, norms)), -1, 1))
-        K = np.sqrt(np.outer(norms, norms)) * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
-    else:
-        K = np.outer(norms, norms) + 2 * C**2
-    signs = np.concatenate([np.full(len(W), 1 / len(W)), np.full(len(W_star), -1 / len(W_star))])
-    return 0.5 * signs @ K @ signs
 
 
 def descend(W, W_star, S, activation, time, steps):

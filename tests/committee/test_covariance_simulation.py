@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from covariance_values import GROUPS, Q, R, T
+from covariance_values import GROUPS, Q, R, T, risk_of
 from scipy import stats
 
 import flowlimits as fl
@@ -61,5 +61,40 @@ def test_dimensions_that_hold_no_such_weights_are_refused():
         ValueError, match=r"^Argument `dimension` = 8 leaves group 1 \(eigenvalue 0\.5, weight 0\.3\) 2 directions"
     ):
         problem().simulate([1.0], dimension=8)
-    with pytest.raises(ValueError, match=r'^Method "gd" is for standard normal inputs'):
-        problem(learning_rate=0.0, noise=0.0).simulate([1.0], dimension=40)
+
+
+def test_descent_steps_down_the_gradient_of_the_risk():
+    """Five steps in five dimensions against steps along differences of the risk, with weight decay and on the sphere."""
+    rng = np.random.default_rng(1)
+    W, W_star = rng.standard_normal((2, 2, 5))
+    basis = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    S = basis @ np.diag([1.5, 1.5, 0.6, 0.6, 0.2]) @ basis.T
+    for activation, physics in (("erf", {"weight_decay": 0.3}), ("relu", {}), ("square", {"spherical": True})):
+        made = fl.Committee.from_weights(W, W_star, covariance=S, activation=activation, **physics)
+        found = made.simulate([0.02, 0.1], dimension=5, method="gd", step=0.02)
+        V = W.copy()
+        for count in range(5):
+            change = np.empty_like(V)
+            for at in np.ndindex(V.shape):
+                high, low = V.copy(), V.copy()
+                high[at] += 1e-5
+                low[at] -= 1e-5
+                slope = (risk_of(high, W_star, S, activation) - risk_of(low, W_star, S, activation)) / 2e-5
+                change[at] = -2 * 5 * slope - physics.get("weight_decay", 0.0) * V[at]
+            V = V + 0.02 * change
+            if physics.get("spherical"):
+                V *= (np.linalg.norm(W, axis=1) / np.linalg.norm(V, axis=1))[:, None]
+            if count == 0:
+                assert float(found["risk"][0, 0]) == pytest.approx(risk_of(V, W_star, S, activation), rel=1e-8)
+        assert float(found["risk"][0, 1]) == pytest.approx(risk_of(V, W_star, S, activation), rel=1e-8)
+        np.testing.assert_allclose(found["Q"][0, 1], V @ S @ V.T / 5, atol=1e-8)
+
+
+def test_descent_tends_to_the_flow_and_is_carried_on():
+    still = problem(learning_rate=0.0, noise=0.0, second_layer_rate=0.5)
+    flow = float(still.solve([1.0])["risk"][0])
+    errors = [float(still.simulate([1.0], dimension=20, step=step)["risk"][0, 0]) - flow for step in (0.02, 0.01)]
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)
+    options = {"dimension": 40, "step": 0.1, "keep_state": True, "progress": False}
+    whole, part = still.simulate([1.0, 2.0, 3.0], **options), still.simulate([1.0, 2.0], **options)
+    np.testing.assert_array_equal(fl.extend(part, [3.0])["risk"], whole["risk"])

@@ -144,3 +144,16 @@ def test_refusals(call, sentence):
 def test_a_group_of_low_rank_fits_into_few_directions():
     C = np.array([np.ones((2, 2))] * 3)
     assert groups_of(LAW).check_dimension(C, 5).tolist() == [3, 1, 1]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.4])
+def test_the_largest_rate_is_where_mean_squares_stop_to_shrink(decay):
+    """The mean squares of one step, as a matrix, have the eigenvalue one there; the limit is that of many dimensions."""
+    groups = CovarianceGroups([3.0, 1.0, 0.0], [0.3, 0.5, 0.2])
+    bound = groups.largest_rate(decay, 20)
+    c, delta = np.repeat([3.0, 1.0], [6, 10]), bound / 20
+    step = np.diag((1 - delta * decay) ** 2 - 2 * delta * (1 - delta * decay) * c + 2 * delta**2 * c**2)
+    step = step + delta**2 * np.outer(c, c)
+    assert np.abs(np.linalg.eigvals(step)).max() == pytest.approx(1.0, abs=1e-10)
+    assert groups.largest_rate(decay, 10**7) == pytest.approx(groups.largest_rate(decay), rel=1e-5)
+    assert CovarianceGroups([0.0], [1.0]).largest_rate() == np.inf

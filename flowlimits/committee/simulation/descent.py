@@ -1,4 +1,7 @@
-"""Population gradient descent with a finite step, in the coordinates of the span of student and teacher (compiled part)."""
+"""Population gradient descent with a finite step, in the coordinates of the span of student and teacher (compiled part).
+
+Inputs with a covariance have coordinates of this kind in each of its eigenspaces, with the eigenvalue as their `speed`.
+"""
 
 import numpy as np
 from numba import types
@@ -61,23 +64,23 @@ def pull_relu(t, y, out, params, work):
     write_pull(params, A, B, K, w, a, out)
 
 
-@jit(types.void(A2, A2, A1, A1, A1))
-def overlaps(W, W_star, a, params, y):
-    """Write the state y of coordinates W (p, m), W_star (k, m) and second layer a (p,)."""
+@jit(types.void(A2, A2, A1, A1, A1, A1))
+def overlaps(W, W_star, a, speeds, params, y):
+    """Write the state y, the covariances of the fields, of coordinates W (p, m), W_star (k, m) and second layer a (p,)."""
     p, k = W.shape[0], W_star.shape[0]
     at = 0
     for i in range(p):
         for j in range(i, p):
             total = 0.0
             for c in range(W.shape[1]):
-                total += W[i, c] * W[j, c]
+                total += speeds[c] * (W[i, c] * W[j, c])
             y[at] = total
             at += 1
     for i in range(p):
         for r in range(k):
             total = 0.0
             for c in range(W.shape[1]):
-                total += W[i, c] * W_star[r, c]
+                total += speeds[c] * (W[i, c] * W_star[r, c])
             y[at] = total
             at += 1
     if params[TRAINED] != 0.0:
@@ -85,13 +88,17 @@ def overlaps(W, W_star, a, params, y):
             y[at + i] = a[i]
 
 
-@jit(types.int64(ADDRESS, A2, A2, A1, A1, A1, types.int64, types.float64, types.boolean, A1, A1, A1, A2))
-def descend(address, W, W_star, a, norms, y, count, step, spherical, params, work, pull, change):
-    """Take `count` steps of gradient descent of length `step`; return how many were taken before a weight left the finite range."""
+@jit(
+    types.int64(
+        ADDRESS, A2, A2, A1, A1, A1, types.float64, A1, types.int64, types.float64, types.boolean, A1, A1, A1, A2
+    )
+)  # fmt: skip
+def descend(address, W, W_star, a, norms, speeds, decay, y, count, step, spherical, params, work, pull, change):
+    """Take `count` steps of gradient descent of length `step`, with a `decay` beyond that of the pull; return how many were taken before a weight left the finite range."""
     p, k = W.shape[0], W_star.shape[0]
     n, m = p + k, W.shape[1]
     for done in range(count):
-        overlaps(W, W_star, a, params, y)
+        overlaps(W, W_star, a, speeds, params, y)
         call_rhs(address, 0.0, y, pull, params, work)
         for i in range(p):
             for c in range(m):
@@ -103,7 +110,7 @@ def descend(address, W, W_star, a, norms, y, count, step, spherical, params, wor
             a[i] += step * pull[p * n + i]
             norm = 0.0
             for c in range(m):
-                W[i, c] += step * change[i, c]
+                W[i, c] += step * (speeds[c] * change[i, c] - decay * W[i, c])
                 norm += W[i, c] * W[i, c]
             if not np.isfinite(norm):
                 return done

@@ -12,6 +12,7 @@ import numpy as np
 from ...core import checks, threads
 from .. import activations
 from ..equations import system
+from ..equations.layout import WEIGHT_DECAY
 from ..equations.moments import ERF, POLYNOMIAL, RELU
 from ..schedule import Schedule
 from . import descent, overlap_sgd, sample_sgd
@@ -163,7 +164,14 @@ class Run:
         problem = self.problem
         name = activations.name_of(problem.activation, problem.teacher_activation)
         self.pull = {"erf": descent.pull_erf, "relu": descent.pull_relu}.get(name, descent.pull_polynomial)
-        self.params, self.work = system.pull_parameters(problem)
+        seen = problem.seen()
+        self.params, self.work = system.pull_parameters(seen)
+        self.start = system.start(seen)
+        self.speeds, self.decay = np.ones(self.state.W.shape[1]), 0.0
+        if problem.covariance is not None:
+            # The gradient has the eigenvalue as a factor, weight decay has not.
+            self.speeds, self.decay = self.roots**2, problem.weight_decay
+            self.params[WEIGHT_DECAY] = 0.0
 
     def record(self, stretches: list[Stretch]) -> tuple[np.ndarray, State]:
         """Return the overlaps at the end of every stretch that is recorded, shape (times, n), and the last state."""
@@ -234,7 +242,7 @@ class Run:
             )  # fmt: skip
         return int(
             descent.descend(
-                self.pull.address, state.W, state.W_star, state.a, self.norms, system.start(problem), count, pace[0],
+                self.pull.address, state.W, state.W_star, state.a, self.norms, self.speeds, self.decay, self.start, count, pace[0],
                 problem.spherical, self.params, self.work, np.empty(p * (p + k) + p), np.empty_like(state.W),
             )
         )  # fmt: skip
@@ -258,6 +266,9 @@ def _roots(problem: Physics, dimension: int, state: State, method: str) -> np.nd
     roots = np.sqrt(problem.covariance.eigenvalues)
     if method == "samples":
         return np.repeat(roots, problem.covariance.multiplicities(dimension))
+    if method == "gd":
+        widest = problem.student_width + problem.teacher_width
+        return np.repeat(roots, np.minimum(problem.covariance.multiplicities(dimension), widest))
     assert isinstance(state.used, np.ndarray)
     result = np.zeros(len(state.W))
     for root, first, capacity in zip(roots, state.used[0], state.used[2]):

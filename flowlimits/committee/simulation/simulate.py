@@ -49,8 +49,9 @@ def simulate(
     names = check_names(observables)
     checks.boolean("keep_state", keep_state)
     anew = start is not None and checks.choice("start", start, ("random",)) == "random"
-    method, step = _method(problem, method, step, 1 if anew else runs)
+    method, step = sgd_or_descent(method, step, 1 if anew else runs, METHODS, problem.kind == "limit")
     dimension = check_dimension(problem, dimension)
+    problem.check_rate(dimension)
     if anew:
         check_redrawn(problem, dimension, weights)
     own = None if weights is None else _own_weights(problem, weights, dimension)
@@ -141,6 +142,10 @@ def state_at_start(problem: Physics, method: str, dimension: int, generator: np.
         W, W_star = exact_weights(problem, dimension, generator) if own is None else own
         root = np.sqrt(dimension)
         return State(np.ascontiguousarray(W / root), np.ascontiguousarray(W_star / root), a, dimension, generator)
+    if problem.covariance is not None and method == "gd":
+        _, blocks = group_coordinates(problem, dimension)
+        W, W_star = (np.ascontiguousarray(np.hstack([block[i] for block in blocks])) for i in range(2))
+        return State(W, W_star, a, 0, generator)
     if problem.covariance is not None:
         return _start_by_group(problem, dimension, generator)
     W, W_star = coordinates(problem, dimension)
@@ -170,15 +175,6 @@ def _start_by_group(problem: Physics, dimension: int, generator: np.random.Gener
         W[first : first + size], W_star[first : first + size] = student.T, teacher.T
     table = np.ascontiguousarray(np.stack([firsts, used, capacities, counts]), dtype=np.int64)
     return State(W, W_star, np.array(problem.second_layer), table, generator)
-
-
-def _method(problem: Physics, method: str | None, step: Any, runs: int) -> tuple[str, float]:
-    sgd = problem.kind == "limit"
-    if problem.covariance is not None and (method == "gd" or (method is None and not sgd)):
-        raise ValueError(
-            'Method "gd" is for standard normal inputs; under a covariance the flow of `solve` is exact at every dimension.'
-        )
-    return sgd_or_descent(method, step, runs, METHODS, sgd)
 
 
 def _own_weights(problem: Physics, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
