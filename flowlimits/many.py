@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 #: Rooms that solve many problems faster than one after the other, by class.
-ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.extensive.many"}
+ROOMS = {"Committee": "committee.many", "ExtensiveQuadratic": "quadratic.extensive.limit"}
 
 
 def solve_many(

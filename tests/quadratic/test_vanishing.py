@@ -128,9 +128,9 @@ def test_the_mean_of_a_teacher_is_shown_to_the_digits_that_differ():
 
 
 def test_an_interrupt_keeps_the_spectra_that_are_finished(monkeypatch):
-    from flowlimits.quadratic.extensive import density
+    from flowlimits.quadratic.extensive import variables
 
-    whole = density.density
+    whole = variables.density
     calls = []
 
     def interrupted(*arguments):
@@ -141,7 +141,7 @@ def test_an_interrupt_keeps_the_spectra_that_are_finished(monkeypatch):
 
     problem, energies = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25)), [0.5, 1.0]
     full = problem.solve([0.1, 0.2, 0.4], spectrum=energies)
-    monkeypatch.setattr(density, "density", interrupted)
+    monkeypatch.setattr(variables, "density", interrupted)
     with pytest.raises(fl.ode.IntegrationInterrupted) as caught:
         problem.solve([0.1, 0.2, 0.4], spectrum=energies)
     partial = caught.value.partial

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...core import checks
+from ...core.one_by_one import Options as ManyOptions
+from ...core.one_by_one import Solutions, one_by_one, solve_each
 from ...core.solve import Options, Path
 from ...spectrum.spectrum import Spectrum
 from ..commuting import CommutingPath
@@ -106,10 +108,11 @@ class ExtensivePath(Path):
     def _add_spectra(self, times: np.ndarray, missing: int) -> None:
         if missing:
             raise ValueError("Argument `spectrum` needs positive times: at time 0 the spectrum is that of the start.")
-        from .density import spectra
 
         assert self.energies is not None
-        self.spectra = spectra(variables.with_panels(self.problem, times, self.solution), 2 * times, self.energies)
+        self.spectra = variables.spectra(
+            variables.with_panels(self.problem, times, self.solution), 2 * times, self.energies
+        )
         done = len(self.spectra[0])
         if done < times.size:
             self.times, self.solution = times[:done], self.solution.first(done)
@@ -218,3 +221,33 @@ def check_energies(energies: Any) -> np.ndarray:
             f"but holds {values[0] if values[0] < LEAST else values[-1]:g}."
         )
     return values
+
+
+def solve_fields(owner: type, fields: dict[str, Any], options: ManyOptions) -> Solutions:
+    """Solve problems given as lists or arrays of their arguments; see `flowlimits.solve_many`."""
+    return solve_list(one_by_one(owner, fields), options)
+
+
+def solve_list(problems: list[Physics], options: ManyOptions) -> Solutions:
+    """Solve a list of problems."""
+    rtol = 1e-8 if options.rtol is None else options.rtol
+    checks.choice("method", options.method or "auto", METHODS)
+    names = observables(problems[0], options.observables)
+    times = options.times
+    positive = variables.later(times)
+    steps = options.max_steps or 100_000
+
+    def one(problem: Physics) -> dict[str, np.ndarray]:
+        if problem.covariance is not None:
+            found = problem.solve(times, rtol=rtol, max_steps=steps, observables=names)
+            return {name: found[name].to_numpy() for name in names}
+        solution = prepare.integrate(problem, positive, rtol, steps, False)
+        if solution.provenance.get("status", 0) != 0:
+            # `solve` words the refusal and collects the finished part.
+            problem.solve(times, rtol=rtol, max_steps=steps, observables=names)
+        columns = variables.columns(problem, times, solution)
+        return {name: columns[name] for name in names}
+
+    solutions = solve_each(one, problems, options)
+    solutions.provenance |= {"rtol": rtol, "method": "collocation"}
+    return solutions

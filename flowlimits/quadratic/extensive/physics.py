@@ -96,6 +96,12 @@ class Physics(Problem):
         """Whether the teacher has negative eigenvalues, which no weights realise."""
         return isinstance(self.teacher, Spectrum) and self.teacher.indefinite
 
+    @property
+    def _law(self) -> Spectrum:
+        """The spectrum of the teacher, which is one of groups for inputs with a covariance only."""
+        assert isinstance(self.teacher, Spectrum)
+        return self.teacher
+
     def _check_commuting(self) -> None:
         if self._isotropic_start() is None:
             given = self.start if isinstance(self.start, Spectrum) else repr(self.start)

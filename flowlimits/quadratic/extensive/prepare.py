@@ -13,8 +13,8 @@ from ...core import checks
 from ...spectrum import marchenko_pastur
 from ...spectrum.spectrum import Spectrum
 from . import steps, subordination
+from .collocation import radau_tables
 from .quadrature import Panels, critical_angle, refined_panels
-from .tableau import radau_tables
 
 if TYPE_CHECKING:
     from ...core.threads import Unfinished
@@ -170,7 +170,7 @@ def integrate(
     asked = accuracy_of(rtol)
     options = (gammas, rtol, max_steps)
     solution = _integrate(problem, *options, keep, asked, 0, teacher)
-    if problem.teacher.refine and gammas.size and teacher is None and solution.provenance.get("status", 0) == 0:
+    if problem._law.refine and gammas.size and teacher is None and solution.provenance.get("status", 0) == 0:
         error = _difference(_integrate(problem, *options, False, 1e3 * asked, 0, None).rows, solution.rows)
         for halvings in range(1, HALVINGS + 1):
             if error <= rtol:
@@ -207,7 +207,7 @@ def _integrate(
     if teacher is None:
         threshold = problem.weight_decay / 4 if problem.activation == "centred" else 0.0
         last = float(gammas[-1]) if gammas.size else 1.0
-        teacher = teacher_of(problem.teacher, start, threshold, last, accuracy, halvings)
+        teacher = teacher_of(problem._law, start, threshold, last, accuracy, halvings)
     rows = np.full((gammas.size, subordination.COLUMNS), np.nan)
     kept = np.full((gammas.size, 2, teacher.z.size if keep else 0), np.nan)
     common: tuple[Any, ...] = (teacher.z, teacher.q, teacher.low, teacher.delta, teacher.reference)
@@ -218,9 +218,7 @@ def _integrate(
         provenance["method"] = "explicit"
         provenance["evaluations"] = 0
         if gammas.size:
-            from . import centred  # compiled code of its own, which a first curve should not wait for
-
-            provenance["evaluations"] = centred.evaluate(
+            provenance["evaluations"] = subordination.evaluate(
                 gammas, *common, math.log(start.mean), problem.weight_decay, rows, kept
             )
         return solution

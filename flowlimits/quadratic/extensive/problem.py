@@ -212,7 +212,7 @@ class ExtensiveQuadratic(Physics):
             return dataclasses.replace(
                 self, student_ratio=width / d, teacher=teacher, start=start, covariance=covariance
             )
-        return dataclasses.replace(self, student_ratio=width / d, teacher=self.teacher.realised(d), start=start)
+        return dataclasses.replace(self, student_ratio=width / d, teacher=self._law.realised(d), start=start)
 
     def relaxation_time(self, dimension: int) -> float:
         """Return the time tau after which a simulation of that dimension follows the limit.

@@ -18,11 +18,10 @@ from ...core.threads import run_threads
 from ...spectrum.covariance import Covariance
 from ...spectrum.spectrum import Spectrum
 from ..finite.equations_reduced import OBSERVABLES
-from ..finite.limit import check_observables, make_path
+from ..finite.limit import check_observables, diagonal_scalars, make_path
 from ..finite.reduced_path import Outcome, ReducedPath, Request, Tolerances, padded
 from ..finite.simulation import call_of, check_step, descend, gather
 from ..finite.start import Flow, Teacher, check_size, orthonormal_rows
-from ..finite.start_blocks import diagonal_scalars
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -156,7 +155,7 @@ def teacher_width(problem: Physics, d: int) -> int:
     if problem.covariance is not None:
         groups = problem._realised_groups(d)[0]
         return int(groups.multiplicities(d)[groups.eigenvalues > 0].sum())
-    return problem.teacher.width(d)
+    return problem._law.width(d)
 
 
 def widths(problem: Physics, d: int) -> tuple[int, int]:
@@ -198,13 +197,13 @@ def drawer(
         return lambda rng, index, need_weights: structured if own is None else replace(
             structured, V0=(own if own.ndim == 2 else own[index]).T / math.sqrt(p * d)
         )  # fmt: skip
-    gaussian_teacher = problem.teacher.kind == "marchenko_pastur"
-    fixed = None if gaussian_teacher else diagonal_teacher(problem.teacher.eigenvalues(d) / d)
+    gaussian_teacher = problem._law.kind == "marchenko_pastur"
+    fixed = None if gaussian_teacher else diagonal_teacher(problem._law.eigenvalues(d) / d)
 
     def teacher(rng: np.random.Generator) -> Teacher:
         if fixed is not None:
             return fixed
-        W_star = rng.standard_normal((k, d)) * math.sqrt(problem.teacher.scale)
+        W_star = rng.standard_normal((k, d)) * math.sqrt(problem._law.scale)
         return diagonal_teacher(np.linalg.svd(W_star, compute_uv=False) ** 2 / (k * d), d)
 
     def draw(rng: np.random.Generator, index: int, need_weights: bool) -> Flow | Callable[[Tolerances], ReducedPath]:
@@ -213,9 +212,7 @@ def drawer(
             W = own if own.ndim == 2 else own[index]
             vectors = orthonormal_rows(rng, drawn.values.size, d).T / math.sqrt(d)
             return Flow(W.T / math.sqrt(p * d), Teacher(drawn.values, vectors, d), square, decay)
-        angles = (
-            problem.start == "orthonormal" and problem.teacher.kind == "orthonormal" and p <= d and not need_weights
-        )
+        angles = problem.start == "orthonormal" and problem._law.kind == "orthonormal" and p <= d and not need_weights
         if angles:
             system = principal_angles(rng, drawn, p, square, decay / 2)
             return lambda limits: ReducedPath(system, drawn, limits)

@@ -6,9 +6,8 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, FLOAT, jit
-from .collocation import follow, lock, prepare, unpack
+from .collocation import extrapolate, follow, interpolation, lock, prepare, solve_small, unpack
 from .subordination import EXPONENT, OVERLAP, PSI, RISK, SIZE, TRACE, VELOCITY, observe, solve_theta
-from .tableau import extrapolate, interpolation, solve_small
 
 #: Newton's method gives up after so many iterations, and the step is shortened.
 ITERATIONS = 12

@@ -5,7 +5,7 @@ import math
 from numba import types
 
 from ...compiled.jit import A1, A2, RHS_SIGNATURE, STRUCTURED_SIGNATURE, callback, jit
-from .equations_faint import faint, summarise_faint
+from .equations_blocks import faint, summarise_faint
 from .equations_general_algebra import (
     basis_row,
     dense_tables,

@@ -1,7 +1,17 @@
-"""Velocity of the quadratic flow of matrices, (Q5), by loops for small ones (compiled part).
+r"""Velocities of the quadratic flow of matrices, (Q5) and (Q26), by loops for small ones and by BLAS (compiled part).
 
-Parameters: rows n, columns m, decay, square, trace of the teacher, eigenvalues of the rows (n).  The scratch holds S = V^T V.
+Inputs of unit covariance.  Parameters: rows n, columns m, decay, square, trace of the teacher, eigenvalues of the rows (n).  The scratch
+holds S = V^T V, and for BLAS V S.
+
+Inputs with a covariance, in its eigenbasis.  With :math:`V = W^\top/\sqrt{pd}` and :math:`V_\star` in rows of eigenvalues :math:`c_i`, s = 2 t and the products
+:math:`H = V^\top S V`, :math:`A = V_\star^\top S V`, :math:`\theta = \operatorname{tr} S (Z - Z_\star)` (0 if centred),
+
+.. math:: \dot V_i = c_i\,\bigl(2 V_{\star i} A - V_i (2 H + \theta)\bigr) - \text{decay}\; V_i .
+
+Parameters: rows n, columns m, teachers k, decay, square, tr S Z*, eigenvalues c (n), V* (n, k).
 """
+
+import numpy as np
 
 from ...compiled.jit import RHS_SIGNATURE, callback, jit
 
@@ -47,3 +57,46 @@ def matrix_flow(s, y, dy, params, work):
             factor = 2.0 * V[i, j]
             for k in range(m):
                 dV[i, k] -= factor * S[j, k]
+
+
+HEADER = 6
+
+
+@callback(RHS_SIGNATURE)
+def matrix_flow_blas(s, y, dy, params, work):
+    """Write dV/ds and dphi/ds."""
+    V, dV, S = shapes(y, dy, params, work)
+    n, m = V.shape
+    product = work[m * m : m * m + n * m].reshape(n, m)
+    np.dot(V.T, V, S)
+    np.dot(V, S, product)
+    pull(V, S, dV, dy, params)
+    for i in range(n):
+        for k in range(m):
+            dV[i, k] -= 2.0 * product[i, k]
+
+
+@callback(RHS_SIGNATURE)
+def group_flow(s, y, dy, params, work):
+    """Write dV/ds and dphi/ds."""
+    n, m, k = int(params[0]), int(params[1]), int(params[2])
+    c = params[HEADER : HEADER + n]
+    V_star = params[HEADER + n : HEADER + n + n * k].reshape(n, k)
+    V, dV = y[: n * m].reshape(n, m), dy[: n * m].reshape(n, m)
+    i0 = n * m
+    i1 = i0 + m * m
+    i2 = i1 + k * m
+    SV, H = work[:i0].reshape(n, m), work[i0:i1].reshape(m, m)
+    A, product = work[i1:i2].reshape(k, m), work[i2 : i2 + n * m].reshape(n, m)
+    for i in range(n):
+        for j in range(m):
+            SV[i, j] = c[i] * V[i, j]
+    np.dot(V.T, SV, H)
+    np.dot(V_star.T, SV, A)
+    np.dot(V_star, A, dV)
+    np.dot(V, H, product)
+    theta = np.trace(H) - params[5] if params[4] == 1.0 else 0.0
+    for i in range(n):
+        for j in range(m):
+            dV[i, j] = c[i] * (2.0 * (dV[i, j] - product[i, j]) - theta * V[i, j]) - params[3] * V[i, j]
+    dy[n * m] = theta

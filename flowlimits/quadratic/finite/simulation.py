@@ -10,8 +10,7 @@ import numpy as np
 
 from ...core import checks, results
 from .equations_reduced import OBSERVABLES
-from .matrix_forms import form_of
-from .matrix_path import observe_matrix
+from .matrix_path import form_of, observe_matrix
 from .reduced_path import Outcome, Request, Tolerances, padded
 from .start import Flow
 

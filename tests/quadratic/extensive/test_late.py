@@ -179,7 +179,7 @@ def test_a_tighter_tolerance_is_obeyed():
 
 def test_the_jacobian_of_the_lock_by_differences():
     from flowlimits.quadratic.extensive import collocation
-    from flowlimits.quadratic.extensive.tableau import radau_tables
+    from flowlimits.quadratic.extensive.collocation import radau_tables
 
     points, A, B, _left, _weights = radau_tables(4)
     rng = np.random.default_rng(0)

@@ -79,7 +79,7 @@ def test_few_eigenvalues_need_few_rows():
     first, second = (one.solve([0.5, 3.0, 20.0], **options) for one in (problem, diagonal))
     for name in ("risk", "overlap", "eigenvalues"):
         np.testing.assert_allclose(first[name], second[name], rtol=1e-7, atol=1e-10)
-    from flowlimits.quadratic.finite.matrix_forms import form_of
+    from flowlimits.quadratic.finite.matrix_path import form_of
 
     assert form_of(problem._flow()).V.shape == (15, 3)
 

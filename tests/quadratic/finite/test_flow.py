@@ -84,7 +84,7 @@ def test_large_matrices_take_the_same_values_through_blas(monkeypatch):
     flow = drawn(30, 12, 9)
     times = np.linspace(0, 3, 40)
     compiled = flow.solve(times, method="matrix", **TIGHT)
-    monkeypatch.setattr("flowlimits.quadratic.finite.matrix_forms.LARGE", 0.0)
+    monkeypatch.setattr("flowlimits.quadratic.finite.matrix_path.LARGE", 0.0)
     blas = flow.solve(times, method="matrix", **TIGHT)
     for name in (*NAMES, "multiplier"):
         np.testing.assert_allclose(blas[name], compiled[name], atol=1e-10)

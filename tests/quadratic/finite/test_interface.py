@@ -131,7 +131,7 @@ def test_events_are_located_to_the_accuracy_of_the_solution(flow, method):
 @pytest.mark.parametrize("method", ["reduced", "matrix", "blas"])
 def test_a_failed_solution_keeps_its_finished_part(flow, method, monkeypatch):
     if method == "blas":
-        monkeypatch.setattr("flowlimits.quadratic.finite.matrix_forms.LARGE", 0.0)
+        monkeypatch.setattr("flowlimits.quadratic.finite.matrix_path.LARGE", 0.0)
     times = np.geomspace(1e-3, 1e3, 30)
     name = "matrix" if method == "blas" else method
     with pytest.raises(fl.ode.IntegrationError, match=r"Integration stopped at t=.* \(too many steps\)") as caught:
