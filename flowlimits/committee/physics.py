@@ -139,6 +139,7 @@ class Physics(Problem):
 
     clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
     papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
+    _later: ClassVar[tuple[str, ...]] = ("coordinates", "covariance")
     retired: ClassVar[dict[str, tuple[str, ...]]] = {"solve": ("keep_state",)}
     variables: ClassVar[dict[str, Any]] = {
         "risk": Variable("population risk, label noise excluded", r"$\mathcal{R}$"),
@@ -233,15 +234,6 @@ class Physics(Problem):
                 f"Argument `learning_rate` must be below {bound:.6g}, where the noise of the steps outruns the descent for this covariance "
                 f"and linear students{in_dimension(dimension)}, but is {self.learning_rate:g}."
             )
-
-    def _fields(self) -> dict[str, Any]:
-        # Results of problems without coordinates and covariance are as they were before there were any.
-        fields = super()._fields()
-        return {
-            name: value
-            for name, value in fields.items()
-            if value is not None or name not in ("coordinates", "covariance")
-        }
 
     def seen(self) -> Physics:
         """Return the problem of standard normal inputs whose overlaps are the covariances of the fields."""

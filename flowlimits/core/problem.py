@@ -37,8 +37,12 @@ class Description:
     fields in ``__post_init__``, arrays through `freeze`.
     """
 
+    #: Fields that came later: left out where they are None, so that descriptions are as they were before.
+    _later: ClassVar[tuple[str, ...]] = ()
+
     def _fields(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in fields.items() if value is not None or name not in self._later}
 
     def _freeze(self, name: str, value: np.ndarray) -> None:
         """Set field `name` to a read-only copy of `value`."""

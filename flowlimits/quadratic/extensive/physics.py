@@ -28,6 +28,7 @@ class Physics(Problem):
     kind: ClassVar[str] = "limit"
     size_name: ClassVar[str] = "dimension"
     papers: ClassVar[tuple[str, ...]] = ("martin2024", "martin2026")
+    _later: ClassVar[tuple[str, ...]] = ("covariance",)
     variables: ClassVar[dict[str, Any]] = {
         "risk": Variable("rescaled population risk", r"d\,\mathcal{R}", scale="d x risk", undefined=DIVERGED),
         "overlap": Variable("overlap", r"\chi"),
@@ -83,13 +84,6 @@ class Physics(Problem):
             object.__setattr__(self, "teacher", groups)
             object.__setattr__(self, "covariance", _check_covariance(covariance, teacher, groups))
             self._check_commuting()
-
-    def _fields(self) -> dict[str, Any]:
-        """Return the fields; inputs of unit covariance are described as they were before there were others."""
-        fields = super()._fields()
-        if self.covariance is None:
-            del fields["covariance"]
-        return fields
 
     @property
     def indefinite(self) -> bool:

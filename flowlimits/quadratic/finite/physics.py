@@ -38,6 +38,7 @@ class Physics(Problem):
     size_name: ClassVar[str] = ""
     variables: ClassVar[dict[str, Variable]] = VARIABLES
     papers: ClassVar[tuple[str, ...]] = ("martin2024", "sarao2020", "gamarnik2019")
+    _later: ClassVar[tuple[str, ...]] = ("covariance",)
 
     W: np.ndarray
     W_star: np.ndarray
@@ -72,13 +73,6 @@ class Physics(Problem):
                 object.__setattr__(self, "covariance", covariance)
             else:
                 self._freeze("covariance", np.asarray(covariance, dtype=np.float64))
-
-    def _fields(self) -> dict[str, Any]:
-        """Return the fields; inputs of unit covariance are described as they were before there were others."""
-        fields = super()._fields()
-        if self.covariance is None:
-            del fields["covariance"]
-        return fields
 
     @property
     def dimension(self) -> int:

@@ -30,6 +30,7 @@ class Physics(Problem):
     size_name: ClassVar[str] = "student_width"
     variables: ClassVar[dict[str, results.Variable]] = {name: VARIABLES[name] for name in (*ALL, "Z")}
     papers: ClassVar[tuple[str, ...]] = ("chizat2018", "mei2018")
+    _later: ClassVar[tuple[str, ...]] = ("covariance",)
 
     teacher_eigenvalues: np.ndarray
     start: float | np.ndarray
@@ -73,13 +74,6 @@ class Physics(Problem):
                 object.__setattr__(self, "covariance", covariance)
             else:
                 self._freeze("covariance", np.asarray(covariance, dtype=np.float64))
-
-    def _fields(self) -> dict[str, Any]:
-        """Return the fields; inputs of unit covariance are described as they were before there were others."""
-        fields = super()._fields()
-        if self.covariance is None:
-            del fields["covariance"]
-        return fields
 
     @property
     def dimension(self) -> int:
