@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import dis
 import functools
+import glob
 import hashlib
 import inspect
+import os
 import pickle
+import secrets
 import sys
 import threading
 import time
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.dispatcher import Dispatcher
+from numba.core.serialize import dumps
 
 
 def codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -145,12 +152,80 @@ missed = announcement.missed
 #: How every function is compiled.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
+#: Changes whenever what was compiled before must not be found any more.
+FORMAT = 2
+
 #: What reading a file of the cache may raise.
 _DAMAGED = (EOFError, ImportError, AttributeError, pickle.UnpicklingError)
 
 
+class _Names:
+    """Numbers that tell functions of one name apart in the symbols of machine code; drawn, since Numba's own count from one.
+
+    Two processes count alike, so two different functions that share a qualified name (closures; Numba's own implementations)
+    get one symbol if each is compiled in a process of its own.  The linker of a third process, which loads both from the cache,
+    takes the first for both: a wrong number without a word.
+    """
+
+    def __next__(self) -> int:
+        return secrets.randbits(62)
+
+
+FunctionIdentity._unique_ids = _Names()
+
+
+class _Files:
+    """One file per function, signature, processor and source; its name says which, so there is no index to be raced for.
+
+    Numba numbers the files and lists them in an index, which is read, changed and written in three steps: of two processes,
+    one may put its code under the number that the other has listed.
+    """
+
+    def __init__(self, folder, base, stamp):
+        self._folder = Path(folder)
+        self._base = base
+        self._source = _hashed(FORMAT, numba.__version__, stamp)[:10]
+
+    def _path(self, key):
+        return self._folder / f"{self._base}.{self._source}.{_hashed(*key)[:24]}.nbc"
+
+    def load(self, key):
+        """Return what was saved under the key; None if nothing was, or if it is damaged."""
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        seal, data = content[:32], content[32:]
+        return pickle.loads(data) if seal == hashlib.sha256(data).digest() else None
+
+    def save(self, key, data):
+        """Save under the key, at once or not at all, and remove what an older source or an older Numba left."""
+        path = self._path(key)
+        if not path.exists():
+            self._remove_old()
+        content = dumps(data)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            temporary.write_bytes(hashlib.sha256(content).digest() + content)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _remove_old(self):
+        for path in self._folder.glob(f"{glob.escape(self._base)}.*.nb[ci]"):
+            if not path.name.startswith(f"{self._base}.{self._source}."):
+                path.unlink(missing_ok=True)
+        (self._folder / f"{self._base}.nbi").unlink(missing_ok=True)
+
+
 class _DiskCache(FunctionCache):
     """Numba's disk cache, with the compiled callees in its key, and never a reason to fail."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, locator.get_source_stamp())
 
     def _index_key(self, sig, codegen):
         return (*super()._index_key(sig, codegen), _fingerprint(self._py_func))
@@ -162,13 +237,7 @@ class _DiskCache(FunctionCache):
             return None
 
     def save_overload(self, sig, data):
-        try:
-            super().save_overload(sig, data)
-        except OSError:
-            return
-        except _DAMAGED:
-            # The index is damaged, or was written by a version whose modules have other names: start it anew.
-            self.flush()
+        with suppress(OSError):
             super().save_overload(sig, data)
 
 
@@ -200,6 +269,10 @@ class LazyCache(NullCache):
 
     def save_overload(self, sig, data):
         self._cache.save_overload(sig, data)
+
+
+def _hashed(*parts):
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _fingerprint(function):

@@ -26,11 +26,16 @@ def run(code, folder, **environment):
     return run_again(script, **environment)
 
 
-def run_again(script, **environment):
+def run_again(script, *arguments, **environment):
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
     kept |= {"PYTHONPATH": str(PACKAGE.parent), "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, str(script)], env=kept | environment, capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, str(script), *arguments],
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -229,6 +234,87 @@ def test_a_damaged_cache_is_compiled_over(tmp_path):
     for path in (tmp_path / "cache").rglob("*.nb?"):
         path.write_bytes(path.read_bytes()[:20])
     assert run_again(tmp_path / "script.py", **environment) == ["42.0", "0"]
+
+
+def test_functions_of_one_name_from_two_processes_stay_apart(tmp_path):
+    """Closures share a name; each compiled by a process of its own, a third must not take one for both."""
+    term = "s += math.sin(i * c + {0}) * math.exp(i * c - {0}) + math.tan(i + c * {0})"
+    long = "; ".join(term.format(float(k)) for k in range(24))
+    code = f"""
+        import math, sys
+        from numba import float64
+        from flowlimits.compiled.jit import jit
+
+        def make(c):
+            @jit
+            def helper(x):
+                s = 0.0
+                for i in range(int(x)):
+                    {long}  # so long that it is called, and not copied into its callers
+                return c + 1e-300 * s
+            return helper
+
+        one, two = make(1.0), make(2.0)
+        if "first" in sys.argv:
+            @jit(float64(float64))
+            def first(x):
+                return {" + ".join(f"one(x + {k})" for k in range(8))}
+            print(first(3.0), sum(first.stats.cache_hits.values()))
+        if "second" in sys.argv:
+            @jit(float64(float64))
+            def second(x):
+                return {" + ".join(f"two(x + {k})" for k in range(8))}
+            print(second(3.0), sum(second.stats.cache_hits.values()))
+    """
+    environment = {"HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    (tmp_path / "script.py").write_text(textwrap.dedent(code))
+    found = [run_again(tmp_path / "script.py", *c, **environment) for c in (["first"], ["second"], ["first", "second"])]
+    assert found == [["8.0", "0"], ["16.0", "0"], ["8.0", "1", "16.0", "1"]]
+
+
+def test_two_processes_that_save_at_once_do_not_take_each_others_files(tmp_path, monkeypatch):
+    def files():
+        return _cache._DiskCache(_jit.is_callback)._cache_file
+
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+    first, second = files(), files()
+    real, begun = os.replace, []
+
+    def replace(source, target):
+        """Both have read what is there; the files of the first are there before those of the second."""
+        begun.append((source, target))
+        if len(begun) == 1:
+            second.save(("second",), "code of the second")
+            return
+        if len(begun) == 2:
+            real(*begun[0])
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    first.save(("first",), "code of the first")
+    third = files()
+    assert third.load(("first",)) == "code of the first"
+    assert third.load(("second",)) == "code of the second"
+    assert third.load(("third",)) is None
+
+
+def test_a_changed_byte_of_the_cache_is_noticed_and_old_files_go(tmp_path):
+    files = _cache._Files(tmp_path, "module.function-1.py311", "source of today")
+    files.save(("key",), list(range(100)))
+    files.save(("other",), "other")
+    (path,) = (one for one in tmp_path.iterdir() if one == files._path(("key",)))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert files.load(("key",)) is None
+    assert files.load(("other",)) == "other"
+    (tmp_path / "module.function-1.py311.nbi").write_bytes(b"index of Numba")
+    (tmp_path / "module.function-1.py311.1.nbc").write_bytes(b"code of Numba")
+    (tmp_path / "module.function-11.py311.1.nbc").write_bytes(b"another function")
+    later = _cache._Files(tmp_path, "module.function-1.py311", "source of tomorrow")
+    later.save(("key",), "new")
+    assert later.load(("key",)) == "new"
+    assert sorted(tmp_path.iterdir()) == sorted([later._path(("key",)), tmp_path / "module.function-11.py311.1.nbc"])
 
 
 def test_strict_floating_point_rules_and_no_gil():
