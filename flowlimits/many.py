@@ -14,7 +14,7 @@ import numpy as np
 
 from .core import checks
 from .core import threads as parallel
-from .core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions
+from .core.one_by_one import INTERRUPTED, NOT_FINITE, SUCCESS, General, Options, Solutions
 from .core.problem import Problem
 
 if TYPE_CHECKING:
@@ -223,7 +223,8 @@ def build(solutions: Solutions, options: Options) -> xr.Dataset:
             if known is not None and len(known.dims) == values.ndim - 2
             else tuple(f"{name}_{axis}" for axis in range(values.ndim - 2))
         )
-        data[name] = (("problem", "time", *dims), values, {} if known is None else known.attributes())
+        attributes = {} if known is None else known.attributes() | _checked(solutions, name, values)
+        data[name] = (("problem", "time", *dims), values, attributes)
     coords: dict[str, Any] = {
         "problem": np.arange(number),
         "time": ("time", options.times, {"long_name": problem.clock, "symbol": clock_symbol(problem.clock)}),
@@ -245,6 +246,25 @@ def build(solutions: Solutions, options: Options) -> xr.Dataset:
         "schema": SCHEMA,
     }
     return xr.Dataset(data, coords=coords, attrs=attrs)
+
+
+def _checked(solutions: Solutions, name: str, values: np.ndarray) -> dict[str, str]:
+    """Return why numbers of finished problems are not finite; a problem fails if nothing says why, or beyond bounds."""
+    from .core.results import checked
+
+    lacking = solutions.lacking.get(name, set())
+    undefined = {"undefined": "nan for problems that do not have it"} if lacking else {}
+    done = np.array([i for i in np.flatnonzero(solutions.statuses == SUCCESS) if i not in lacking], dtype=int)
+    try:
+        values[done], found = checked(solutions.example, name, values[done])
+        undefined |= found
+    except FloatingPointError:
+        for index in done:
+            try:
+                values[index], _ = checked(solutions.example, name, values[index])
+            except FloatingPointError as error:
+                solutions.statuses[index], solutions.messages[int(index)] = NOT_FINITE, str(error)
+    return undefined
 
 
 def reason(solutions: Solutions, index: int) -> str:

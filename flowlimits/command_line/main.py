@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         say(_interrupt_sentence(error), err=True)
         status = 143 if ended else 130
-    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ArithmeticError) as error:
         if debug:
             raise
         say(_sentence(error), err=True)

@@ -15,7 +15,7 @@ from .problem import Problem
 from .threads import Unfinished, for_each
 
 #: Word of a problem that was solved, and of one that Ctrl-C kept from it.
-SUCCESS, INTERRUPTED = "success", "interrupted"
+SUCCESS, INTERRUPTED, NOT_FINITE = "success", "interrupted", "not finite"
 
 
 class UnsolvedError(RuntimeError):
@@ -34,6 +34,8 @@ class Solutions:
     coordinates: dict[str, np.ndarray] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     kind: str = ""
+    #: Per variable, the problems that do not have it.
+    lacking: dict[str, set[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
             )
             status, last = error.report.status.value, error.report.reached
             messages[index] = str(error)
+        except FloatingPointError as error:
+            values, status, last, messages[index] = {}, NOT_FINITE, 0.0, str(error)
         with lock:
             store(index, values)
             statuses[index], reached[index] = status, last
@@ -191,6 +195,9 @@ def together(number: int, parts: list[tuple[np.ndarray, Solutions]]) -> Solution
             result.variables.setdefault(name, np.full((number, *values.shape[1:]), np.nan))[indices] = values
         if part.kind == "limit":
             result.kind = part.kind
+    for name in result.variables:
+        own = [indices for indices, part in parts if name not in part.variables]
+        result.lacking[name] = {int(index) for indices in own for index in indices}
     for name in ("steps", "rejected", "evaluations"):
         result.provenance[name] = sum(part.provenance[name] for _, part in parts)
     return result

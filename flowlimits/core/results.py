@@ -21,18 +21,27 @@ from xarray.core.indexes import PandasIndex
 
 from . import streams
 from .arrays import ARRAYS, pack
-from .checks import warn
 from .problem import Description, Problem
 from .storage import load, save
 
 __all__ = [
-    "SCHEMA", "Variable", "build", "clock_symbol", "load", "provenance", "save", "size_of", "time_variables", "versions",
+    "SCHEMA", "Variable", "build", "checked", "clock_symbol", "load", "provenance", "save", "size_of", "time_variables", "versions",
 ]  # fmt: skip
 
 SCHEMA = 1
 _RATIO = "nan where the weights vanish, or are too small for the digits of a ratio of them"
 #: Where variables that many rooms share may be nan.
 UNDEFINED = {"overlap": _RATIO, "misalignment": _RATIO, "specialisation": _RATIO}
+#: Between which numbers variables lie that are made of cosines, in whichever room.
+BOUNDS = {
+    "overlap": (-1.0, 1.0),
+    "misalignment": (0.0, 2.0),
+    "specialisation": (-1.0, 1.0),
+    "subspace_share": (0.0, 1.0),
+}
+#: By how much rounding may take a cosine beyond its bounds.
+ROUNDING = 1e-9
+_ADVICE = "Smaller tolerances or an earlier last time may help; please report it, for this should not happen."
 #: Whether this version of xarray can be given the parts of a Dataset.
 DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*PandasIndex.__slots__} == {
     "coord_dtype",
@@ -128,11 +137,8 @@ def build(
     for name, values in variables.items():
         variable = problem.variables[name]
         lead = (("run",) if run else ()) + (("time",) if times is not None and variable.timed else ())
-        data[name] = (
-            lead + variable.dims,
-            values,
-            variable.attributes() | _not_finite(problem, name, variable, values),
-        )
+        values, undefined = checked(problem, name, values)
+        data[name] = (lead + variable.dims, values, variable.attributes() | undefined)
     data.update(extra or {})
 
     arrays: dict[str, np.ndarray] = {}
@@ -154,22 +160,47 @@ def build(
     return _dataset(data, index, attributes)
 
 
-def _not_finite(problem: Problem, name: str, variable: Variable, values: Any) -> dict[str, str]:
-    """Return why a variable is not finite, as its attribute `undefined`; warn if nothing says why.
+def checked(problem: Problem, name: str, values: Any) -> tuple[Any, dict[str, str]]:
+    """Return the values of a variable, and why some are not finite, as its attribute `undefined`.
 
-    No number of a result is nan or infinite in silence: this is the one place through which all results go.
+    This is the one place through which the numbers of all results go: none is nan or infinite in silence, and what is
+    made of a cosine stays within its bounds, up to rounding, which is taken away.
+
+    Raises
+    ------
+    FloatingPointError
+        If nothing says why a number is not finite, or if a cosine is beyond its bounds.
     """
     found = np.asarray(values)
-    if found.dtype.kind != "f" or np.isfinite(found).all():
-        return {}
-    why = variable.undefined or UNDEFINED.get(name, "")
+    if found.dtype.kind != "f":
+        return values, {}
+    if name in BOUNDS:
+        values = found = _bounded(problem, name, found)
+    finite = np.isfinite(found)
+    if finite.all():
+        return values, {}
+    why = problem.variables[name].undefined or UNDEFINED.get(name, "")
     if not why:
-        count = int((~np.isfinite(found)).sum())
-        warn(
+        count = found.size - int(finite.sum())
+        raise FloatingPointError(
             f"Variable `{name}` of {type(problem).__name__} is not finite in {count} of {found.size} places, and nothing says why: "
-            "do not trust this result there."
+            f"the computation failed without noticing. {_ADVICE}"
         )
-    return {"undefined": why or "not finite for a reason that is not known"}
+    return values, {"undefined": why}
+
+
+def _bounded(problem: Problem, name: str, values: np.ndarray) -> np.ndarray:
+    """Return the values within the bounds of the variable; raise if they were beyond by more than rounding."""
+    low, high = BOUNDS[name]
+    beyond = np.fmax(low - values, values - high)
+    worst = np.fmax.reduce(beyond, axis=None, initial=0.0)
+    if worst > ROUNDING:
+        wrong = values.flat[int(np.nanargmax(beyond))]
+        raise FloatingPointError(
+            f"Variable `{name}` of {type(problem).__name__} must lie between {low:g} and {high:g}, but is {wrong:.10g}: its numbers are lost "
+            f"in their own errors. {_ADVICE}"
+        )
+    return np.clip(values, low, high) if worst > 0.0 else values
 
 
 def _dataset(data: Mapping[str, Any], coords: Mapping[str, Any], attributes: dict[str, Any]) -> xr.Dataset:

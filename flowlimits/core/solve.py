@@ -6,6 +6,7 @@ the options of one call.  Everything that does not depend on the equations is he
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -167,7 +168,8 @@ def solve(problem: Problem, limit: Limit, times: Any, **given: Any) -> xr.Datase
     except Unfinished as error:
         failed = path.failed(error)
         happened = None
-        failed.partial = result() if path.times.size else None
+        with contextlib.suppress(FloatingPointError):  # numbers that are not to be trusted are no partial result
+            failed.partial = result() if path.times.size else None
         raise failed from None
     return result()
 
