@@ -34,6 +34,8 @@ INVERSE_TWO_PI = 0.5 / math.pi
 INVERSE_ROOT = 1.0 / math.sqrt(2.0 * math.pi)
 #: Below this share of a variance, what is left after conditioning is round-off.
 TINY = 1e-13
+#: Below this squared angle fields count as multiples of one, to the second order: what is left out is its square.
+PLANE = 1e-6
 
 
 @jit
@@ -118,10 +120,47 @@ def edge(C, g, h, u, v):
 
 
 @jit
+def largest(a, b, c):
+    """Return E[max(0, X, Y)^2] for variances a, b and covariance c."""
+    gap = a + b - 2.0 * c
+    if gap <= TINY * (a + b):
+        return 0.5 * max(a, b)
+    # E[X^2; X > 0, X > Y] and the same for Y, by the formula of one indicator.
+    root = math.sqrt(max(a * b - c * c, 0.0)) / gap * INVERSE_TWO_PI
+    first = a * (math.pi - angle(a, gap, a - c)) * INVERSE_TWO_PI + (a - c) * root
+    return first + b * (math.pi - angle(b, gap, b - c)) * INVERSE_TWO_PI + (b - c) * root
+
+
+@jit
+def nearly_one(vv, a, b, c, same_l, same_u):
+    """Return E[1_l 1_u s_v] where l and u are next to multiples of v, of the same sign or not, to the second order in angles.
+
+    For v = sqrt(vv) z, l > 0 where z is beyond, or short of, a variable X of the small variance a, and so u, with Y, b and covariance c.
+    """
+    if same_l and same_u:
+        share = 1.0 - 0.5 * largest(a, b, c)
+    elif same_u:
+        share = 0.5 * (largest(a, b, c) - 0.5 * b)
+    elif same_l:
+        share = 0.5 * (largest(a, b, c) - 0.5 * a)
+    else:
+        share = 0.5 * (0.5 * (a + b) - largest(a, b, c))
+    return math.sqrt(vv) * INVERSE_ROOT * share
+
+
+@jit
 def given_three(C, g, l, u, v):
     """Return E_g[1_l 1_u s_v]."""
     vv = left(C, g, v, v)
     own = 0.0
+    lv, uv = left(C, g, l, v), left(C, g, u, v)
+    if vv > TINY * C[v, v] and lv != 0.0 and uv != 0.0:
+        # Three fields in a plane with g, or nearly: correlations of what is left would be rounding.
+        a = max(left(C, g, l, l) * vv / (lv * lv) - 1.0, 0.0)
+        b = max(left(C, g, u, u) * vv / (uv * uv) - 1.0, 0.0)
+        if a < PLANE and b < PLANE:
+            c = left(C, g, l, u) * vv / (lv * uv) - 1.0
+            return nearly_one(vv, a, b, c, lv > 0.0, uv > 0.0)
     if vv > TINY * C[v, v]:
         own = math.sqrt(vv) * INVERSE_ROOT * quadrant_given(C, g, v, l, u)
     return edge(C, g, l, u, v) + edge(C, g, u, l, v) + own

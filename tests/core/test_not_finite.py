@@ -55,7 +55,8 @@ def test_a_batch_fails_where_nothing_says_why_and_keeps_the_others(monkeypatch):
     with pytest.warns(RuntimeWarning, match="1 of 2 problems failed; the first is problem 1: Variable `risk` of Decay"):
         result = fl.solve_many([toy.Decay(1.0), toy.Decay(2.0)], [0.5, 1.0])
     assert result.status.values.tolist() == ["success", "not finite"]
-    assert np.isfinite(result.risk[0]).all() and np.isnan(result.risk[1]).all()
+    assert np.isfinite(result.risk[0]).all()
+    assert np.isnan(result.risk[1]).all()
 
 
 def test_a_simulation_that_diverges_is_a_sentence_on_the_command_line(run):

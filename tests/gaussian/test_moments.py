@@ -120,6 +120,48 @@ def test_relu_four_fields_agree_with_monte_carlo():
     assert worst < 4.0
 
 
+def in_a_plane(F, i, l, u, v):
+    """Return E[1_i 1_l s_u s_v] of fields F @ (two Gaussians), by the arcs on which all four are positive."""
+    angles, sizes = np.arctan2(F[:, 1], F[:, 0]), np.hypot(*F.T)
+    ends = np.sort([(angles[k] + side * math.pi / 2) % (2 * math.pi) for k in {i, l, u, v} for side in (1, -1)])
+    total, both = 0.0, angles[u] + angles[v]
+    for a, b in itertools.pairwise([*ends, ends[0] + 2 * math.pi]):
+        if all(math.cos((a + b) / 2 - angles[k]) > 0 for k in (i, l, u, v)):
+            total += math.cos(angles[u] - angles[v]) * (b - a) + (math.sin(2 * b - both) - math.sin(2 * a - both)) / 2
+    return sizes[u] * sizes[v] * total / (2 * math.pi)
+
+
+def test_relu_four_fields_in_a_plane_have_their_closed_form():
+    rng, values = np.random.default_rng(0), np.zeros(relu.NODES)
+    for number in range(400):
+        F = rng.normal(size=(4, 2))
+        places = (0, 1, 2, 3) if number % 2 else rng.integers(0, 4, 4).tolist()
+        C = F @ F.T
+        scale = math.sqrt(C[places[2], places[2]] * C[places[3], places[3]])
+        found = relu.two_indicators(C, *places, values)
+        assert found == pytest.approx(in_a_plane(F, *places), abs=3e-9 * scale), places
+
+
+def test_relu_fields_next_to_a_plane_continue_those_off_it(monkeypatch):
+    rng = np.random.default_rng(1)
+    fields = [np.hstack([rng.normal(size=(4, 2)), 1e-4 * rng.normal(size=(4, 2))]) for _ in range(200)]
+    near = [relu.given_three.py_func(F @ F.T, 0, 1, 2, 3) for F in fields]
+    monkeypatch.setattr(relu, "PLANE", 0.0)
+    off = [relu.given_three.py_func(F @ F.T, 0, 1, 2, 3) for F in fields]
+    np.testing.assert_allclose(near, off, rtol=0, atol=3e-7)
+    assert near != off
+    small = max(abs(a - b) for a, b in zip(near, off))
+    flat = [in_one(F) for F in fields]
+    assert small < 0.1 * max(abs(a - b) for a, b in zip(near, flat))
+
+
+def in_one(F):
+    """Return E_0[1_1 1_2 s_3] of fields in a plane: given that the first is zero, the others are multiples of one Gaussian."""
+    across = np.array([-F[0, 1], F[0, 0]]) / math.hypot(F[0, 0], F[0, 1])
+    a, b, c = F[1:, :2] @ across
+    return abs(c) / math.sqrt(2 * math.pi) if a * b > 0 and a * c > 0 else 0.0
+
+
 def test_relu_four_fields_are_symmetric():
     C, values = random_covariance(4, 2), np.zeros(relu.NODES)
     first = relu.two_indicators(C, 0, 1, 2, 3, values)
