@@ -8,6 +8,11 @@ import os
 
 import naive
 import naive_committee
+import naive_empirical
+import naive_extensive
+import naive_margin
+import naive_mean_field
+import naive_single_unit
 import naive_xor
 import numpy as np
 import pytest
@@ -139,3 +144,175 @@ def test_mixtures(number):
     np.testing.assert_allclose(
         found["Q"].values, states @ states.swapaxes(1, 2), rtol=0, atol=1e-6 * (states**2).sum(2).max()
     )
+
+
+@few
+@pytest.mark.filterwarnings("ignore:The start has the trace")
+def test_extensive_widths(number):
+    rng = draw(number, "extensive")
+    count = int(rng.integers(1, 4))
+    nodes, weights = rng.uniform(0.1, 3.0, count), rng.dirichlet(np.full(count, 2.0)) * rng.choice([1.0, 0.4])
+    teacher = fl.Spectrum([0.0, *nodes], [max(1 - weights.sum(), 0.0), *weights]).normalised()
+    ratio = float(np.exp(rng.uniform(np.log(0.1), np.log(3.0))))
+    share = 0.9 * min(ratio, 1.0)
+    own = fl.Spectrum([0.0, 0.5, 3.0], [1 - share, 0.6 * share, 0.4 * share])
+    start = own if rng.integers(3) == 0 else str(rng.choice(["gaussian", "orthonormal"]))
+    centred = bool(rng.integers(2))
+    decay = float(rng.choice([0.0, 0.5, 2.0])) if centred else 0.0
+    gammas = np.array([0.02, 0.2, 1.0]) * rng.uniform(0.3, 1.0)
+    law = (start.nodes, start.weights) if isinstance(start, fl.Spectrum) else start
+    activation = "centred" if centred else "square"
+    _, chi, loss, trace, _ = naive_extensive.direct(
+        teacher.nodes, teacher.weights, ratio, gammas, law, activation, decay
+    ).T
+    found = fl.ExtensiveQuadratic(ratio, teacher, start, activation=activation, weight_decay=decay).solve(gammas / 2)
+    close(found["overlap"].values, chi, 1.0)
+    close(found["risk"].values, 2 * loss)
+    close(found["trace"].values, trace)
+
+
+LOSSES = {
+    "squared": lambda h, y: h - y,
+    "logistic": lambda h, y: -y / (1 + np.exp(y * h)),
+    "exponential": lambda h, y: -y * np.exp(-y * h),
+}
+SMOOTH = {
+    "square": (np.square, lambda z: 2 * z),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "softplus": (lambda z: np.logaddexp(0, z), lambda z: 1 / (1 + np.exp(-z))),
+}
+
+
+@many
+@pytest.mark.filterwarnings("ignore:Argument `X` holds")
+def test_flows_on_samples(number):
+    rng = draw(number, "samples")
+    n, d, m = int(rng.integers(1, 6)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    X = rng.standard_normal((n, d)) * 10 ** rng.uniform(-1, 0.3)
+    if rng.integers(4) == 0:
+        X[-1] = X[0]  # the same input, perhaps with another label
+    y = rng.choice([-1.0, 1.0], n)
+    W, a = rng.standard_normal((m, d)) * 10 ** rng.uniform(-3, 0), rng.standard_normal(m) * 10 ** rng.uniform(-3, 0)
+    if rng.integers(4) == 0:
+        W[-1], a[-1] = W[0], a[0]
+    name, loss = str(rng.choice(list(SMOOTH))), str(rng.choice(list(LOSSES)))
+    s, slope = SMOOTH[name]
+
+    def velocity(t, theta):
+        W, a = theta[: m * d].reshape(m, d), theta[m * d :]
+        z = X @ W.T
+        r = LOSSES[loss](s(z) @ a, y) / n
+        return -np.concatenate([((r[:, None] * slope(z) * a).T @ X).ravel(), s(z).T @ r])
+
+    times = np.geomspace(0.03, 10 ** rng.uniform(-0.5, 1.0), 4)
+    start = np.concatenate([W.ravel(), a])
+    known = solve_ivp(velocity, (0, times[-1]), start, "DOP853", times, rtol=1e-12, atol=1e-14)
+    found = fl.SampleFlow(X, y, weights=(W, a), activation=name, loss=loss).solve(
+        times, rtol=RTOL, atol=ATOL, observables=["second_layer", "output"]
+    )
+    close(found["second_layer"].values, known.y[m * d :].T, np.abs(known.y).max())
+    outputs = np.array([s(X @ w[: m * d].reshape(m, d).T) @ w[m * d :] for w in known.y.T])
+    close(found["output"].values, outputs, max(np.abs(outputs).max(), np.abs(known.y).max()))
+
+
+@few
+def test_margin_flows(number):
+    rng = draw(number, "margin")
+    n, d, m = int(rng.integers(2, 5)), int(rng.integers(2, 4)), int(rng.integers(2, 4))
+    X = rng.standard_normal((n, d))
+    y = np.where(X @ rng.standard_normal(d) > 0, 1.0, -1.0)
+    kinds = {
+        "linear": fl.margin.LinearModel(),
+        "quadratic": fl.margin.QuadraticModel(m),
+        "quadratic trained": fl.margin.QuadraticModel(m, second_layer="trained"),
+        "softplus": fl.margin.SoftplusModel(m),
+    }
+    name, loss = str(rng.choice(list(kinds))), str(rng.choice(["exponential", "logistic"]))
+    problem = fl.MarginFlow(kinds[name], X, y, loss=loss, rng=number, scale=float(rng.choice([0.3, 1.0])))
+    total = naive_margin.loss_and_gradient(name, problem.weights, X, y, loss, width=m, signs=problem.model.extra())[0]
+    targets = max(-np.log(total), 0.0) + np.array([0.1, 0.5, 2.0])
+    weights, times = naive_margin.flow(
+        name, problem.weights, X, y, targets, loss, end=100.0, width=m, signs=problem.model.extra()
+    )
+    if times.size < targets.size:  # not separated, or slowly: a number for a later time only
+        try:
+            found = problem.solve(targets, rtol=RTOL)
+        except (fl.ode.IntegrationError, fl.margin.NoMarginError):
+            return
+        assert (np.exp(found["log_time"].values[times.size :]) >= 100.0).all()
+        return
+    found = problem.solve(targets, rtol=RTOL)
+    state = found["direction"].values * np.exp(found["log_norm"].values)[:, None]
+    close(state, weights)
+    close(found["log_time"].values, np.log(times), np.abs(np.log(times)).max() + 1)
+
+
+@few
+def test_single_units(number):
+    rng = draw(number, "single unit")
+    d = int(rng.integers(1, 3))
+    A = rng.standard_normal((d, d))
+    S, w, w_star = A @ A.T / d + 0.05 * np.eye(d), rng.standard_normal(d), rng.standard_normal(d)
+    w *= 10 ** rng.uniform(-2, 0)
+    if rng.integers(4) == 0:
+        w = w_star * rng.choice([1.0, -1.0])
+    physics, loss, law = UNITS[int(rng.integers(len(UNITS)))]
+    end = float(rng.uniform(0.05, 0.2))
+    known = [naive_single_unit.flow(w, end, steps, w_star, S, loss, law) for steps in (6, 12)]
+    known = known[1] + (known[1] - known[0]) / 15
+    found = fl.SingleUnit.from_weights(w, w_star, covariance=S, **physics).solve([end])
+    size = np.sqrt((known @ S @ known) * (w_star @ S @ w_star)) / d
+    assert abs(float(found["Q"][0]) - known @ S @ known / d) <= 2e-6 * max(known @ S @ known / d, 1e-4)
+    assert abs(float(found["R"][0]) - known @ S @ w_star / d) <= 2e-6 * max(size, 1e-4)
+
+
+UNITS = [
+    ({"link": "logistic"}, lambda u, y: np.logaddexp(0, -y * u), lambda v: [(s, 1 / (1 + np.exp(-s * v))) for s in (1.0, -1.0)]),
+    ({"link": "square"}, lambda u, y: (u * u - y) ** 2 / 2, lambda v: [(v * v, 1.0)]),
+    ({"link": "linear"}, lambda u, y: (u - y) ** 2 / 2, lambda v: [(v, 1.0)]),
+    ({"link": "tanh(v) + v/2", "loss": "log(cosh(u - y))"}, lambda u, y: np.log(np.cosh(u - y)), lambda v: [(np.tanh(v) + v / 2, 1.0)]),
+]  # fmt: skip
+
+
+@few
+def test_mean_fields_of_any_activation(number):
+    rng = draw(number, "mean field of any activation")
+    P, k = int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    start = {
+        "weights": rng.dirichlet(np.ones(P)),
+        "second_layer": rng.choice([-1.0, 1.0, 0.5, 2.0], P),
+        "projections": rng.standard_normal((P, k)) * 10 ** rng.uniform(-2, 0),
+        "norms": rng.uniform(0.3, 1.3, P),
+    }
+    teacher = np.tril(rng.standard_normal((k, k)))  # rows of it are the coordinates that the package takes for its own
+    np.fill_diagonal(teacher, np.abs(np.diag(teacher)) + 0.2)
+    name = str(rng.choice(["erf", "relu"]))
+    rate, decay = float(rng.choice([0.0, 0.7])), float(rng.choice([0.0, 0.1]))
+    moments = naive_mean_field.erf_moments if name == "erf" else naive_mean_field.relu_moments
+    dimension = None if rng.integers(2) else int(k + rng.integers(1, 6))
+    outside = None if dimension is None else dimension - k
+    times = np.geomspace(0.1, 10 ** rng.uniform(-0.5, 0.8), 3)
+    reference = naive_mean_field.Naive(start["weights"], teacher, moments, rate=rate, decay=decay, outside=outside)
+    known = reference.solve(start["projections"], start["norms"], start["second_layer"], times)
+    problem = fl.MeanField(
+        teacher if k > 1 else [[1.0]], fl.Ensemble(**start, dimension=dimension), activation=name, second_layer_rate=rate,
+        weight_decay=decay,
+    ) if k > 1 else fl.MeanField(
+        teacher @ teacher.T, fl.Ensemble(**start, dimension=dimension), activation=name, second_layer_rate=rate, weight_decay=decay
+    )  # fmt: skip
+    found = problem.solve(times, rtol=RTOL, atol=ATOL)
+    error = found.attrs.get("risk_error", 0.0)
+    assert np.abs(found["risk"].values - known).max() <= TOLERANCES * (RTOL * max(known.max(), 1e-2) + ATOL) + error
+
+
+@few
+def test_steady_states_of_finitely_many_samples(number):
+    rng = draw(number, "empirical")
+    kind = rng.integers(2)
+    teacher = fl.Spectrum.marchenko_pastur(float(rng.uniform(0.2, 1.5))) if kind else fl.Spectrum([0.0, 0.5, 3.0], rng.dirichlet([3.0, 3, 3])).normalised()  # fmt: skip
+    problem = fl.EmpiricalQuadratic(
+        float(rng.uniform(0.2, 1.2)), teacher, float(rng.uniform(0.2, 0.7)), float(rng.choice([0.1, 0.3, 1.0])), float(rng.choice([0.05, 0.3, 1.0]))
+    )  # fmt: skip
+    found = problem.solve(sample_ratios=[problem.sample_ratio]).isel(sample_ratio=0)
+    for name, value in naive_empirical.residuals(problem, found).items():
+        assert abs(value) < 1e-6, name

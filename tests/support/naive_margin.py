@@ -53,8 +53,8 @@ def loss_and_gradient(name, theta, X, y, loss="exponential", **model):
     return total, gradient
 
 
-def flow(name, theta, X, y, targets, loss="exponential", **model):
-    """Return weights and times t at which minus log loss reaches the targets, by scipy in the time t itself."""
+def flow(name, theta, X, y, targets, loss="exponential", end=1e9, **model):
+    """Return weights and times t at which minus log loss reaches the targets before the end, by scipy in the time t itself."""
     from scipy.integrate import solve_ivp
 
     def event(target):
@@ -66,6 +66,6 @@ def flow(name, theta, X, y, targets, loss="exponential", **model):
 
     solved = solve_ivp(
         lambda t, theta: -loss_and_gradient(name, theta, X, y, loss, **model)[1],
-        (0, 1e9), theta, method="DOP853", rtol=1e-11, atol=1e-13, events=[event(target) for target in targets],
+        (0, end), theta, method="DOP853", rtol=1e-11, atol=1e-13, events=[event(target) for target in targets],
     )  # fmt: skip
-    return np.array([w[0] for w in solved.y_events]), np.array([t[0] for t in solved.t_events])
+    return np.array([w[0] for w in solved.y_events if len(w)]), np.array([t[0] for t in solved.t_events if len(t)])
