@@ -21,6 +21,7 @@ TABLES = {
             number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True),
             boolean("spherical", "Keep the norm of every student neuron."),
             array("covariance", "Covariance of the inputs, as eigenvalues of equal shares.", None, None),
+            array("unexplained", "Covariance of what the inputs leave unexplained of the teacher's fields.", ("k", "k"), None),
         ),
         SEED
         | {

@@ -50,14 +50,28 @@ def check(Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def check_groups(
-    Q: Any, R: Any, T: Any, covariance: Any
+    Q: Any, R: Any, T: Any, covariance: Any, grouped: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, CovarianceGroups | None]:
-    """Return checked overlaps, by group if the inputs have a covariance, and the groups; none for standard normal inputs."""
-    if covariance is None:
+    """Return checked overlaps, by group if the inputs have a covariance, and the groups.
+
+    Standard normal inputs have none, but one if they are to be `grouped`.
+    """
+    if covariance is None and not grouped:
         return (*check(Q, R, T), None)
     groups = groups_of(covariance)
     Q, R, T = groups.check_overlaps(Q, R, T)
-    return (Q[0], R[0], T[0], None) if groups.is_isotropic else (Q, R, T, groups)
+    return (Q[0], R[0], T[0], None) if groups.is_isotropic and not grouped else (Q, R, T, groups)
+
+
+def check_unexplained(value: Any, k: int) -> np.ndarray:
+    """Return a covariance of teacher fields, shape (k, k)."""
+    checked = _symmetric("unexplained", checks.array("unexplained", value, (k, k)))
+    lowest, highest = np.linalg.eigvalsh(checked)[[0, -1]]
+    if lowest < -SLACK * abs(highest):
+        raise ValueError(
+            f"Argument `unexplained` must be positive semidefinite, a covariance, but has the eigenvalue {lowest:.3g}."
+        )
+    return checked
 
 
 def nearly_singular(Q: np.ndarray) -> bool:
@@ -136,10 +150,11 @@ class Physics(Problem):
     spherical: bool
     coordinates: np.ndarray | None = None
     covariance: CovarianceGroups | None = None
+    unexplained: np.ndarray | None = None
 
     clock: ClassVar[str] = "t (steps times learning_rate / (p d))"
     papers: ClassVar[tuple[str, ...]] = ("saad1995", "goldt2019", "arnaboldi2023")
-    _later: ClassVar[tuple[str, ...]] = ("coordinates", "covariance")
+    _later: ClassVar[tuple[str, ...]] = ("coordinates", "covariance", "unexplained")
     retired: ClassVar[dict[str, tuple[str, ...]]] = {"solve": ("keep_state",)}
     variables: ClassVar[dict[str, Any]] = {
         "risk": Variable("population risk, label noise excluded", r"$\mathcal{R}$"),
@@ -174,12 +189,15 @@ class Physics(Problem):
         spherical: bool = False,
         coordinates: Any = None,
         covariance: Any = None,
+        unexplained: Any = None,
         **other: Any,
     ) -> None:
         put = object.__setattr__
         TABLES["Committee"].refuse("Committee", other)
-        Q, R, T, groups = check_groups(Q, R, T, covariance)
+        Q, R, T, groups = check_groups(Q, R, T, covariance, unexplained is not None)
         put(self, "covariance", groups)
+        if unexplained is not None:
+            self._freeze("unexplained", check_unexplained(unexplained, R.shape[-1]))
         for name, value in (("Q", Q), ("R", R), ("T", T)):
             self._freeze(name, value)
         put(self, "activation", activations.check("activation", activation))
@@ -209,11 +227,11 @@ class Physics(Problem):
                     "Argument `coordinates` is for gradient flow, learning_rate = 0: SGD leaves their span."
                 )
             if groups is not None:
-                raise ValueError("Argument `coordinates` is for standard normal inputs, and not for a covariance.")
+                what = "a covariance" if unexplained is None else "unexplained fields"
+                raise ValueError(f"Argument `coordinates` is for standard normal inputs, and not for {what}.")
             self._freeze("coordinates", check_coordinates(coordinates, Q, R, T))
         else:
             warn_of_copies(seen.Q, seen.R)
-
         self.check_rate(None)
 
     def check_rate(self, dimension: int | None) -> None:
@@ -242,6 +260,9 @@ class Physics(Problem):
         made = object.__new__(type(self))
         for name, value in self._fields().items():
             object.__setattr__(made, name, self.covariance.fields(value) if name in ("Q", "R", "T") else value)
+        if self.unexplained is not None:
+            object.__setattr__(made, "T", made.T + self.unexplained)
+            object.__setattr__(made, "unexplained", None)
         object.__setattr__(made, "covariance", None)
         return made
 

@@ -52,6 +52,9 @@ class Committee(Physics):
     covariance : Spectrum, CovarianceGroups, or array_like of shape (d,) or (d, d), optional
         Of the inputs, in the place of the identity.  Q, R and T then have one matrix for each of its L groups of equal eigenvalues,
         shapes (L, p, p), (L, p, k), (L, k, k): products of the weights there, over d.  Plain ones mean isotropic weights.
+    unexplained : array_like, shape (k, k), optional
+        Covariance of Gaussian parts of the teacher's fields of which the inputs know nothing: features that the student does not see, or a
+        hidden manifold.  The risk then keeps a floor.
 
     Raises
     ------
@@ -92,7 +95,8 @@ class Committee(Physics):
             return cls(*groups, **physics | {"covariance": covariance.groups})
         overlaps = first @ first.T / d, first @ second.T / d, second @ second.T / d
         rate = physics.get("learning_rate", 0.0)
-        if isinstance(rate, int | float) and rate == 0 and nearly_singular(overlaps[0]):
+        seen = physics.get("unexplained") is None
+        if isinstance(rate, int | float) and rate == 0 and seen and nearly_singular(overlaps[0]):
             physics["coordinates"] = coordinates_of(first, second)
         return cls(*overlaps, **physics)
 

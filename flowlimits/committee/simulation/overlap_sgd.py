@@ -191,8 +191,10 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, used, count, pace, sett
     return used
 
 
-@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, I2, A1, types.int64, A1, A1, A2))
-def steps_by_group(rng, W, W_star, a, b, norms, student, teacher, blocks, roots, count, pace, settings, scratch):
+@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, I2, A1, A2, types.int64, A1, A1, A2))
+def steps_by_group(
+    rng, W, W_star, a, b, norms, student, teacher, blocks, roots, unexplained, count, pace, settings, scratch
+):  # fmt: skip
     """Take `count` steps; return how many were taken before the error left the finite range.
 
     Parameters
@@ -203,6 +205,8 @@ def steps_by_group(rng, W, W_star, a, b, norms, student, teacher, blocks, roots,
         Where the block of each group is; see the constants of this module.
     roots : ndarray, shape (L,)
         Roots of the eigenvalues.
+    unexplained : ndarray, shape (k, k) or (0, 0)
+        A root of the covariance of the parts of the teacher's fields that the inputs do not explain.
     scratch : ndarray, shape (2, rows or p, whichever is larger)
     The others are those of `steps`.
     """
@@ -211,6 +215,7 @@ def steps_by_group(rng, W, W_star, a, b, norms, student, teacher, blocks, roots,
     noise = math.sqrt(settings[NOISE])
     student_kind, teacher_kind = int(settings[STUDENT_KIND]), int(settings[TEACHER_KIND])
     centred, spherical = settings[STUDENT_CENTRED] != 0.0, settings[SPHERICAL] != 0.0
+    hidden = np.empty(len(unexplained))
     z, lam, g = scratch[0], np.empty(p), scratch[1]
     rate, factor = pace[0], pace[1]
     teacher_mean = 0.0
@@ -219,6 +224,9 @@ def steps_by_group(rng, W, W_star, a, b, norms, student, teacher, blocks, roots,
             for c in range(blocks[FIRST, l], blocks[FIRST, l] + blocks[USED, l]):
                 for r in range(k):
                     teacher_mean += b[r] * (roots[l] * W_star[c, r]) ** 2 / k
+        for r in range(hidden.size):
+            for c in range(hidden.size):
+                teacher_mean += b[r] * unexplained[r, c] ** 2 / k
     for step in range(count):
         error = -teacher_mean
         for i in range(p):
@@ -228,11 +236,15 @@ def steps_by_group(rng, W, W_star, a, b, norms, student, teacher, blocks, roots,
                 z[c] = roots[l] * rng.standard_normal()
                 for i in range(p):
                     lam[i] += z[c] * W[c, i]
+        for c in range(hidden.size):
+            hidden[c] = rng.standard_normal()
         for r in range(k):
             field = 0.0
             for l in range(L):
                 for c in range(blocks[FIRST, l], blocks[FIRST, l] + blocks[USED, l]):
                     field += z[c] * W_star[c, r]
+            for c in range(hidden.size):
+                field += unexplained[r, c] * hidden[c]
             error += b[r] * value_at(teacher_kind, teacher, field) / k
         if noise > 0.0:
             error += noise * rng.standard_normal()

@@ -129,6 +129,10 @@ class Run:
         self.problem, self.state, self.dimension, self.method = problem, state, dimension, method
         self.norms = np.diag(problem.Q if problem.covariance is None else problem.Q.sum(axis=0)).copy()
         self.roots = _roots(problem, dimension, state, method)
+        self.unexplained = np.zeros((0, 0))
+        if problem.unexplained is not None:
+            values, vectors = np.linalg.eigh(problem.unexplained)
+            self.unexplained = np.ascontiguousarray(vectors * np.sqrt(np.maximum(values, 0.0)))
         self.teacher_second_layer = np.array(problem.teacher_second_layer)
         self.done, self.now = done, now
         self.gain = 1.0 if method == "gd" else 1.0 / (problem.student_width * dimension)
@@ -221,7 +225,7 @@ class Run:
             return int(
                 overlap_sgd.steps_by_group(
                     state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, state.used,
-                    np.sqrt(problem.covariance.eigenvalues), count, pace, self.settings, np.empty((2, max(state.W.shape))),
+                    np.sqrt(problem.covariance.eigenvalues), self.unexplained, count, pace, self.settings, np.empty((2, max(state.W.shape))),
                 )
             )  # fmt: skip
         if self.method == "overlaps":
@@ -237,7 +241,7 @@ class Run:
             return int(
                 sample_sgd.steps(
                     state.generator, state.W, state.W_star, state.a, b, self.norms, *self.powers, count, pace, self.settings,
-                    self.roots, np.empty(self.dimension), np.empty((2, p)),
+                    self.roots, self.unexplained, np.empty(self.dimension), np.empty((2, p)),
                 )
             )  # fmt: skip
         return int(

@@ -42,8 +42,8 @@ def variance(row, roots):
     return total
 
 
-@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, A1, A1, A1, A1, A2))
-def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, roots, x, scratch):
+@jit(types.int64(RNG, A2, A2, A1, A1, A1, A1, A1, types.int64, A1, A1, A1, A2, A1, A2))
+def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, roots, unexplained, x, scratch):
     """Take `count` steps; return how many were taken before the error left the finite range.
 
     Parameters
@@ -52,6 +52,8 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
         Weights divided by sqrt(d).
     roots : ndarray, shape (d,) or (0,)
         Standard deviations of the inputs; none for standard normal ones.
+    unexplained : ndarray, shape (k, k) or (0, 0)
+        A root of the covariance of the parts of the teacher's fields that the inputs do not explain.
     x, scratch : ndarray, shapes (d,), (2, p)
     The others are those of `flowlimits.committee.simulation.overlap_sgd.steps`.
     """
@@ -61,12 +63,14 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
     student_kind, teacher_kind = int(settings[STUDENT_KIND]), int(settings[TEACHER_KIND])
     centred, spherical = settings[STUDENT_CENTRED] != 0.0, settings[SPHERICAL] != 0.0
     lam, own = scratch[0], scratch[1]
-    structured = roots.size > 0
+    structured, hidden = roots.size > 0, np.empty(len(unexplained))
     rate, factor = pace[0], pace[1]
     teacher_mean = 0.0
     if settings[TEACHER_CENTRED] != 0.0:
         for r in range(k):
             teacher_mean += b[r] * variance(W_star[r], roots) / k
+        for r in range(hidden.size):
+            teacher_mean += b[r] * dot(unexplained[r], unexplained[r]) / k
     for done in range(count):
         for c in range(d):
             x[c] = rng.standard_normal()
@@ -74,8 +78,13 @@ def steps(rng, W, W_star, a, b, norms, student, teacher, count, pace, settings, 
             for c in range(d):
                 x[c] *= roots[c]
         error = -teacher_mean
+        for c in range(hidden.size):
+            hidden[c] = rng.standard_normal()
         for r in range(k):
-            error += b[r] * value_at(teacher_kind, teacher, dot(W_star[r], x)) / k
+            field = dot(W_star[r], x)
+            if hidden.size > 0:
+                field += dot(unexplained[r], hidden)
+            error += b[r] * value_at(teacher_kind, teacher, field) / k
         if noise > 0.0:
             error += noise * rng.standard_normal()
         for i in range(p):
