@@ -241,16 +241,16 @@ class Physics(Problem):
         """
         power = float(np.sum(self.second_layer**2)) / self.student_width
         coefficients = activations.coefficients(self.activation) if activations.is_polynomial(self.activation) else []
-        fixed = self.second_layer_rate == 0 and not self.spherical and isinstance(self.learning_rate, float)
-        if self.covariance is None or len(coefficients) != 2 or not fixed or power == 0:
+        rate, fixed = self.learning_rate, self.second_layer_rate == 0 and not self.spherical
+        if self.covariance is None or len(coefficients) != 2 or not fixed or power == 0 or isinstance(rate, Schedule):
             return
         gain = power * coefficients[1] ** 2 / self.student_width
         decay = self.weight_decay / (gain * self.student_width)
         bound = self.covariance.largest_rate(decay, dimension) / gain
-        if self.learning_rate >= bound:
+        if rate >= bound:
             raise ValueError(
                 f"Argument `learning_rate` must be below {bound:.6g}, where the noise of the steps outruns the descent for this covariance "
-                f"and linear students{in_dimension(dimension)}, but is {self.learning_rate:g}."
+                f"and linear students{in_dimension(dimension)}, but is {rate:g}."
             )
 
     def seen(self) -> Physics:

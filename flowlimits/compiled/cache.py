@@ -171,7 +171,7 @@ class _Names:
         return secrets.randbits(62)
 
 
-FunctionIdentity._unique_ids = _Names()
+FunctionIdentity._unique_ids = _Names()  # type: ignore[assignment]
 
 
 class _Files:
@@ -225,7 +225,7 @@ class _DiskCache(FunctionCache):
     def __init__(self, function):
         super().__init__(function)
         locator = self._impl.locator
-        self._cache_file = _Files(self._cache_path, self._impl.filename_base, locator.get_source_stamp())
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, locator.get_source_stamp())  # type: ignore[assignment]
 
     def _index_key(self, sig, codegen):
         return (*super()._index_key(sig, codegen), _fingerprint(self._py_func))

@@ -178,10 +178,10 @@ def _compare_runs(
     clock, cause = _clock(theory), points.missing_noise(theory, runs)
     if judgement.passed is False and samples[-1].runs != 1:
         error = np.hypot(samples[-1].error, floor)
-        found = effects.clock_factor(
+        factor = effects.clock_factor(
             theory, chosen, samples[-1], error, lambda curve: judge(limits + (curve - asked)).passed
         )
-        cause = sentences.clock_factor(*found, clock) if found else cause
+        cause = sentences.clock_factor(*factor, clock) if factor else cause
     if len(samples) > 1:
         told = sentences.several_sizes(judgement, chosen, samples, name, level, clock, resolution, cause, order)
     else:
