@@ -16,6 +16,7 @@ from .comparison import Comparison, assemble, curves, table_of
 from .grids import axis_of, check_axes, on_a_grid
 from .judge import Judgement
 from .points import Points
+from .predicted import predict
 
 LEVEL = 0.01
 
@@ -70,7 +71,8 @@ def compare(
     every size, so that a right theory is taken at the realised ratios and a wrong one stays as wrong as it is.
 
     Of one size, the mean deviation is tested at all points together; a significant deviation that may be an effect
-    of order 1/d leaves the verdict open.  Of several sizes, the deviation extrapolated to infinite size is tested, and
+    of order 1/d leaves the verdict open, unless the theory predicts that effect (``solve(fluctuations=True)``), the predicted
+    spread is that of the runs, and their dimension suffices for the prediction: then one size gives a verdict.  Of several sizes, the deviation extrapolated to infinite size is tested, and
     the largest size by itself.  A theory is acquitted only of deviations that would have been seen.
     Two theories are compared in units of the sum of their tolerances.  Where runs differ from a theory, and would agree with it if
     its clock ran faster or slower by a constant factor, the verdict says so, with the factor.  The rules and their numbers stand in
@@ -157,7 +159,8 @@ def _compare_runs(
     name = points.size_name(runs)
     samples = points.samples(runs, chosen, name)
     first_of = {one.size: next(run for run in runs if int(run.attrs[name]) == one.size) for one in samples}
-    asked = points.flatten(points.theory_at(theory, chosen.times), chosen, "theory")[0]
+    there = points.theory_at(theory, chosen.times)
+    asked = points.flatten(there, chosen, "theory")[0]
     shifts = [points.rounding(theory, first_of[one.size], one.size, chosen) for one in samples]
     limits = np.array([asked if shift is None else asked + shift for shift in shifts])
     early = np.any([points.early(first_of[one.size], one.size, chosen) for one in samples], axis=0)
@@ -166,6 +169,10 @@ def _compare_runs(
     rounded = np.array([0.0 if shift is None else 0.5 / width for shift, width in zip(shifts, widths)])
     order, exact = without_theory.order_of(runs), theory.attrs["kind"] == "exact"
     common: dict[str, Any] = {"resolution": resolution, "exact": exact, "tolerance": tolerance}
+    predicted = predict(there, runs, chosen, samples[0], name) if len(samples) == 1 else None
+    if predicted is not None:
+        limits = limits + predicted.shift
+        common["predicted"], samples = predicted, [predicted.sample]
 
     def judge(limits: np.ndarray) -> Judgement:
         if len(samples) == 1:
@@ -188,7 +195,7 @@ def _compare_runs(
         measured = all(run.attrs["kind"] == "measurement" for run in runs)
         told = sentences.one_size(
             judgement, chosen, samples[0], name, level, float(widths[0]), exact, clock, resolution, cause, measured, tolerance,
-            "effective dimension" if "effective_dimension" in runs[0].attrs else "smallest width",
+            "effective dimension" if "effective_dimension" in runs[0].attrs else "smallest width", predicted,
         )  # fmt: skip
     means, errors = np.array([one.mean for one in samples]), np.array([one.error for one in samples])
     arrays = {"theory": limits, "mean": means, "deviation": means - limits, "standard_error": errors}

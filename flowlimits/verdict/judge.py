@@ -38,6 +38,7 @@ from . import statistics
 from .effects import nearest, plausible_effect, relative_spread, scales
 from .extrapolation import Extrapolation, extrapolate
 from .points import Points
+from .predicted import Prediction
 from .statistics import Sample
 
 TOLERANCES = 100.0  # global error, in units of the tolerance of a step
@@ -115,8 +116,9 @@ def one_size(
     resolution: float = RESOLUTION,
     exact: bool = False,
     tolerance: float | None = None,
+    predicted: Prediction | None = None,
 ) -> Judgement:
-    """Judge the runs of one size, whose effects are of order one over `width`; `early` points are left out.
+    """Judge the runs of one size, whose effects are of order one over `width` unless `predicted`; `early` points are left out.
 
     A theory that is `exact` at every size has no effects of finite size that could hide its error.  Deviations within a
     `tolerance` are none, and beyond it none is plausible.
@@ -128,16 +130,17 @@ def one_size(
     if sample.runs == 1:
         relative = np.abs(deviation) / scale
         index = int(relative.argmax())
-        unknown = np.full(deviation.size, np.nan)
-        judged = np.zeros(deviation.size, dtype=bool)
-        known = (sample.size, float(relative[index]))
-        return Judgement("undecided: one size", None, np.nan, index, np.nan, unknown, judged, early, *known)
+        unknown, judged = np.full(deviation.size, np.nan), np.zeros(deviation.size, dtype=bool)
+        known = (early, sample.size, float(relative[index]))
+        return Judgement("undecided: one size", None, np.nan, index, np.nan, unknown, judged, *known)
     error = np.hypot(sample.error, floor)
     judged = _judged([sample], early)
-    allowed = _family(sample.residuals, sample.freedom, np.full(deviation.size, sample.freedom), judged, level)
+    freedom = np.full(deviation.size, sample.freedom) if predicted is None else predicted.freedom
+    allowed = _family(sample.residuals, sample.freedom, freedom, judged, level)
     score = _scores(deviation, error)
     ratio = np.abs(score) / allowed
-    plausible = plausible_effect(points, scale, sample, width) if tolerance is None else tolerance * scale
+    effect = plausible_effect(points, scale, sample, width) if predicted is None else predicted.plausible
+    plausible = effect if tolerance is None else tolerance * scale
     beyond = (ratio > 1) & ((tolerance is not None) | (np.abs(deviation) - allowed * error > plausible))
     index = int(np.where(beyond, ratio, 0.0).argmax() if beyond.any() else ratio.argmax())
     surplus = max(0.0, float(np.abs(deviation[index]) - allowed[index] * error[index])) if judged[index] else 0.0

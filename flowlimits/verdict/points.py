@@ -209,7 +209,7 @@ def theory_at(theory: xr.Dataset, times: np.ndarray) -> xr.Dataset:
         raise ValueError(
             "The theory lacks times of the runs and holds no problem to solve again: bring both on the same time grid."
         )
-    return solve(problem, times, theory)
+    return solve(problem, times, theory, ("rtol", "atol", "fluctuations"))
 
 
 def rounding(theory: xr.Dataset, run: xr.Dataset, size: int, points: Points) -> np.ndarray | None:
@@ -252,12 +252,12 @@ def missing_noise(theory: xr.Dataset, runs: Sequence[xr.Dataset]) -> str:
     )
 
 
-def solve(problem: Problem, times: np.ndarray, like: xr.Dataset) -> xr.Dataset:
-    """Solve with the tolerances that another solution states."""
+def solve(problem: Problem, times: np.ndarray, like: xr.Dataset, same: Sequence[str] = ("rtol", "atol")) -> xr.Dataset:
+    """Solve with the arguments `same` that another solution states."""
     stated = dict(results.provenance(like).get("call") or {}) if like.attrs.get("provenance") else {}
     if axis_of(like) != "time":
         return solve_without_time(problem, times, axis_of(like))
-    return problem.solve(times, **{name: stated[name] for name in ("rtol", "atol") if name in stated})
+    return problem.solve(times, **{name: stated[name] for name in same if name in stated})
 
 
 def problem_of(dataset: xr.Dataset) -> Problem | None:

@@ -9,6 +9,7 @@ import numpy as np
 from .effects import FINITE_SIZE
 from .judge import FEW_RUNS, NOT_RESOLVED, TOLERANCES, TOO_SMALL, Judgement
 from .points import SIZES, Points
+from .predicted import Prediction
 from .statistics import Sample
 
 CLOCK = "time"
@@ -153,6 +154,7 @@ def one_size(
     measured: bool = False,
     tolerance: float | None = None,
     counted: str = "smallest width",
+    predicted: Prediction | None = None,
 ) -> list[str]:
     """Return the sentences on runs of one size; `cause` names what else may explain a deviation, and `counted` what `width` is.
 
@@ -191,6 +193,11 @@ def one_size(
             f"differs: {largest}.",
             f"At {here} more than tolerance={tolerance:g} allows, {percent(tolerance)} of a variable's scale.{cause or (_UNITS if measured else '')}",
         ]
+    elif judgement.verdict == "differs" and predicted is not None and predicted.shift.any():
+        told = [
+            f"differs: {largest}.",
+            f"The bias that the theory predicts at {here} is subtracted, and does not explain it.{cause or (_UNITS if measured else '')}",
+        ]
     elif judgement.verdict == "differs":
         told = [
             f"differs: {largest}.",
@@ -208,6 +215,8 @@ def one_size(
             f"At {here} it may be an effect of finite size: {effect}. "
             + _sizes_advice(judgement.size, name, max(sample.runs, 2), measured),
         ]
+    if predicted is not None:
+        told.append(predicted.said)
     return told + _not_judged(judgement, points)
 
 
