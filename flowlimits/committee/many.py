@@ -16,7 +16,7 @@ from .equations import evaluate, layout, system
 from .equations.system import advice, diverged
 from .fields import TABLES
 from .limit import infeasible
-from .many_checks import AXES, SHARED, array, check_overlaps, listed, one_of
+from .many_checks import AXES, SHARED, array, by_group, check_overlaps, listed, one_of
 from .observables import RESOLVED, SCALARS, check_names
 from .problem import Committee
 from .schedule import Schedule
@@ -30,7 +30,9 @@ MESSAGES = 1000
 def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solutions:
     """Solve problems given as arrays; see `flowlimits.solve_many`."""
     table = TABLES["Committee"]
-    known = table.names[:-1]
+    if fields.get("covariance") is not None or fields.get("unexplained") is not None:
+        return General.solve_list(by_group(fields), options)
+    known = tuple(name for name in table.names if name not in ("covariance", "unexplained"))
     checks.unknown_arguments("Committee", [name for name in fields if name not in known], known, dict(table.absent))
     if isinstance(fields.get("learning_rate"), Schedule) or any(
         isinstance(one, Schedule) for one in listed(fields.get("learning_rate"))

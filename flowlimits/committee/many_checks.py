@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core import checks
+from ..spectrum.covariance import groups_of
 from .equations import evaluate
 from .physics import SLACK
 from .problem import Committee
@@ -53,6 +54,38 @@ def one_of(fields: dict[str, Any], arrays: dict[str, np.ndarray], index: int) ->
         return Committee(**plain, **{name: fields[name] for name in SHARED if name in fields})
     except (TypeError, ValueError) as error:
         raise type(error)(f"Problem {index}: {error}") from None
+
+
+def by_group(fields: dict[str, Any]) -> list[Committee]:
+    """Return the problems of one covariance, which they share; overlaps may be plain, by group, or have one axis more for the problems.
+
+    Three axes of overlaps are groups if they are as many as these, and problems otherwise.
+    """
+    covariance = groups_of(fields.get("covariance"))
+    axes = AXES | {"unexplained": 2}
+    arrays = {name: checks.array(name, fields[name]) for name in axes if fields.get(name) is not None}
+    differ = {
+        name
+        for name, value in arrays.items()
+        if value.ndim > axes[name]
+        and not (name in ("Q", "R", "T") and value.ndim == 3 and len(value) == covariance.count)
+    }
+    numbers = {len(arrays[name]) for name in differ}
+    if len(numbers) != 1:
+        told = "differ in length" if numbers else "hold one problem"
+        raise ValueError(
+            f"Argument `fields` must hold one value for each problem in at least one array, but its arrays {told}."
+        )
+    made = []
+    for index in range(numbers.pop()):
+        own = {name: value[index] if name in differ else value for name, value in arrays.items()}
+        plain = {name: float(value) if value.ndim == 0 else value for name, value in own.items()}
+        shared = {name: value for name, value in fields.items() if name not in arrays and name != "covariance"}
+        try:
+            made.append(Committee(**plain, **shared, covariance=fields.get("covariance")))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Problem {index}: {error}") from None
+    return made
 
 
 def check_overlaps(Q: np.ndarray, R: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

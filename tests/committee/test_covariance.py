@@ -137,3 +137,26 @@ def test_what_no_inputs_have_is_refused():
         fl.Committee.from_weights(np.ones((1, 2)), np.eye(2), covariance=[1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="one matrix for each of the 3 groups"):
         fl.Committee(Q[:2], R, T, covariance=GROUPS)
+
+
+def test_many_problems_share_a_covariance():
+    law, rates = fl.Spectrum([1.6, 0.5, 0.25], SHARES), np.array([0.2, 0.5])
+    shared = {"activation": "erf", "covariance": law}
+    by_group = {"Q": Q, "R": R, "T": T} | shared
+    many = fl.solve_many(fl.Committee, by_group | {"learning_rate": rates}, [1.0, 4.0], progress=False)
+    plain = {
+        "Q": np.stack([Q.sum(0), 2 * Q.sum(0)]),
+        "R": R.sum(0),
+        "T": T.sum(0),
+        "unexplained": 0.1 * np.eye(2),
+    } | shared
+    other = fl.solve_many(fl.Committee, plain, [1.0, 4.0], progress=False)
+    for i in range(2):
+        alone = fl.Committee(**by_group, learning_rate=rates[i]).solve([1.0, 4.0])
+        np.testing.assert_array_equal(many["risk"][i], alone["risk"])
+        alone = fl.Committee(**plain | {"Q": (i + 1) * Q.sum(0)}).solve([1.0, 4.0])
+        np.testing.assert_array_equal(other["risk"][i], alone["risk"])
+    with pytest.raises(ValueError, match="must hold one value for each problem in at least one array"):
+        fl.solve_many(fl.Committee, by_group, [1.0])
+    with pytest.raises(ValueError, match=r"^Problem 1: Argument `noise` must not be negative"):
+        fl.solve_many(fl.Committee, by_group | {"noise": [0.0, -1.0]}, [1.0])
