@@ -298,7 +298,7 @@ def _fingerprint(function):
                 digest.update(_source(value.__module__))
                 own = vars(sys.modules[value.__module__]).values()
                 pending += [inspect.unwrap(one) for one in own if isinstance(one, Dispatcher | CFunc)]
-            elif isinstance(value, bool | int | float | complex | str | tuple):
+            elif isinstance(value, bool | int | float | complex | str | tuple | np.generic):
                 digest.update(f"{name}={value!r}".encode())
             elif isinstance(value, np.ndarray):
                 digest.update(name.encode() + value.tobytes())

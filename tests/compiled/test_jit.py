@@ -272,6 +272,16 @@ def test_functions_of_one_name_from_two_processes_stay_apart(tmp_path):
     assert found == [["8.0", "0"], ["16.0", "0"], ["8.0", "1", "16.0", "1"]]
 
 
+@pytest.mark.parametrize("kind", [int, float, np.int64, np.float32, np.bool_, lambda value: (np.int64(value),)])
+def test_a_changed_constant_is_another_function(kind):
+    def reads(value):
+        scope = {"CONSTANT": kind(value), "__name__": __name__}
+        exec("def reads(x):\n    return x * CONSTANT", scope)
+        return _cache._fingerprint(scope["reads"])
+
+    assert reads(0) == reads(0) != reads(1)
+
+
 def test_two_processes_that_save_at_once_do_not_take_each_others_files(tmp_path, monkeypatch):
     def files():
         return _cache._DiskCache(_jit.is_callback)._cache_file
