@@ -388,6 +388,19 @@ def committee_simulations():
 
 
 @case
+def committee_simulations_with_unexplained_fields():
+    found = []
+    for activation, rate in (("erf", 0.1), ("centred", 0.1), ("erf", 0.0)):
+        problem = fl.Committee(
+            Q, R, T, activation=activation, learning_rate=rate, weight_decay=0.1, covariance=fl.Spectrum([1.6, 0.5], [0.5, 0.5]),
+            unexplained=0.2 * np.eye(2),
+        )  # fmt: skip
+        for method in ("overlaps", "samples") if rate else ("gd",):
+            found.append(problem.simulate([0.05, 0.1], dimension=16, rng=0, method=method))
+    return found
+
+
+@case
 def committee_simulations_on_the_sphere():
     unit = [[1.0, 0.1], [0.1, 1.0]]
     problem = fl.Committee(unit, R, T, learning_rate=0.05, weight_decay=0.1, spherical=True)
