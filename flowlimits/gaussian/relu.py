@@ -151,13 +151,13 @@ def nearly_one(vv, a, b, c, same_l, same_u):
 @jit
 def given_three(C, g, l, u, v):
     """Return E_g[1_l 1_u s_v]."""
-    vv = left(C, g, v, v)
+    ll, uu, vv = left(C, g, l, l), left(C, g, u, u), left(C, g, v, v)
     own = 0.0
     lv, uv = left(C, g, l, v), left(C, g, u, v)
-    if vv > TINY * C[v, v] and lv != 0.0 and uv != 0.0:
+    if ll > TINY * C[l, l] and uu > TINY * C[u, u] and vv > TINY * C[v, v] and lv != 0.0 and uv != 0.0:
         # Three fields in a plane with g, or nearly: correlations of what is left would be rounding.
-        a = max(left(C, g, l, l) * vv / (lv * lv) - 1.0, 0.0)
-        b = max(left(C, g, u, u) * vv / (uv * uv) - 1.0, 0.0)
+        a = max(ll * vv / (lv * lv) - 1.0, 0.0)
+        b = max(uu * vv / (uv * uv) - 1.0, 0.0)
         if a < PLANE and b < PLANE:
             c = left(C, g, l, u) * vv / (lv * uv) - 1.0
             return nearly_one(vv, a, b, c, lv > 0.0, uv > 0.0)
