@@ -50,19 +50,25 @@ def event_variables(problem: Physics) -> list[str]:
 
 def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any]:
     """Return the arguments that repeat the call."""
-    further = {"fluctuations": True} if options.given.get("fluctuations") else {}
+    further = {"fluctuations": True} if _predicted(options) else {}
     return {
         "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
         "observables": list(options.observables) or None, "events": list(options.events), "max_steps": options.max_steps,
     } | further  # fmt: skip
 
 
+def _predicted(options: Options) -> bool:
+    """Return whether fluctuations are asked for."""
+    given = options.given.get("fluctuations", False)
+    return given is not False and checks.boolean("fluctuations", given)
+
+
 def path(problem: Physics, options: Options, last: float) -> CommitteePath:
     """Return the path of the problem."""
-    if options.method not in METHODS:
+    if not isinstance(options.method, str) or options.method not in METHODS:
         check_method(options.method)
     found = CommitteePath(problem, options)
-    if checks.boolean("fluctuations", options.given.get("fluctuations", False)):
+    if _predicted(options):
         from .fluctuations import describe as fluctuations
 
         fluctuations.check(problem, found.start.size)
@@ -198,7 +204,7 @@ class CommitteePath(Path):
             if any(name in GROUPS for name in names):
                 coords["group"] = ("group", groups.eigenvalues, {"long_name": "eigenvalue of the covariance"})
         further: dict[str, Any] = {}
-        if self.asked.given.get("fluctuations") and self.times.size:
+        if _predicted(self.asked) and self.times.size:
             from .fluctuations.describe import variables as fluctuations
 
             further["extra"], found = fluctuations(self, self.times, names, self._scalar)

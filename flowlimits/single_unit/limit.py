@@ -13,6 +13,7 @@ from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
 from ..core.threads import Unfinished
+from ..ode.inputs import check_method
 from ..ode.jacobians import arrow
 from . import equations, expressions
 from .physics import SingleUnitPhysics
@@ -50,6 +51,7 @@ def call(problem: SingleUnitPhysics, options: Options, times: np.ndarray) -> dic
 
 def path(problem: SingleUnitPhysics, options: Options, last: float) -> UnitPath:
     """Return the path of the problem."""
+    check_method(options.method)
     return UnitPath(problem, options)
 
 

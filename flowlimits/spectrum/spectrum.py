@@ -71,6 +71,7 @@ class Spectrum(Description):
             raise ValueError(
                 f"Arguments `nodes` and `weights` must have the same length, but have {nodes.size} and {weights.size}."
             )
+        checks.choice("kind", self.kind, KINDS)
         if self.kind != "symmetric":
             check_not_negative("nodes", nodes, "Eigenvalues of W^T W are not negative.")
         check_not_negative("weights", weights, "Weights are fractions of the eigenvalues.")
@@ -85,7 +86,6 @@ class Spectrum(Description):
         nodes, weights = merge(nodes, weights)
         self._freeze("nodes", nodes)
         self._freeze("weights", weights)
-        checks.choice("kind", self.kind, KINDS)
         if self.kind in ("orthonormal", "marchenko_pastur"):
             object.__setattr__(self, "ratio", checks.number("ratio", self.ratio, positive=True))
         elif self.ratio is not None:

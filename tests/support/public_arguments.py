@@ -128,7 +128,7 @@ def mean_field_calls() -> dict[str, Call]:
     }
     solve = {name: kind for name, kind in SOLVE.items() if name != "keep_state"}
     return {
-        "Ensemble": (fl.Ensemble, start, {"weights": "optional array", "second_layer": "vector", "projections": "matrix", "norms": "vector"}),
+        "Ensemble": (fl.Ensemble, start, {"weights": "optional array", "second_layer": "array", "projections": "matrix", "norms": "array"}),
         "Ensemble.gaussian": (fl.Ensemble.gaussian, {"dimension": 8}, {"scale": "positive"}),
         "Ensemble.uniform_sphere": (fl.Ensemble.uniform_sphere, {"dimension": 8}, {"scale": "positive"}),
         "Ensemble.from_weights": (fl.Ensemble.from_weights, {"W": np.eye(3), "W_star": np.eye(3)[:1]}, {"W": "matrix", "W_star": "matrix"}),
@@ -303,9 +303,9 @@ def empirical_calls() -> dict[str, Call]:
         ),
         "EmpiricalQuadratic.solve": (
             problem.solve, {"sample_ratios": [0.3, 0.4], "weight_decays": [0.1, 0.2]},
-            {"sample_ratios": "vector", "weight_decays": "vector", "spectrum": "optional vector"},
+            {"sample_ratios": "optional vector", "weight_decays": "optional vector", "spectrum": "optional vector"},
         ),
-        "EmpiricalQuadratic.bayes": (problem.bayes, {"sample_ratios": [0.3, 0.4]}, {"sample_ratios": "vector"}),
+        "EmpiricalQuadratic.bayes": (problem.bayes, {"sample_ratios": [0.3, 0.4]}, {"sample_ratios": "optional vector"}),
         "EmpiricalQuadratic.realised": (problem.realised, {"dimension": 40}, {"dimension": "count"}),
         "EmpiricalQuadratic.relaxation_time": (problem.relaxation_time, {"dimension": 40}, {"dimension": "count"}),
         "EmpiricalQuadratic.simulate": (
