@@ -79,7 +79,7 @@ def by_group(fields: dict[str, Any]) -> list[Committee]:
     made = []
     for index in range(numbers.pop()):
         own = {name: value[index] if name in differ else value for name, value in arrays.items()}
-        plain = {name: float(value) if value.ndim == 0 else value for name, value in own.items()}
+        plain: dict[str, Any] = {name: float(value) if value.ndim == 0 else value for name, value in own.items()}
         shared = {name: value for name, value in fields.items() if name not in arrays and name != "covariance"}
         try:
             made.append(Committee(**plain, **shared, covariance=fields.get("covariance")))
