@@ -1,7 +1,8 @@
 """Training dynamics of two-layer networks: exact flow, high-dimensional limit, finite-size simulation, verdict.
 
 State a learning problem once; get its exact gradient flow, its high-dimensional or mean-field limit, its
-finite-size simulation, and a verdict on how they agree.  Names load on first use.
+finite-size simulation, and a verdict on how they agree.  Names load on first use.  The pages that docstrings name,
+such as docs/theory.md, are installed in share/doc/flowlimits below ``sys.prefix``.
 """
 
 from __future__ import annotations

@@ -34,6 +34,8 @@ TABLES = {
             "eta": "the learning rate is `learning_rate`.",
             "sigma": "give the variance of the label noise as `noise`.",
             "noise_std": "give the variance of the label noise as `noise`.",
+            "student_width": "widths follow from the overlaps; Committee.random(student_width, teacher_width, dimension=...) draws a start.",
+            "teacher_width": "widths follow from the overlaps; Committee.random(student_width, teacher_width, dimension=...) draws a start.",
             "W": "the problem is stated by its overlaps; Committee.from_weights(W, W_star) takes weights.",
             "batch_size": "one fresh input per step; a batch of n has the noise of learning_rate/n.",
         },

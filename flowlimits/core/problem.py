@@ -7,8 +7,10 @@ nested descriptions, and references ``{"array": NAME}`` to arrays that are store
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 import importlib
+import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -121,6 +123,11 @@ class Problem(Description, ABC):
     retired: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     ends: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _answering(cls.__init__)  # type: ignore[method-assign]
+
     @abstractmethod
     def solve(self, *arguments: Any, **options: Any) -> xr.Dataset:
         """Return the limit or the exact flow."""
@@ -173,6 +180,30 @@ class Problem(Description, ABC):
     def extend(self, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
         """Return the result at `times`, which hold all its own; None where the call that made it has to be repeated."""
         return None
+
+
+def _answering(make: Any) -> Any:
+    """Let a constructor answer what is missing in a sentence, after what it does not take, with its hint."""
+    parameters = inspect.signature(make).parameters
+    needed = [
+        (place, name)
+        for place, (name, one) in enumerate(parameters.items())
+        if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+    ]
+
+    @functools.wraps(make)
+    def made(self: Any, *values: Any, **given: Any) -> None:
+        missing = [name for place, name in needed if place > len(values) and name not in given]
+        if missing:
+            owner, table = type(self).__name__, fields.find_table(type(self).__name__)
+            if table is not None:
+                table.refuse(owner, [name for name in given if name not in parameters])
+            drawn = [name for name in ("random", "orthonormal", "gaussian") if hasattr(self, name)]
+            hint = f"; {owner}.{drawn[0]} draws a start." if drawn else "."
+            raise TypeError(f"Argument `{missing[0]}` is missing: {owner} needs it{hint}")
+        make(self, *values, **given)
+
+    return made
 
 
 def _content(value: Any) -> Any:

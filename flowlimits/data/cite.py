@@ -16,6 +16,7 @@ SOFTWARE = f"""\
   author  = {{{{The flowlimits developers}}}},
   title   = {{flowlimits: training dynamics of two-layer networks}},
   version = {{{__version__}}},
+  year    = {{2026}},
 }}"""
 
 

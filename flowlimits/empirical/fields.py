@@ -27,6 +27,7 @@ TABLES = {
             "learning_rate": "a flow has no learning rate.",
             "bias": "quadratic networks have no biases here.",
             "second_layer": "the second layer is fixed to 1/p here.",
+            "teacher_ratio": "the teacher is a spectrum: teacher=Spectrum.orthonormal(ratio), or Spectrum.marchenko_pastur(ratio).",
             "dimension": "it is the limit of infinite dimension; simulate(times, dimension=...) takes one.",
         },
         solve=("times", "sample_ratios", "weight_decays", "spectrum"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.arrays import arrays_of
+from ..core.checks import show
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,6 +36,8 @@ def size_label(result: xr.Dataset) -> str:
 def result_labels(results: Sequence[xr.Dataset], labels: Sequence[str] | None) -> list[str]:
     """Return the labels that were given, or those that tell the results apart."""
     if labels is not None:
+        if not isinstance(labels, str | list | tuple | np.ndarray):
+            raise TypeError(f"Argument `labels` must be a sequence of labels, one per result, but is {show(labels)}.")
         if isinstance(labels, str) or len(labels) != len(results):
             count = "a single string" if isinstance(labels, str) else len(labels)
             raise ValueError(
@@ -147,10 +150,14 @@ def entry_labels(result: xr.Dataset, name: str) -> list[str]:
     if not rest:
         return [""]
     told = []
+    count = values.sizes.get("problem", 0)
+    named = [_problem_label(result, number) for number in range(count)]
+    # Problems that differ in an array have the same words.
+    named = [f"problem {number}, {one}" if named.count(one) > 1 else one for number, one in enumerate(named)]
     for place in np.ndindex(*[values.sizes[dim] for dim in rest]):
         where = dict(zip(rest, place))
         number = where.pop("problem", None)
-        parts = [] if number is None else [_problem_label(result, number)]
+        parts = [] if number is None else [named[number]]
         if where:
             parts.append(f"{name}[{', '.join(str(i) for i in where.values())}]")
         told.append(", ".join(parts))

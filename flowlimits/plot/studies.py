@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import choice, did_you_mean, show
+from ..core.checks import array, choice, did_you_mean, show
 from . import maps, style
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def study(
         for option, asked in (("norm", norm), ("levels", levels)):
             if asked is not None:
                 raise ValueError(f"Argument `{option}` belongs to a map: give `y` too.")
+    if levels is not None:
+        levels = array("levels", levels, ("n",)).tolist()
     scales = maps.Scales(xscale, yscale)
     scale = maps.common_scale(values, norm)
     if facet is None:

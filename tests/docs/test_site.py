@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,10 @@ def test_every_page_that_a_docstring_names_exists():
     }
     assert "docs/theory.md" in named
     assert sorted(page for page in named if not (ROOT / page).is_file()) == []
+    # A user of an installation has no clone: the pages are part of it.
+    installed = tomllib.loads(text_of("pyproject.toml"))["tool"]["setuptools"]["data-files"]
+    files = {str(path.relative_to(ROOT)) for globs in installed.values() for one in globs for path in ROOT.glob(one)}
+    assert named <= files
 
 
 def test_every_validation_case_is_on_the_page():

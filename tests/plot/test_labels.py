@@ -207,3 +207,20 @@ def test_a_logarithmic_scale_needs_positive_numbers(table):
     shifted = table.assign_coords(a=table["a"] - 1)
     with pytest.raises(ValueError, match=r"Axis `a` must be positive for a logarithmic scale, but begins at 0\."):
         fl.plot.study(shifted, "a", "b", xscale="log")
+
+
+def test_problems_of_a_batch_that_differ_in_an_array_are_told_apart_and_a_failure_is_named():
+    risk = np.exp(-TIMES)[None] * np.array([1.0, np.nan, 2.0])[:, None]
+    batch = xr.Dataset(
+        {"risk": (("problem", "time"), risk)},
+        coords={
+            "time": TIMES,
+            "learning_rate": ("problem", [0.1, 50.0, 0.1]),
+            "status": ("problem", ["success", "step too small", "success"]),
+        },
+        attrs={"kind": "limit"},
+    )
+    axes = fl.plot.curves(batch, variable="risk")
+    assert axes.get_legend_handles_labels()[1] == [
+        "problem 0, learning rate 0.1", "learning rate 50 (failed)", "problem 2, learning rate 0.1",
+    ]  # fmt: skip

@@ -14,6 +14,8 @@ ABSENT = {
 ACTIVATION = choice("activation", "Square, or square minus its mean.", ACTIVATIONS, "square")
 WEIGHT_DECAY = number("weight_decay", "Rate of - weight_decay W, on the problem's clock.", 0.0, nonnegative=True)
 
+_DRAWN = "the class takes weights W and W_star; QuadraticFlow.orthonormal(dimension, student_width, teacher_width, rng=...) draws them."
+
 TABLES = {
     "QuadraticFlow": Table(
         (
@@ -23,7 +25,8 @@ TABLES = {
             WEIGHT_DECAY,
             array("covariance", "Covariance of the inputs.", None, None),
         ),
-        ABSENT,
+        ABSENT
+        | dict.fromkeys(("dimension", "student_width", "teacher_width", "rng"), _DRAWN),
         Draw(
             (
                 choice("ensemble", "Law of the weights of student and teacher.", ("orthonormal", "gaussian"), "orthonormal"),
