@@ -14,9 +14,9 @@ from .core.problem import load_problem as load_problem
 from .core.storage import load as load
 from .core.storage import save as save
 from .data.cite import cite as cite
+from .data.export import to_dataframe as to_dataframe
 from .data.export import to_table as to_table
-from .data.extend import extend as extend
-from .data.frame import to_dataframe as to_dataframe
+from .data.rerun import extend as extend
 from .data.rerun import rerun as rerun
 from .data.wrap import wrap as wrap
 from .empirical.problem import EmpiricalQuadratic as EmpiricalQuadratic
@@ -34,9 +34,9 @@ from .samples.problem import SampleFlow as SampleFlow
 from .single_unit.problem import SingleUnit as SingleUnit
 from .spectrum.spectrum import Spectrum as Spectrum
 from .studies.adaptive import refine as refine
-from .studies.errors import StudyError as StudyError
-from .studies.errors import StudyInterrupted as StudyInterrupted
 from .studies.grid import study as study
+from .studies.worker import StudyError as StudyError
+from .studies.worker import StudyInterrupted as StudyInterrupted
 from .verdict.compare import compare as compare
 from .verdict.compare import convergence as convergence
 

@@ -12,8 +12,7 @@ import click
 from ..core import fields
 from . import text
 from .problems import Flags, ProblemGroup, Stated
-from .text import say
-from .types import GRID, SIZES, Output
+from .text import GRID, SIZES, Output, say
 
 NETCDF = (".nc", ".nc4", ".h5")
 

@@ -12,8 +12,7 @@ from ..core.paths import check_writable
 from .compute import NETCDF, arguments, runs_options, take_times, times_option
 from .problems import Flags, ProblemGroup, Stated
 from .results import FILE, save_figure
-from .text import say
-from .types import SIZES, Output
+from .text import SIZES, Output, say
 
 STATUS = {True: 0, False: 1, None: 3}
 DEFAULTS: Flags = {"sizes": [60, 120, 240], "runs": 24}
@@ -107,9 +106,9 @@ def _leave(comparison: Any, root: Any, call: Flags, prefix: str) -> None:
     save(state_convergence(comparison, root, call), f"{prefix}.nc")
     written = [f"{prefix}.nc"]
     if len(comparison.dataset["size"]) > 1:
-        from ..plot import overview
+        from ..plot import deviations
 
-        figure = overview(comparison)
+        figure = deviations(comparison)
         for kind in (".pdf", ".png"):
             save_figure(figure, f"{prefix}{kind}")
             written.insert(0, f"{prefix}{kind}")

@@ -14,7 +14,7 @@ import click
 from ..core import fields
 from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
-from .types import ARRAY, ARRAYS, MATRIX, NUMBER_OR_ARRAY, NUMBERS, NumberOrWord
+from .text import ARRAY, ARRAYS, MATRIX, NUMBER_OR_ARRAY, NUMBERS, NumberOrWord
 
 Flags = dict[str, Any]
 #: Classes by their names on the command line.

@@ -11,8 +11,7 @@ from ..core.paths import replacing
 from . import text
 from .compute import NETCDF
 from .problems import CLASSES, from_file, near
-from .text import say
-from .types import Output
+from .text import Output, say
 
 FIGURES = (".pdf", ".png", ".svg", ".eps")
 

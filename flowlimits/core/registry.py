@@ -75,9 +75,9 @@ NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _I
     "compare": "flowlimits.verdict.compare",
     "convergence": "flowlimits.verdict.compare",
     "crossing": "flowlimits.core.events",
-    "extend": "flowlimits.data.extend",
+    "extend": "flowlimits.data.rerun",
     "rerun": "flowlimits.data.rerun",
-    "to_dataframe": "flowlimits.data.frame",
+    "to_dataframe": "flowlimits.data.export",
     "to_table": "flowlimits.data.export",
     "wrap": "flowlimits.data.wrap",
     "cite": "flowlimits.data.cite",
@@ -87,8 +87,8 @@ NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _I
     "save": "flowlimits.core.storage",
     "solve_many": "flowlimits.many",
     "study": "flowlimits.studies.grid",
-    "StudyError": "flowlimits.studies.errors",
-    "StudyInterrupted": "flowlimits.studies.errors",
+    "StudyError": "flowlimits.studies.worker",
+    "StudyInterrupted": "flowlimits.studies.worker",
 }
 
 #: What files hold beside Datasets: the module, by the attribute `kind`, whose `from_dataset` makes it.

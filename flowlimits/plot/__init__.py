@@ -8,9 +8,8 @@ it is a plain Matplotlib figure that needs no display.  No global setting of Mat
 from __future__ import annotations
 
 from .densities import spectrum
-from .deviations import convergence
+from .deviations import convergence, overview
 from .lines import curves
-from .overview import overview
 from .studies import study
 
 __all__ = ["convergence", "curves", "overview", "spectrum", "study"]

@@ -14,9 +14,9 @@ import numpy as np
 from ..core.checks import integer, number, show
 from ..core.threads import Progress
 from .blocks import Block, Failure
-from .errors import StudyError, StudyInterrupted
 from .session import Points, Session
 from .table import FINISHED, Table, to_dataset
+from .worker import StudyError, StudyInterrupted
 
 if TYPE_CHECKING:
     import xarray as xr

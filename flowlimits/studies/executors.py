@@ -14,8 +14,7 @@ from typing import Any
 
 from ..core.checks import choice, integer, show
 from ..core.threads import available_threads
-from .errors import StudyError
-from .worker import Task, begin_process, identity_of_process, prepare, run_chunk
+from .worker import StudyError, Task, begin_process, identity_of_process, prepare, run_chunk
 
 NAMES = ("threads", "processes", "mpi")
 

@@ -33,9 +33,9 @@ from ..core.fields import table_of
 from ..core.problem import description_class
 from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
-from ..toml.arrays import is_array_file, read_array
 from ..toml.file import SECTIONS, ConfigError, Grid, Table, check_grid, check_table, problem_from_table, read_toml
-from .axes import check_axes
+from ..toml.values import is_array_file, read_array
+from .table import check_axes
 
 #: Options of `solve` that many problems can share.
 BATCH_OPTIONS = {"rtol", "atol", "method", "max_steps", "observables"}

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.checks import integer, show
-from .axes import check_axes
-from .errors import StudyError, StudyInterrupted
 from .session import Points, Session, Values
-from .table import FAILED, FINISHED, Table, to_dataset
+from .table import FAILED, FINISHED, Table, check_axes, to_dataset
+from .worker import StudyError, StudyInterrupted
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,11 +16,10 @@ from ..core import streams
 from ..core.checks import show
 from ..core.threads import Progress, check_threads
 from ..core.words import did_you_mean
-from . import batches
+from . import worker
 from .blocks import Block, Failure, point_text
-from .driver import Driver
+from .driver import FAIL_AFTER, SUSPECT_AFTER, Driver, Journal, forget, suspicions
 from .executors import Pool, check_workers, one_thread_each, warm_up
-from .journal import FAIL_AFTER, SUSPECT_AFTER, Journal, forget, suspicions
 from .keys import Definition, canonical, code_of, function_name, unwrap
 from .store import Store, fresh_root
 from .table import FAILED, FINISHED, RESERVED, Table
@@ -164,9 +163,9 @@ class Session:
             return Point(index, points.values(index), points.keys[index])
 
         try:
-            if self.executor is None and self.pool is None and indices and batches.suits(self.task):
+            if self.executor is None and self.pool is None and indices and worker.suits(self.task):
                 self.batched = True
-                batches.run(self.task, point, indices, record, commit, self.workers)
+                worker.run(self.task, point, indices, record, commit, self.workers)
                 indices = []
             if self.pool is None and (len(indices) or alone):
                 warm_up(self.plain)

@@ -1,4 +1,4 @@
-"""A worker evaluates a chunk of points and sends back blocks of results.
+"""A worker evaluates a chunk of points and sends back blocks of results; points of one problem class are solved side by side.
 
 A worker keeps nothing between chunks but the function, unpickled once per process, and its thread limits.
 Only NumPy is imported here, so that Numba still finds the thread limit when the function imports it.
@@ -16,12 +16,28 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..core.threads import OneLine, check_threads
 from .blocks import Block, Failure, Structure, normalise, stack
 from .keys import generator
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class StudyError(RuntimeError):
+    """A study that cannot go on; the points finished so far stay in its folder."""
+
+
+class StudyInterrupted(OneLine, KeyboardInterrupt):
+    """A study ended by Ctrl-C; `partial` is the Dataset of the points finished so far (None if there are none)."""
+
+    def __init__(self, message: str, partial: xr.Dataset | None):
+        super().__init__(message)
+        self.partial = partial
 
 
 class Task(NamedTuple):
@@ -168,3 +184,77 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+# A batch of points of one problem class has the bits of one at a time.
+
+#: Seconds of work between two commits: half a second, so that points of twice the cost of the last ones take one.
+GOAL = 0.5
+#: The most points in a batch, and how much larger than the last one it may be: its points may cost more than those before.
+MOST, GROWTH = 8192, 2.0
+
+
+def suits(task: Task) -> bool:
+    """Whether all points are one class of problems, solved with the same options."""
+    # The module of studies from files is heavy, and loaded where such a study is read.
+    if (
+        getattr(task.function, "__module__", "") != f"{__package__}.from_toml"
+        or task.function.__name__ != "solve_point"
+    ):
+        return False
+    from . import from_toml as files
+
+    given = task.parameters
+    if any(path.split(".")[0] in files.SECTIONS for path in given["paths"].values()):
+        return False
+    return files.in_batches(files.class_of(given["problem"]), given["options"], given.get("event"))
+
+
+def run(
+    task: Task,
+    point: Callable[[int], Point],
+    indices: Sequence[int],
+    record: Callable[[Outcome], None],
+    commit: Callable[[], None],
+    workers: int | None,
+) -> None:
+    """Compute points in batches of about `GOAL` seconds, and commit each.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After what was finished has been committed.
+    """
+    threads = check_threads(workers)
+    # A point can cost a microsecond or a minute: the first batch has one for each thread.
+    size, at = threads, 0
+    while at < len(indices):
+        points = [point(index) for index in indices[at : at + size]]
+        began = time.perf_counter()
+        record(solve(task, points, threads))
+        commit()
+        took = max(time.perf_counter() - began, 1e-6)
+        at += len(points)
+        size = int(min(max(size * min(GOAL / took, GROWTH), threads), MOST))
+
+
+def solve(task: Task, points: list[Point], threads: int) -> Outcome:
+    """Return the outcome of some points, each with an equal share of the time."""
+    from . import from_toml as files
+
+    began = time.perf_counter()
+    values = [dict(zip(task.axes, one.values)) for one in points]
+    given = {name: value for name, value in task.parameters.items() if name != "event"}
+    batches = files.solve_points(values, threads=threads, **given)
+    share = (time.perf_counter() - began) / len(points)
+    failures = [
+        Failure(points[place].row, describe(error)) for batch in batches for place, error in batch.failures.items()
+    ]
+    blocks = []
+    for batch in batches:
+        if batch.solved.size:
+            structure, _ = normalise(batch.example, task.name)
+            columns = tuple(batch.values[variable.name] for variable in structure.variables)
+            rows = np.array([points[place].row for place in batch.solved])
+            blocks.append(Block(structure, rows, columns, np.full(rows.size, share)))
+    return Outcome(blocks, failures, len(points), time.perf_counter() - began)

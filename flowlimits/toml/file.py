@@ -14,8 +14,7 @@ from ..core.checks import show
 from ..core.problem import Problem
 from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
-from .descriptions import SPECTRA, WORD
-from .tables import ProblemTable, SimulateTable, SolveTable, problem_table
+from .tables import SPECTRA, WORD, ProblemTable, SimulateTable, SolveTable, problem_table
 from .values import Grid, Table, check_grid
 
 __all__ = [

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import flowlimits as fl
-from flowlimits.studies import batches
+from flowlimits.studies import worker as batches
 from flowlimits.studies.from_toml import read_study
 
 EXTENSIVE = """

@@ -15,9 +15,8 @@ import xarray as xr
 
 import flowlimits as fl
 from flowlimits.command_line.main import main
-from flowlimits.studies.collect import collect
 from flowlimits.studies.from_toml import read_study
-from flowlimits.studies.report import write_report
+from flowlimits.studies.report import collect, write_report
 from flowlimits.toml.file import ConfigError
 
 STUDY = """

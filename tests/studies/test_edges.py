@@ -11,7 +11,7 @@ import xarray as xr
 
 import flowlimits as fl
 from flowlimits.command_line.main import main
-from flowlimits.studies import journal as underway
+from flowlimits.studies import driver as underway
 from flowlimits.studies import store
 from flowlimits.studies.from_toml import read_study
 from flowlimits.toml.file import ConfigError

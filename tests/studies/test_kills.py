@@ -16,7 +16,7 @@ import xarray as xr
 from quiet import study, without_provenance
 
 import flowlimits as fl
-from flowlimits.studies import journal as underway
+from flowlimits.studies import driver as underway
 from flowlimits.studies.shards import decode
 
 HERE = Path(__file__).parents[1] / "support"

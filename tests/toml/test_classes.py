@@ -11,8 +11,8 @@ from flowlimits.core import fields
 from flowlimits.core.problem import Problem, description_class
 from flowlimits.core.registry import DESCRIPTIONS, PROBLEMS
 from flowlimits.data.rerun import differing
-from flowlimits.toml.arrays import read_array
 from flowlimits.toml.file import ConfigError, read_config
+from flowlimits.toml.values import read_array
 
 X = np.array([[1.0, 0.2, -0.4], [-0.3, 0.9, 0.5], [0.4, -1.1, 0.3], [-0.8, -0.6, 0.1]])
 Y = np.array([1.0, -1.0, 0.5, 1.0])
