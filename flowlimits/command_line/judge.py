@@ -106,9 +106,9 @@ def _leave(comparison: Any, root: Any, call: Flags, prefix: str) -> None:
     save(state_convergence(comparison, root, call), f"{prefix}.nc")
     written = [f"{prefix}.nc"]
     if len(comparison.dataset["size"]) > 1:
-        from ..plot import deviations
+        from ..plot import overview
 
-        figure = deviations(comparison)
+        figure = overview(comparison)
         for kind in (".pdf", ".png"):
             save_figure(figure, f"{prefix}{kind}")
             written.insert(0, f"{prefix}{kind}")
