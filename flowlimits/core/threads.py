@@ -141,7 +141,11 @@ class Progress:
         whole = isinstance(self.total, int)
         count = f"{self.done:.3g}" if self.done % 1 else f"{self.done:.0f}"
         words = f"{count}/{self.total}" if whole else f"{100 * self.done / self.total:.0f} %"
-        left = f", about {elapsed * (self.total / self.done - 1):.0f} s left" if 0.01 * self.total <= self.done < self.total else ""
+        left = (
+            f", about {elapsed * (self.total / self.done - 1):.0f} s left"
+            if 0.01 * self.total <= self.done < self.total
+            else ""
+        )
         return f"{words} after {elapsed:.0f} s{left}"
 
     def _update_bar(self) -> None:
