@@ -133,11 +133,16 @@ def make_path(
         if blocks is not None:
             return ReducedPath(blocks, flow.teacher, limits)
     start: Split = split(flow.V0, flow.teacher)
-    if method == "auto":
-        method = choose_method(flow, last)
-    if method == "matrix":
+    chosen = choose_method(flow, last) if method == "auto" else method
+    if chosen == "matrix":
         return MatrixPath(IsotropicForm(start, flow.square, flow.decay), limits)
     system = scalars(start, square=flow.square, decay=flow.decay, keep_basis=keep_basis)
+    if system.blurred:
+        if method == "auto":
+            return MatrixPath(IsotropicForm(start, flow.square, flow.decay), limits)
+        checks.warn(
+            'The reduced form drops a direction of the start that is smaller than others by ten digits, and which may grow; method="matrix" keeps it.'
+        )
     return ReducedPath(system, flow.teacher, limits, start)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...spectrum.covariance import Covariance
 from . import equations_reduced as layout
-from .start_rows import choose_rows, drop_null_columns, rank_of, teacher_rows
+from .start_rows import choose_rows, drop_null_columns, is_blurred, rank_of, teacher_rows
 
 #: Overlaps of the start with a teacher direction below this fraction of the start's norm count as zero.
 BLIND = 1e-15
@@ -85,12 +85,15 @@ class Scalars:
         Whether a large exponent of the complement would cost accuracy, so that it must be a group of rows of its own.
     basis : ndarray, shape (d, r + m), or None
         Unit vectors of the rows and, outside the teacher's space, of the columns.
+    blurred : bool
+        Whether a direction was dropped that is smaller than others by ten digits, but more than rounding.
     """
 
     params: np.ndarray
     y0: np.ndarray
     graded: bool = False
     basis: np.ndarray | None = None
+    blurred: bool = False
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
@@ -183,7 +186,7 @@ def scalars(start: Split, *, square: bool, decay: float, grouped: bool = False, 
     keep = keep_basis and teacher.vectors is not None
     vectors = teacher.vectors @ seen.left if keep and teacher.vectors is not None else None
     outside = _outside_vectors(start.outside, factor, columns, singular) if keep else None
-    rank = rank_of(unit)
+    rank, blurred = rank_of(unit), is_blurred(unit)
     graded = bool(null) and rank_of(unit[:, unit.shape[1] - null :]) < rank
     if grouped or (graded and rank < unit.shape[0]):
         alive = np.flatnonzero(singular > 0)
@@ -200,7 +203,7 @@ def scalars(start: Split, *, square: bool, decay: float, grouped: bool = False, 
         T=T, square=square, decay=decay, unseen=seen.unseen, unit=offset, diagonal=unit.shape[0] == 0 and not keep_basis,
     )  # fmt: skip
     basis = None if vectors is None or outside is None else np.hstack([vectors[:, order], outside])
-    return Scalars(params, initial(values, offset, decay), graded, basis)
+    return Scalars(params, initial(values, offset, decay), graded, basis, blurred)
 
 
 def _outside_vectors(outside, factor, columns, singular):

@@ -9,6 +9,8 @@ import numpy as np
 
 #: Rows of unit length whose remainder is below this depend on the others.
 DEPENDENT = 1e-10
+#: A remainder between these two is a direction of its own, which the reduced form would drop, and which may grow.
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,14 @@ def rank_of(unit: np.ndarray) -> int:
     if min(unit.shape) == 0:
         return 0
     return int(np.count_nonzero(np.linalg.svd(unit, compute_uv=False) > DEPENDENT))
+
+
+def is_blurred(unit: np.ndarray) -> bool:
+    """Whether rows depend on each other but for a remainder that is more than rounding."""
+    if min(unit.shape) == 0:
+        return False
+    singular = np.linalg.svd(unit, compute_uv=False)
+    return bool(((singular > ROUNDING) & (singular <= DEPENDENT)).any())
 
 
 def choose_rows(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -210,3 +210,17 @@ def test_saddle_points_repel_along_missing_directions_only():
             risks.append(float(fl.QuadraticFlow(moved, W_star).solve([0.0])["risk"][0]))
         curvature = risks[0] - 2 * risks[1] + risks[2]
         assert (curvature < 0) == (l[missing] > l[learnt[0]])
+
+
+def test_a_direction_that_is_ten_digits_smaller_is_kept_or_said_to_be_dropped():
+    """Two students but for 1e-11: the second direction grows, and decides where the flow ends."""
+    W, W_star = np.array([[0.07, 0.02, 0.0, 0.0]] * 2), np.diag([4.0, 3.0, 2.0, 0.0])[:3]
+    W[1, 1] += 1e-12
+    times = [0.5, 30.0]
+    states, _ = weights_at(W, W_star, times, 0.0, True, rtol=1e-12)
+    known = [risk(V, W_star, True) for V in states]
+    problem = fl.QuadraticFlow(W, W_star, activation="centred")
+    np.testing.assert_allclose(problem.solve(times)["risk"], known, rtol=1e-7)
+    with pytest.warns(UserWarning, match="The reduced form drops a direction of the start that is smaller"):
+        wrong = problem.solve(times, method="reduced")["risk"].values
+    assert wrong[1] > 2 * known[1]
