@@ -123,7 +123,7 @@ class Integration:
             return explicit.advance(
                 self.address, self.real, self.count, self.y, self.K, self.scratch, self.dense,
                 self.times, self.states, self.atol, self.params, self.work, self.addresses, self.info, self.values,
-                self.found, self.log, self.logged, budget,
+                self.found, self.log, self.logged, explicit.watch.address if self.addresses.size else 0, budget,
             )  # fmt: skip
         assert self.implicit_arrays is not None
         stiff, model, workspace, matrices, tables = self.implicit_arrays
@@ -147,7 +147,7 @@ class Integration:
                 code = self.watched_slice(budget) if self.slow else self.slice(budget)
                 took = max(time.perf_counter() - before, 1e-9)
                 self.slow = self.slow or (budget <= 1 and took > 0.2 * TURN)
-                budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
+                budget = int(min(max(budget * min(SLICE / took, 64.0), 1.0), 1e7))
                 if self.count[layout.LOGGED]:
                     self.take_log()
                 if code == layout.STIFF:

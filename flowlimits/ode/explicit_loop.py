@@ -3,7 +3,7 @@
 import numpy as np
 from numba import types
 
-from ..compiled.jit import A1, A2, ADDRESS, call_event, call_rhs, jit
+from ..compiled.jit import A1, A2, ADDRESS, FLOAT, _call_by_address, _intrinsic, call_event, call_rhs, callback, jit
 from . import dop853
 from .control import (
     LAST,
@@ -127,10 +127,57 @@ def log_events(rhs, t, h, y, K, scratch, found, number, real, count, addresses, 
     return stop
 
 
-@jit(types.int64(ADDRESS, A1, COUNT, A1, A2, A2, A2, A1, A2, A1, A1, A1, COUNT, INFO, A2, A2, A2, COUNT, ADDRESS))
+WATCH_SIGNATURE = types.int64(
+    ADDRESS, FLOAT, FLOAT, FLOAT, A1, A2, A2, A2, types.int64, A1, COUNT, A1, A2, COUNT, INFO, A2, A2, A2, COUNT, A1, A1
+)
+
+
+@_intrinsic
+def call_watch(
+    typingctx, at, rhs, t, tnew, h, y, K, scratch, dense, rows, real, count, times, states, addresses, info, values, found, log,
+    logged, params, work,
+):  # fmt: skip
+    """Call `watch` at address `at`."""
+    return _call_by_address(WATCH_SIGNATURE)
+
+
+@callback(WATCH_SIGNATURE)
+def watch(
+    rhs, t, tnew, h, y, K, scratch, dense, rows, real, count, times, states, addresses, info, values, found, log, logged,
+    params, work,
+):  # fmt: skip
+    """Look for events in a step, log them, and move to a terminal one; return the rows of the extension, -1 after such an event."""
+    ynew, point = scratch[0], scratch[2]
+    evaluate_all(addresses, tnew, ynew, values[1], params, work)
+    if rows == 0:
+        hermite(h, y, K[0], ynew, K[LAST], dense)
+    if suspect(addresses, info, values[0], values[1], dense, max(rows, 4), t, h, point, params, work):
+        if rows == 0:
+            rows = extend(rhs, t, h, y, K, ynew, point, dense, count, params, work)
+        number = find(addresses, info, values[0], values[1], dense, rows, t, h, point, found, params, work)
+        first = count[LOGGED]
+        stop = log_events(
+            rhs, t, h, y, K, scratch, found, number, real, count, addresses, info, log, logged, params, work
+        )
+        if stop >= 0:
+            emit(count, times, states, dense, rows, t, h, log[stop, 0])
+            forget_later(log, logged, count, first, log[stop, 0])
+            real[T] = log[stop, 0]
+            copy(log[stop, 1:], y)
+            emit_end(count, times, states, real[T], y)
+            return -1
+    copy(values[1], values[0])
+    return rows
+
+
+@jit(
+    types.int64(
+        ADDRESS, A1, COUNT, A1, A2, A2, A2, A1, A2, A1, A1, A1, COUNT, INFO, A2, A2, A2, COUNT, ADDRESS, ADDRESS
+    )
+)
 def advance(
     rhs, real, count, y, K, scratch, dense, times, states, atol, params, work,
-    addresses, info, values, found, log, logged, budget,
+    addresses, info, values, found, log, logged, watch, budget,
 ):  # fmt: skip
     """Run at most `budget` steps; return a status of `layout`.
 
@@ -151,6 +198,8 @@ def advance(
     addresses, info, values, found, log, logged : ndarray
         Event functions: addresses (e,), rows (terminal, direction), values before and after the step (2, e),
         crossings of one step (4 e, 3), log of times and states (rows, 1 + n), events logged (rows,).
+    watch : int
+        Address of `watch`, 0 without events.
     """
     if count[BEGUN] == 0:
         status = begin(rhs, real, count, y, K, scratch, times, states, atol, addresses, values[0], params, work)
@@ -211,26 +260,12 @@ def advance(
         leave = leave and is_stiff(h, K, ynew, point, weights, count)
 
         if addresses.size > 0:
-            evaluate_all(addresses, tnew, ynew, values[1], params, work)
-            if rows == 0:
-                hermite(h, y, K[0], ynew, K[LAST], dense)
-            if suspect(addresses, info, values[0], values[1], dense, max(rows, 4), t, h, scratch[2], params, work):
-                if rows == 0:
-                    rows = extend(rhs, t, h, y, K, ynew, scratch[2], dense, count, params, work)
-                number = find(addresses, info, values[0], values[1], dense, rows, t, h, scratch[2], found, params, work)
-                first = count[LOGGED]
-                stop = log_events(
-                    rhs, t, h, y, K, scratch, found, number, real, count, addresses, info, log, logged,
-                    params, work,
-                )  # fmt: skip
-                if stop >= 0:
-                    emit(count, times, states, dense, rows, t, h, log[stop, 0])
-                    forget_later(log, logged, count, first, log[stop, 0])
-                    real[T] = log[stop, 0]
-                    copy(log[stop, 1:], y)
-                    emit_end(count, times, states, real[T], y)
-                    return EVENT
-            copy(values[1], values[0])
+            rows = call_watch(
+                watch, rhs, t, tnew, h, y, K, scratch, dense, rows, real, count, times, states, addresses, info, values, found, log,
+                logged, params, work,
+            )  # fmt: skip
+            if rows < 0:
+                return EVENT
         if rows > 0:
             emit(count, times, states, dense, rows, t, h, tnew)
         real[T] = tnew
