@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ode
-from ..core import checks
 from ..core.solve import Options, Path
 from ..core.threads import Unfinished
 from ..ode.driver import Jacobian
@@ -20,7 +19,7 @@ from ..ode.integrate import _solve as integrate_unchecked
 from .equations import evaluate, system
 from .equations.evaluate import infeasible_times
 from .equations.system import advice, diverged
-from .observables import RESOLVED, SCALARS, check_names
+from .observables import RESOLVED, SCALARS, beside, check_names
 from .physics import SLACK
 from .schedule import Schedule
 
@@ -50,17 +49,10 @@ def event_variables(problem: Physics) -> list[str]:
 
 def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any]:
     """Return the arguments that repeat the call."""
-    further = {"fluctuations": True} if _predicted(options) else {}
     return {
         "verb": "solve", "rtol": options.rtol, "atol": options.atol, "method": options.method,
         "observables": list(options.observables) or None, "events": list(options.events), "max_steps": options.max_steps,
-    } | further  # fmt: skip
-
-
-def _predicted(options: Options) -> bool:
-    """Return whether fluctuations are asked for."""
-    given = options.given.get("fluctuations", False)
-    return given is not False and checks.boolean("fluctuations", given)
+    } | beside(options.given)  # fmt: skip
 
 
 def path(problem: Physics, options: Options, last: float) -> CommitteePath:
@@ -68,10 +60,10 @@ def path(problem: Physics, options: Options, last: float) -> CommitteePath:
     if not isinstance(options.method, str) or options.method not in METHODS:
         check_method(options.method)
     found = CommitteePath(problem, options)
-    if _predicted(options):
+    if beside(options.given):
         from .fluctuations import describe as fluctuations
 
-        fluctuations.check(problem, found.start.size)
+        found.parameters = fluctuations.check(problem, found.start.size, options.given)
     return found
 
 
@@ -79,6 +71,8 @@ class CommitteePath(Path):
     """The equations of the overlaps, integrated from any state and time."""
 
     cuts = False
+    #: The numbers with respect to which derivatives are wanted.
+    parameters: tuple[str, ...] = ()
 
     def __init__(self, problem: Physics, options: Options):
         # What is shown, but for the groups, is that of the problem of standard normal inputs with the same fields.
@@ -204,10 +198,10 @@ class CommitteePath(Path):
             if any(name in GROUPS for name in names):
                 coords["group"] = ("group", groups.eigenvalues, {"long_name": "eigenvalue of the covariance"})
         further: dict[str, Any] = {}
-        if _predicted(self.asked) and self.times.size:
-            from .fluctuations.describe import variables as fluctuations
+        if beside(self.asked.given) and self.times.size:
+            from .fluctuations import describe as fluctuations
 
-            further["extra"], found = fluctuations(self, self.times, names, self._scalar)
+            further["extra"], found = fluctuations.further(self, names, self._scalar)
             attrs |= found
         if not any(np.isnan(variables[name]).any() for name in names):
             return {"variables": variables, "attrs": attrs, "coords": coords} | further

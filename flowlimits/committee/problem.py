@@ -158,6 +158,7 @@ class Committee(Physics):
         observables: Any = None,
         events: Any = (),
         fluctuations: bool = False,
+        sensitivities: Any = (),
         max_steps: int = 1_000_000,
         progress: bool | None = False,
     ) -> xr.Dataset:
@@ -179,6 +180,9 @@ class Committee(Physics):
             Of SGD, also predict how runs of finite dimension d deviate, asymptotically for large d: `std_*`, the standard
             deviation of one run times sqrt(d), and `bias_*`, the mean of runs minus the limit times d, of every variable; and
             `needs_dimension`, below which they are not to be used from that time on.
+        sensitivities : sequence of str, optional
+            Of "learning_rate", "noise", "weight_decay", "second_layer_rate": also the derivatives of every variable with respect to
+            these numbers, such as `risk_by_noise`, at equal times on the clock.
 
         Returns
         -------
@@ -195,7 +199,7 @@ class Committee(Physics):
 
         return solve(
             self, limit, times, rtol=rtol, atol=atol, method=method, observables=observables, events=events,
-            fluctuations=fluctuations, max_steps=max_steps, progress=progress,
+            fluctuations=fluctuations, sensitivities=sensitivities, max_steps=max_steps, progress=progress,
         )  # fmt: skip
 
     @checks.named_arguments()

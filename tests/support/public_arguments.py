@@ -105,7 +105,7 @@ def committee_calls() -> dict[str, Call]:
         ),
         "Committee.weights": (flow.weights, {"dimension": 10, "rng": 0}, {"dimension": "count", "rng": "rng"}),
         "Committee.solve": (
-            online.solve, {"times": TIMES}, {name: kind for name, kind in SOLVE.items() if name != "keep_state"} | {"fluctuations": "boolean"},
+            online.solve, {"times": TIMES}, {name: kind for name, kind in SOLVE.items() if name != "keep_state"} | {"fluctuations": "boolean", "sensitivities": "observables"},
         ),
         "Committee.simulate": (
             online.simulate, {"times": TIMES, "dimension": 1000, "runs": MANY},

@@ -7,6 +7,7 @@ has singular derivatives where fields coincide; there the steps are shares of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -186,3 +187,24 @@ class Equations:
         out = np.empty(len(flat))
         evaluate.evaluate(self.family.risk.address, flat, self.path.params, np.zeros(self.family.work_size), out)
         return out.reshape(states.shape[:-1])
+
+
+def of_function(
+    equations: Equations,
+    function: Callable[[np.ndarray], np.ndarray],
+    states: np.ndarray,
+    S: np.ndarray,
+    m: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the standard deviation and the bias of a function of the state of the fields, shape (T,)."""
+    columns, lengths = equations.directions(states, S)
+    size = np.abs(m / equations.natural(states)).max(axis=1)
+    share = (equations.steps(states) / equations.natural(states)).min(axis=1) / np.where(size > 0, size, 1.0)
+    columns = np.concatenate([columns, (m * share[:, None])[:, None]], axis=1)
+    lengths = np.concatenate([lengths, share[:, None]], axis=1)
+    moved = states[:, None, None] + PLACES[:, None, None] * columns[:, None]
+    here = function(equations.to_fields(states))
+    table = function(equations.to_fields(moved)) - here[:, None, None]
+    first = np.einsum("s,tsj->tj", FIRST, table) / lengths
+    second = np.einsum("s,tsj->tj", SECOND, table) / lengths**2
+    return np.sqrt((first[:, :-1] ** 2).sum(axis=1)), first[:, -1] + 0.5 * second[:, :-1].sum(axis=1)

@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ...core import checks
 from ..equations import system
 from ..observables import SCALARS
-from .derivatives import FIRST, PLACES, SECOND, Equations
-from .track import Track
+from . import sensitivities
+from .derivatives import Equations, of_function
+from .track import LARGEST, Extra, Track
 
 #: Shares of the natural size of an overlap up to which the standard deviation of a run, and the bias, are small.
 SMALL_DEVIATION, SMALL_BIAS = 0.1, 0.05
 #: Norms of fields below this share of the largest one do not count as small: deviations are compared with the whole.
 SCALE = 0.1
-#: Order parameters whose covariance is followed: it has the square of their number of entries.
-LARGEST = 400
-
-Extra = dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]
 
 
-def check(problem: Any, size: int) -> None:
-    """Refuse problems that have no fluctuations, or too many order parameters."""
-    if problem.kind != "limit":
-        raise ValueError(
-            "Argument `fluctuations` is for one-pass SGD, learning_rate > 0: gradient flow is exact at every dimension."
-        )
-    if problem.unexplained is not None:
-        raise ValueError(
-            "Argument `fluctuations` must be False for teachers with `unexplained` fields: it is not known here."
-        )
-    if size > LARGEST:
-        raise ValueError(
-            f"Argument `fluctuations` follows the covariance of at most {LARGEST} order parameters, but this problem has {size}: "
-            "take fewer units or groups."
-        )
+def check(problem: Any, size: int, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the numbers with respect to which derivatives are wanted; refuse problems without fluctuations, or with too many overlaps."""
+    if checks.boolean("fluctuations", given.get("fluctuations", False)):
+        if problem.kind != "limit":
+            raise ValueError(
+                "Argument `fluctuations` is for one-pass SGD, learning_rate > 0: gradient flow is exact at every dimension."
+            )
+        if size > LARGEST:
+            raise ValueError(
+                f"Argument `fluctuations` follows the covariance of at most {LARGEST} order parameters, but this problem has {size}: "
+                "take fewer units or groups."
+            )
+    return sensitivities.check(problem, size, given.get("sensitivities", ()))
+
+
+def further(
+    path: Any, names: Sequence[str], scalars: Callable[[str, np.ndarray], np.ndarray]
+) -> tuple[Extra, dict[str, Any]]:
+    """Return what was asked for beside the solution at the times of a path: variables, and attributes; see `variables`."""
+    extra: Extra = {}
+    attrs: dict[str, Any] = {}
+    if path.asked.given.get("fluctuations"):
+        extra, attrs = variables(path, path.times, names, scalars)
+    if path.parameters:
+        extra |= sensitivities.variables(path, path.times, path.parameters, names, scalars)
+    return extra, attrs
 
 
 def variables(
@@ -80,27 +89,6 @@ def variables(
         "increments": found,
     }
     return described.extra, attrs
-
-
-def of_function(
-    equations: Equations,
-    function: Callable[[np.ndarray], np.ndarray],
-    states: np.ndarray,
-    S: np.ndarray,
-    m: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the standard deviation and the bias of a function of the state of the fields, shape (T,)."""
-    columns, lengths = equations.directions(states, S)
-    size = np.abs(m / equations.natural(states)).max(axis=1)
-    share = (equations.steps(states) / equations.natural(states)).min(axis=1) / np.where(size > 0, size, 1.0)
-    columns = np.concatenate([columns, (m * share[:, None])[:, None]], axis=1)
-    lengths = np.concatenate([lengths, share[:, None]], axis=1)
-    moved = states[:, None, None] + PLACES[:, None, None] * columns[:, None]
-    here = function(equations.to_fields(states))
-    table = function(equations.to_fields(moved)) - here[:, None, None]
-    first = np.einsum("s,tsj->tj", FIRST, table) / lengths
-    second = np.einsum("s,tsj->tj", SECOND, table) / lengths**2
-    return np.sqrt((first[:, :-1] ** 2).sum(axis=1)), first[:, -1] + 0.5 * second[:, :-1].sum(axis=1)
 
 
 def _needed(equations: Equations, states: np.ndarray, S: np.ndarray, m: np.ndarray) -> np.ndarray:

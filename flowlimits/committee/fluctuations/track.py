@@ -20,9 +20,15 @@ from .linear import Panels, hermite, panels, symmetric
 
 #: Relative error of the covariance that one panel may make.
 TOLERANCE = 2e-2
+#: The same where only tangents are wanted.
+TANGENT = 3e-5
 #: Panels are not refined beyond these numbers.
 MOST, ROUNDS = 2000, 12
 GROWTH = 2.0
+#: Order parameters that are followed: their covariance has the square of this number of entries.
+LARGEST = 400
+
+Extra = dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]
 
 
 class Track:
@@ -35,15 +41,15 @@ class Track:
         The last time.
     start : ndarray, shape (D, D), optional
         Covariance of the start, times d.
-    sgd : bool
-        Whether the steps are random.
+    random : bool
+        Whether steps are random; otherwise S is the spread of the start alone.
     """
 
-    def __init__(self, path: Any, last: float, start: np.ndarray | None = None):
+    def __init__(self, path: Any, last: float, start: np.ndarray | None = None, random: bool = True):
         self.path, self.last = path, float(last)
         self.equations = Equations(path)
-        self.sgd = path.given.kind == "limit"
-        self.increments = Increments(self.equations) if self.sgd else None
+        self.increments = Increments(self.equations) if random else None
+        self.tolerance = TOLERANCE if random else TANGENT
         size = self.equations.count
         self.begin_covariance = np.zeros((size, size)) if start is None else start
         self.times = np.empty(0)
@@ -63,7 +69,7 @@ class Track:
             self.rounds += 1
             self._add(np.setdiff1d(np.concatenate([edges, 0.5 * (edges[1:] + edges[:-1])]), self.times))
             error = self._covariances()
-            rough = error > TOLERANCE
+            rough = error > self.tolerance
             if not rough.any() or self.rounds >= ROUNDS or len(edges) > MOST:
                 break
             edges = np.sort(np.concatenate([edges, 0.5 * (edges[1:] + edges[:-1])[rough]]))
