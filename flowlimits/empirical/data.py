@@ -16,8 +16,8 @@ KINDS = ("inputs", "symmetric", "hermitian")
 #: Rows of inputs that are worked on together, and bytes of directions that are.
 BLOCK = 2048
 CHUNK_BYTES = 2**22
-#: Gaussian matrices of at most so many numbers are stored, which is faster than to reveal nearly all of them.
-MOST_STORED = 2**22
+#: Directions on which a matrix is revealed in a run, about: it is stored where they would take as many numbers, and as much time.
+DIRECTIONS = 400
 
 
 class Data(Protocol):
@@ -174,14 +174,16 @@ class Surrogate:
         centred: bool,
         hermitian: bool,
         accuracy: float,
-        most_stored: int = MOST_STORED,
+        stored: bool | None = None,
     ):
         d = dimension
         self.samples, self.dimension, self.centred, self.hermitian = samples, d, centred, hermitian
         self.upper = np.triu_indices(d, 1)
         coordinates = d * d if hermitian else d * (d + 1) // 2
         self.matrix: Stored | Revealed
-        if samples * coordinates <= most_stored:
+        if stored is None:
+            stored = samples * coordinates <= DIRECTIONS * (samples + coordinates)
+        if stored:
             self.matrix = Stored(rng, samples, coordinates)
         else:
             self.matrix = Revealed(rng, samples, coordinates, accuracy)

@@ -6,8 +6,21 @@ import numba
 import numpy as np
 
 from ..compiled.jit import jit
-from .equations import DECAY, MEAN_SQUARE, NOISE, system
-from .equations_curve import DECAYING, FAILED, LOCKED, VANISHING, direction_at, evaluate, follow, polish, read
+from .equations_curve import (
+    DECAY,
+    DECAYING,
+    FAILED,
+    LOCKED,
+    MEAN_SQUARE,
+    NOISE,
+    VANISHING,
+    direction_at,
+    evaluate,
+    follow,
+    polish,
+    read,
+    system,
+)
 
 MOST_POINTS = 6000
 #: Columns of what `observe` writes.

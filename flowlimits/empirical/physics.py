@@ -1,4 +1,4 @@
-r"""A quadratic network on finitely many samples: fields, their checks, and what follows from them."""
+"""A quadratic network on finitely many samples: fields, their checks, and what follows from them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,11 @@ from ..core.problem import Problem
 from ..core.results import Variable
 from ..spectrum.free_convolution import ATOMS, MARCHENKO_PASTUR
 from ..spectrum.spectrum import Spectrum
+from .fields import STARTS, TABLES, VANISHING
 
-STARTS = ("gaussian", "orthonormal")
-ACTIVATIONS = ("centred", "square")
-VANISHING = "vanishing"
+TABLE = TABLES["EmpiricalQuadratic"]
 #: Attributes of results without time.
 NO_CLOCK = {"clock": ""}
-FIELDS = ("student_ratio", "teacher", "sample_ratio", "noise", "weight_decay", "activation", "start")
-_ISOTROPIC = "the theory is known here for isotropic Gaussian inputs only."
-ABSENT = {
-    "covariance": _ISOTROPIC,
-    "input_covariance": _ISOTROPIC,
-    "samples": "the number of samples is sample_ratio times the square of the dimension.",
-    "learning_rate": "a flow has no learning rate.",
-    "bias": "quadratic networks have no biases here.",
-    "second_layer": "the second layer is fixed to 1/p here.",
-    "dimension": "it is the limit of infinite dimension; simulate(times, dimension=...) takes one.",
-}
 #: Atoms closer than this, on the scale of the law, are one.
 CLOSEST_ATOMS = 1e-9
 
@@ -80,16 +68,12 @@ class EmpiricalPhysics(Problem):
         start: str | Spectrum = "gaussian",
         **other: Any,
     ) -> None:
-        checks.unknown_arguments(type(self).__name__, other, FIELDS, ABSENT)
-        fields: dict[str, Any] = {
-            "student_ratio": checks.number("student_ratio", student_ratio, positive=True),
-            "teacher": check_teacher(teacher),
-            "sample_ratio": check_sample_ratio(sample_ratio),
-            "noise": checks.number("noise", noise, nonnegative=True),
-            "weight_decay": check_decay(weight_decay),
-            "activation": checks.choice("activation", activation, ACTIVATIONS),
-            "start": start if isinstance(start, Spectrum) else checks.choice("start", start, STARTS),
-        }
+        TABLE.refuse("EmpiricalQuadratic", other)
+        fields: dict[str, Any] = {"teacher": check_teacher(teacher), "sample_ratio": check_sample_ratio(sample_ratio)}
+        fields |= TABLE.check(
+            "EmpiricalQuadratic", student_ratio=student_ratio, noise=noise, weight_decay=check_decay(weight_decay), activation=activation,
+            start=start if isinstance(start, Spectrum) else checks.choice("start", start, STARTS),
+        )  # fmt: skip
         if fields["teacher"].indefinite and fields["activation"] != "centred":
             raise ValueError(
                 'Argument `activation` must be "centred" for a teacher with negative eigenvalues, which no weights realise, but is '
@@ -135,7 +119,7 @@ class EmpiricalPhysics(Problem):
 
     def fields(self) -> Mapping[str, Any]:
         """Return the fields by name."""
-        return {name: getattr(self, name) for name in FIELDS}
+        return {name: getattr(self, name) for name in TABLE.names}
 
 
 @dataclass(frozen=True)
@@ -220,3 +204,55 @@ def check_decay(value: Any) -> float | str:
             raise ValueError(f'Argument `weight_decay` must be a number or "vanishing", but is {value!r}.')
         return value
     return checks.number("weight_decay", value, nonnegative=True)
+
+
+Coordinate = tuple[str, np.ndarray, dict[str, str]]
+
+
+def ratio_coordinate(ratios: np.ndarray) -> Coordinate:
+    """Return sample ratios as a coordinate."""
+    return "sample_ratio", ratios, {"long_name": "samples over the square of the dimension", "symbol": r"\alpha"}
+
+
+def decay_coordinate(decays: list[float]) -> Coordinate:
+    """Return weight decays as a coordinate."""
+    return "weight_decay", np.array(decays), {"long_name": "weight decay on the clock tau", "symbol": r"\lambda"}
+
+
+def _vector(name: str, value: Any, length: str) -> np.ndarray:
+    return checks.array(name, [value] if checks.is_single(value) else value, (length,))
+
+
+def check_ratios(value: Any) -> np.ndarray:
+    """Return sample ratios, positive, perhaps infinite, shape (n,)."""
+    try:
+        infinite = np.isposinf(np.atleast_1d(np.asarray(value, dtype=float)))
+    except (ValueError, TypeError, OverflowError):
+        infinite = np.zeros(0, dtype=bool)
+    if infinite.any() and infinite.ndim == 1:
+        finite = np.where(infinite, 1.0, np.atleast_1d(np.asarray(value, dtype=float)))
+        ratios = np.where(infinite, np.inf, _vector("sample_ratios", finite, "n"))
+    else:
+        ratios = _vector("sample_ratios", value, "n")
+    for i, one in enumerate(ratios):
+        if not one > 0:
+            raise ValueError(f"Argument `sample_ratios` must be positive, but is {one:g} at index [{i}].")
+    return ratios
+
+
+def check_decays(value: Any) -> list[Any]:
+    """Return weight decays, not negative, shape (n,)."""
+    decays = _vector("weight_decays", value, "n")
+    for i, one in enumerate(decays):
+        if one < 0:
+            raise ValueError(f"Argument `weight_decays` must not be negative, but is {one:g} at index [{i}].")
+    return [check_decay(float(one)) for one in decays]
+
+
+def check_energies(value: Any) -> np.ndarray:
+    """Return positive eigenvalues, shape (m,)."""
+    energies = _vector("spectrum", value, "m")
+    if (energies <= 0).any():
+        i = int(np.argmax(energies <= 0))
+        raise ValueError(f"Argument `spectrum` must be positive, but is {energies[i]:g} at index [{i}].")
+    return energies

@@ -197,7 +197,7 @@ class EmpiricalQuadratic(EmpiricalPhysics):
         xarray.Dataset
             `risk` and `effective_noise`, over `sample_ratio` if it was given.
         """
-        from .quantities import bayes
+        from .limit import bayes
 
         return bayes(self, sample_ratios)
 
@@ -211,7 +211,7 @@ class EmpiricalQuadratic(EmpiricalPhysics):
             `recovery_bayes`, without noise, NaN for a student narrower than the teacher; `counting_bound`; `minimal_student_ratio`, at the
             problem's own sample ratio and decay, NaN where its end is not known.
         """
-        from .quantities import thresholds
+        from .limit import thresholds
 
         return thresholds(self)
 
@@ -223,6 +223,6 @@ class EmpiricalQuadratic(EmpiricalPhysics):
         ValueError
             For the square activation, which does not know the decay.
         """
-        from .quantities import best_weight_decay
+        from .limit import best_weight_decay
 
         return best_weight_decay(self)

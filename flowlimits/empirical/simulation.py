@@ -15,8 +15,7 @@ from ..quadratic.extensive.simulation import overlaps
 from .data import KINDS, Data, Inputs, Surrogate
 from .limit import population_problem
 from .physics import NO_CLOCK, EmpiricalPhysics
-from .sizes import Sizes, check_memory, check_weights
-from .start import start_of
+from .sizes import Sizes, check_memory, check_weights, start_of
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,8 +10,7 @@ import numpy as np
 from . import equations_curve as modes
 from . import equations_steady as equations
 from .physics import VANISHING, EmpiricalPhysics
-from .population import population
-from .recovery import noiseless_thresholds
+from .recovery import noiseless_thresholds, population
 
 #: A sample ratio at which curves begin, if larger ones are not asked for.
 START = 20.0

@@ -19,8 +19,10 @@ from functools import lru_cache
 import numpy as np
 
 Velocity = Callable[[float, np.ndarray], np.ndarray]
-#: Rates are estimated anew after this many steps, and multiplied by a margin.
-STEPS_PER_ESTIMATE, MARGIN, SAFETY = 25, 1.05, 0.9
+#: Rates are estimated anew after this many steps, with at most so many vectors, and multiplied by a margin.
+STEPS_PER_ESTIMATE, MOST_VECTORS, MARGIN = 12, 16, 1.02
+#: Steps aim at this share of the longest one, and trust a trend of the errors up to this factor.
+SAFETY, TREND = 0.9, 1.2
 MOST_STAGES = 1000
 
 
@@ -126,7 +128,7 @@ class Stabilised:
         factor = 10.0 if error == 0 else SAFETY / error ** (1 / 3)
         if last_h > 0 and last_error > 0 and error > 0:
             # The predictive controller of the authors.
-            factor = min(factor, SAFETY * h / last_h * (last_error / error**2) ** (1 / 3))
+            factor = min(TREND * factor, SAFETY * h / last_h * (last_error / error**2) ** (1 / 3))
         factor = min(max(factor, 0.1), 10.0)
         self._step = max(self._step, h * factor) if clipped else h * factor
         self._last = (h, error)
@@ -161,21 +163,37 @@ class Stabilised:
         return now, self._evaluate(self.t + h, now)
 
     def _estimate_rate(self) -> None:
-        """Estimate the largest rate by the power method on differences of velocities, from the last vector."""
-        size = _norm(self.y)
-        vector, length = self._vector, _norm(self._vector)
-        scale = 1e-4 * max(size, 1e-6)
-        rate = 0.0
-        for iteration in range(30):
-            change = self._evaluate(self.t, self.y + (scale / length) * vector) - self.slope
-            last, rate = rate, _norm(change) / scale
-            if rate == 0:
+        """Estimate the largest rate by Lanczos iteration on differences of velocities, from the last vector.
+
+        The Jacobian of a gradient flow is symmetric; for others the estimate is that of its symmetric part.
+        """
+        scale = 1e-4 * max(_norm(self.y), 1e-6) * math.sqrt(self.y.size)
+        basis: list[np.ndarray] = []
+        T = np.zeros((MOST_VECTORS, MOST_VECTORS))
+        vector, length, rate = self._vector, _length(self._vector), 0.0
+        top = np.ones(1)
+        for k in range(MOST_VECTORS):
+            if length <= 1e-10 * rate:
                 break
-            vector, length = change, _norm(change)
-            if iteration >= 1 and abs(rate - last) <= 0.02 * rate:
+            basis.append(vector / length)
+            vector = (self._evaluate(self.t, self.y + scale * basis[k]) - self.slope) / scale
+            for i, other in enumerate(basis):
+                part = float(np.vdot(other, vector).real)
+                vector = vector - part * other
+                if i >= k - 1:
+                    T[i, k] = T[k, i] = part
+            values, vectors = np.linalg.eigh(T[: k + 1, : k + 1])
+            largest = int(np.argmax(np.abs(values)))
+            rate, top, length = abs(float(values[largest])), vectors[:, largest], _length(vector)
+            # An eigenvalue lies within the residual of the estimate.
+            if k >= 2 and length * abs(top[k]) <= 0.1 * rate:
                 break
-        self._vector = vector
+        self._vector = sum((part * other for part, other in zip(top, basis)), np.zeros_like(self.y))
         self._rate, self._age = MARGIN * rate, 0
+
+
+def _length(y: np.ndarray) -> float:
+    return _norm(y) * math.sqrt(y.size)
 
 
 def _norm(y: np.ndarray) -> float:

@@ -183,8 +183,8 @@ def height(kind, law, xi, u, guess):
         if new > xi:
             new = xi
         change = abs(new - s)
-        # Round-off, where steps no longer shrink.
-        if change <= 1e-14 * new or new < 1e-300 or (change < 1e-7 * new and change > 0.3 * last):
+        # The error after a step is of the order of its square; or steps no longer shrink.
+        if change <= 1e-9 * new or new < 1e-300 or (change < 1e-7 * new and change > 0.3 * last):
             return new
         s, last = new, change
     return s

@@ -266,7 +266,7 @@ def random_problem(rng):
 
 
 def check_curves(seed, count):
-    from flowlimits.empirical.equations import system
+    from flowlimits.empirical.equations_curve import system
 
     rng = np.random.default_rng(seed)
     ratios = np.linspace(0.01, 0.8, 100)

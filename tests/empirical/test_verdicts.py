@@ -136,8 +136,8 @@ def test_the_reference_curve_in_time_is_met_by_hermitian_extrapolation():
     found = fl.convergence(
         problem,
         T / 2,
-        sizes=[20, 30, 40],
-        runs=60,
+        sizes=[20, 40, 60],
+        runs=30,
         rng=0,
         data="hermitian",
         rtol=1e-3,

@@ -687,3 +687,24 @@ def mean_field_runs():
 
 if __name__ == "__main__":
     np.savez(sys.argv[1], **compute(sys.argv[2:] or list(CASES)))
+
+
+# Finitely many samples
+
+
+@case
+def ends_of_training_on_finitely_many_samples():
+    gaussian, few = fl.Spectrum.marchenko_pastur(0.5), fl.Spectrum([0, 1.0, 3.0], [0.5, 0.2, 0.3]).normalised()
+    ratios = [0.2, 0.5]
+    found = [
+        fl.EmpiricalQuadratic(0.4, gaussian, 0.3, 0.3, 0.2).solve(sample_ratios=ratios, spectrum=[0.5, 2.0]),
+        fl.EmpiricalQuadratic(1.0, few, 0.3, 0.3, "vanishing").solve(sample_ratios=ratios),
+        fl.EmpiricalQuadratic(0.8, gaussian, 0.9, 0.3, activation="square").solve(sample_ratios=[0.9, 1.2]),
+        fl.EmpiricalQuadratic(0.4, gaussian, np.inf, 0.3, 0.2).solve(),
+        fl.EmpiricalQuadratic(1.0, few, 0.3, 0.3).bayes([0.2, 0.21, 0.5]),
+        fl.EmpiricalQuadratic(1.0, gaussian, 0.3, 0.3).bayes([0.3]),
+        fl.EmpiricalQuadratic(
+            0.6, fl.Spectrum(np.arange(1.0, 12) ** -3, np.full(11, 1 / 11)).normalised(), 0.3, 0.1, 0.1
+        ).solve(),
+    ]
+    return [one.drop_vars(["regime", "status"], errors="ignore") for one in found]
