@@ -28,6 +28,10 @@ def check(problem: Any, size: int, given: Mapping[str, Any]) -> tuple[str, ...]:
             raise ValueError(
                 "Argument `fluctuations` is for one-pass SGD, learning_rate > 0: gradient flow is exact at every dimension."
             )
+        if problem.unexplained is not None:
+            raise ValueError(
+                "Argument `fluctuations` must be False for teachers with `unexplained` fields: it is not known here."
+            )
         if size > LARGEST:
             raise ValueError(
                 f"Argument `fluctuations` follows the covariance of at most {LARGEST} order parameters, but this problem has {size}: "
