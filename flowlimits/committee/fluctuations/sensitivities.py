@@ -2,7 +2,7 @@ r"""Derivatives of a solution with respect to numbers of its problem, by the tan
 
 .. math:: \dot\delta = J\delta + \partial F/\partial\theta, \qquad \delta(0) = 0
 
-(docs/committee.md, C19).  F is linear in every number that is offered, so that its derivative is a difference.
+(docs/committee.md, C20).  F is linear in every number that is offered, so that its derivative is a difference.
 """
 
 from __future__ import annotations
