@@ -685,10 +685,6 @@ def mean_field_runs():
     return found
 
 
-if __name__ == "__main__":
-    np.savez(sys.argv[1], **compute(sys.argv[2:] or list(CASES)))
-
-
 # Finitely many samples
 
 
@@ -708,3 +704,7 @@ def ends_of_training_on_finitely_many_samples():
         ).solve(),
     ]
     return [one.drop_vars(["regime", "status"], errors="ignore") for one in found]
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **compute(sys.argv[2:] or list(CASES)))
