@@ -36,6 +36,7 @@ class Setting:
     sizes: tuple[int, ...]
     runs: int
     options: dict[str, Any] = field(default_factory=dict)
+    solving: dict[str, Any] = field(default_factory=dict)
 
 
 def extensive(start: str, teacher: Callable[[float], fl.Spectrum], sizes: tuple[int, ...]) -> Setting:
@@ -76,6 +77,20 @@ def committee(
     return Setting(name, make(rate), wrong, times, sizes, 16)
 
 
+def predicted(activation: str, rate: float) -> Setting:
+    """One size of one-pass SGD, whose spread and bias the theory predicts."""
+
+    def make(learning_rate: float) -> fl.Committee:
+        overlaps = ([[0.6, 0.1], [0.1, 0.5]], [[0.13, 0.05], [0.03, 0.19]], [[1.0, 0.2], [0.2, 1.0]])
+        return fl.Committee(*overlaps, activation=activation, learning_rate=learning_rate, noise=0.05)
+
+    wrong: dict[str, Problem] = {"learning rate + 3 %": make(1.03 * rate), "learning rate + 10 %": make(1.1 * rate)}
+    return Setting(
+        f"committee {activation}, one size, predicted", make(rate), wrong, np.linspace(1, 8, 8), (1000,), 64,
+        solving={"fluctuations": True},
+    )  # fmt: skip
+
+
 def xor() -> Setting:
     """One-pass SGD on the XOR mixture."""
 
@@ -104,13 +119,18 @@ def settings() -> list[Setting]:
         committee("committee erf, away from the plateau", "erf", away, (100, 200, 400), 0.5, 100),
         committee("committee erf, through the plateau", "erf", through, (500, 1000, 2000), 1.0, 10**4),
         committee("committee square", "square", np.linspace(0, 10, 11)[1:], (100, 200, 400), 0.1, 100),
+        predicted("erf", 1.0),
+        predicted("square", 0.1),
+        predicted("relu", 0.5),
         xor(),
     ]
 
 
 def distance(right: Any, wrong: Any) -> float:
     """Return the largest difference of two theories in units of the largest value of each variable."""
-    shared = [name for name in right.data_vars if "time" in right[name].dims and name in wrong]
+    predicted_too = ("std_", "bias_", "needs_")
+    timed = [name for name in right.data_vars if "time" in right[name].dims and not name.startswith(predicted_too)]
+    shared = [name for name in timed if name in wrong]
     parts = [np.abs(wrong[name] - right[name]).max() / np.abs(right[name]).max() for name in shared]
     return float(max(parts))
 
@@ -123,10 +143,11 @@ def calibrate(setting: Setting, seeds: int) -> list[list[object]]:
         root = np.random.SeedSequence(2026, spawn_key=(size,))
         pools.append(setting.problem.simulate(setting.times, rng=root, **arguments, **setting.options))
     parts = [[pool.isel(run=slice(setting.runs * i, setting.runs * (i + 1))) for pool in pools] for i in range(seeds)]
-    right = setting.problem.solve(setting.times)
+    times = pools[0]["time"].values if setting.solving else setting.times
+    right = setting.problem.solve(times, **setting.solving)
     rows: list[list[object]] = []
     for name, problem in {"right": setting.problem, **setting.wrong}.items():
-        theory = problem.solve(setting.times)
+        theory = problem.solve(times, **setting.solving)
         found = [fl.compare(theory, *runs, resolution=RESOLUTION) for runs in parts]
         count = [sum(one.passed is answer for one in found) for answer in (True, False, None)]
         unseen = float(np.median([one.unseen for one in found]))

@@ -10,10 +10,11 @@ import flowlimits as fl
 from flowlimits.command_line import main as cli
 
 PAGE = (Path(__file__).parents[2] / "docs" / "committee.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 def test_the_example_runs_from_a_papers_convention_to_a_curve(capsys):
-    (text,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    text, _ = EXAMPLES
     names: dict[str, object] = {}
     exec(compile(text.replace("runs=8", "runs=8, progress=False"), "docs/committee.md", "exec"), names)
     limit, theirs = names["limit"], names["theirs"]
@@ -25,6 +26,12 @@ def test_the_example_runs_from_a_papers_convention_to_a_curve(capsys):
     verdict = fl.compare(limit.isel(time=slice(0, 60)), names["runs"])
     assert verdict.passed
     assert names["axes"].get_lines()
+
+
+def test_a_learning_rate_is_fitted_to_a_measured_curve():
+    names: dict[str, object] = {}
+    exec(compile(EXAMPLES[1].replace("rng=0", "rng=0, progress=False"), "docs/committee.md", "exec"), names)
+    assert names["rate"] == pytest.approx(1.3, rel=0.02)  # 16 runs leave an error of about one per cent
 
 
 def test_the_command_runs(capsys):
