@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
@@ -256,31 +256,44 @@ def for_each(function: Callable[[int], Any], items: Iterable[int], threads: int,
         return
 
     lock, active = threading.Lock(), set()
+    todo, ended = iter(items), threading.Event()
+    errors: list[BaseException] = []
+    working = workers = min(threads, len(items))
 
-    def guarded(item: int) -> None:
-        with lock:
-            if stop.is_set():
-                return
-            active.add(item)
-        try:
-            function(item)
-        finally:
-            active.discard(item)
+    def work() -> None:
+        nonlocal working
+        while True:
+            with lock:
+                item = None if stop.is_set() or errors else next(todo, None)
+                if item is None:
+                    working -= 1
+                    if not working:
+                        ended.set()
+                    return
+                active.add(item)
+            try:
+                function(item)
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                active.discard(item)
 
-    pool = ThreadPoolExecutor(min(threads, len(items)))
+    # One task per thread, not per item: while it waits for thousands of tasks the pool takes the lock of each, and an interrupt
+    # that arrives meanwhile leaves them locked, so that the program hangs at its end.
+    pool = ThreadPoolExecutor(workers)
     try:
-        pending = {pool.submit(guarded, item) for item in items}
-        while pending:
-            # In short turns, because some systems do not interrupt a long one.
-            done, pending = wait(pending, timeout=0.2, return_when="FIRST_EXCEPTION")
-            for future in done:
-                future.result()
+        for _ in range(workers):
+            pool.submit(work)
+        while not ended.wait(0.2):  # in short turns, because some systems do not interrupt a long one
+            pass
+        if errors:
+            raise errors[0]
     except BaseException:
         stop.set()
         _settle(lock, active)
         raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False)
 
 
 def _settle(lock: threading.Lock, active: set[int]) -> None:

@@ -105,3 +105,13 @@ def test_the_first_failure_of_a_run_is_raised_after_the_others_ended():
     with pytest.raises(ValueError, match="run 0"):
         parallel.run_threads(run, 2, threads=2)
     assert ended == [1]
+
+
+def test_the_pool_is_given_one_task_per_thread(monkeypatch):
+    """The locks of thousands of tasks are taken while one waits for them; an interrupt meanwhile left them locked for good."""
+    given, submit = [], parallel.ThreadPoolExecutor.submit
+    monkeypatch.setattr(
+        parallel.ThreadPoolExecutor, "submit", lambda pool, task: given.append(task) or submit(pool, task)
+    )
+    assert parallel.run_threads(int, 1000, threads=2, progress=False) == list(range(1000))
+    assert len(given) == 2
