@@ -157,7 +157,8 @@ class Progress:
 
             form = "{desc}: {percentage:3.0f}%|{bar}| {n:.4g}/{total:.4g} [{elapsed}<{remaining}]"
             self.bar = tqdm(total=self.total, desc=self.description, file=sys.stderr, bar_format=form)
-            self.bar.start_t -= time.monotonic() - self.started
+            if not self.bar.disable:  # TQDM_DISABLE leaves a bar that knows no times
+                self.bar.start_t -= time.monotonic() - self.started
         self.bar.update(self.done - self.bar.n)
 
     def close(self) -> None:

@@ -1,6 +1,9 @@
 """Bars, interrupts and failures of runs in threads."""
 
 import io
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -75,6 +78,21 @@ def test_long_work_shows_a_bar_of_its_own_accord(monkeypatch):
         bar.update()
     bar.close()
     assert "10/10" in terminal.getvalue()
+
+
+def test_bars_that_the_environment_disables_are_not_drawn():
+    code = (
+        "import io, sys\n"
+        "from flowlimits.core.threads import Progress\n"
+        "sys.stderr = io.StringIO()\n"
+        "sys.stderr.isatty = lambda: True\n"
+        "bar = Progress(2, 'runs', True)\n"
+        "bar.update(), bar.update(), bar.close()\n"
+        "print(repr(sys.stderr.getvalue()))"
+    )
+    environment = os.environ | {"TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "''\n", done.stderr
 
 
 @pytest.mark.parametrize("threads", [1, 2])
