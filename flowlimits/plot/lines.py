@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import choice, did_you_mean, show
+from ..core.checks import choice, did_you_mean, integer, show
 from . import style
 from .labels import entry_labels, identity, is_theory, result_labels
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-MANY_TIMES = 40
-THINNED = 24  # points of a simulation with more times, beside a theory
 MOST_LABELS = 9  # labels of the curves of one variable; of more, some that are spread evenly are named
 MOST_APART = 12  # entries told apart by colour and line together; more are shades in order
 MOST_SKIPPED = 100  # marks of times without a value
@@ -45,6 +43,7 @@ def curves(
     xscale: str | None = None,
     yscale: str | None = None,
     runs_as: str | None = None,
+    dimension: int | None = None,
     legend: bool = True,
 ) -> Axes:
     """Draw a variable of several results against time.
@@ -72,6 +71,9 @@ def curves(
         spans at least one and a half decades, unless it is a logarithm.  A logarithmic time axis cannot show the time 0.
     runs_as : {"points", "band"}, optional
         How simulations are drawn, at all of their times.
+    dimension : int, optional
+        Draw where single runs of this dimension lie: the mean and one standard deviation that theories solved with
+        ``fluctuations=True`` predict, at the times at which the dimension is large enough for it.
     legend : bool, optional
         Draw a legend.
 
@@ -84,7 +86,8 @@ def curves(
     TypeError
         If there is no result, or one is no Dataset.
     ValueError
-        If a result lacks the variable or the time, the clocks differ, or the number of labels is wrong.
+        If a result lacks the variable or the time, the clocks differ, the number of labels is wrong, or no theory
+        predicts the deviations of runs that `dimension` asks for.
 
     Examples
     --------
@@ -96,6 +99,12 @@ def curves(
     for option, value, known in (("xscale", xscale, SCALES), ("yscale", yscale, SCALES), ("runs_as", runs_as, MODES)):
         if value is not None:
             choice(option, value, known)
+    if dimension is not None:
+        dimension = integer("dimension", dimension, minimum=1)
+        if not any(f"std_{name}" in result for result in results):
+            raise ValueError(
+                f"Argument `dimension` needs a theory solved with fluctuations=True, but none predicts how {name} deviates."
+            )
     axes = style.check_axes(ax)
     before = _drawn(axes)
 
@@ -116,10 +125,13 @@ def curves(
     theories = sum(is_theory(result) for result in results)
     simulations = [i for i, result in enumerate(results) if not is_theory(result)]
     for i, (look, result) in enumerate(zip(looks, results)):
-        mode = runs_as or ("points" if beside or result["time"].size <= MANY_TIMES else "band")
+        mode = runs_as or ("points" if beside or result["time"].size <= style.MANY_TIMES else "band")
         place = (simulations.index(i), len(simulations)) if i in simulations else (0, 1)
-        some = _thinned(result["time"].values, xscale, place, runs_as)
+        own = result["time"].values
+        some = np.arange(own.size) if runs_as else style.thinned(own, xscale, place)
         _draw(axes, result, name, look, mode, some, first=i == 0, styles=theories == 1)
+        if dimension is not None and f"std_{name}" in result:
+            _draw_predicted(axes, result, name, look, dimension)
     _mark_skipped(axes, results, name, looks, xscale)
     axes.set_xlabel(style.clock_label(results[0]))
     axes.set_ylabel(_quantities(axes, results[0], name, before))
@@ -219,20 +231,6 @@ def _mean(result: xr.Dataset, name: str) -> tuple[np.ndarray, np.ndarray | None]
     return array.mean(axis=0), array.std(axis=0, ddof=1) / np.sqrt(len(array))
 
 
-def _thinned(times: np.ndarray, xscale: str, place: tuple[int, int], runs_as: str | None) -> np.ndarray:
-    """Return which of many times are drawn: evenly spread along the axis, and apart from those of other simulations."""
-    if times.size <= MANY_TIMES or runs_as is not None:
-        return np.arange(times.size)
-    positions = np.log(np.where(times > 0, times, np.nan)) if xscale == "log" else times.astype(float)
-    there = np.flatnonzero(np.isfinite(positions))
-    if there.size == 0:
-        return np.arange(times.size)
-    number, count = place
-    low, high = positions[there].min(), positions[there].max()
-    wanted = low + (high - low) * (np.arange(THINNED) + number / count) / (THINNED - 1 / count)
-    return np.unique(there[np.abs(positions[there][:, None] - wanted).argmin(axis=0)])
-
-
 def _draw(
     axes: Axes, result: xr.Dataset, name: str, look: Look, mode: str, some: np.ndarray, *, first: bool, styles: bool
 ) -> None:
@@ -274,6 +272,20 @@ def _draw(
             axes.fill_between(
                 times, mean[:, entry] - spread, mean[:, entry] + spread, color=colour, alpha=0.35, lw=0, zorder=4
             )
+
+
+def _draw_predicted(axes: Axes, result: xr.Dataset, name: str, look: Look, dimension: int) -> None:
+    """Draw one predicted standard deviation of single runs about their predicted mean, where the prediction holds."""
+    mean, std, bias = (_mean(result, one)[0] for one in (name, f"std_{name}", f"bias_{name}"))
+    mean, std = mean + bias / dimension, std / np.sqrt(dimension)
+    holds = result["needs_dimension"].values <= dimension
+    for entry in range(mean.shape[1]):
+        apart = style.COLOURS[entry % len(style.COLOURS)] if mean.shape[1] <= MOST_APART else None
+        colour = look.colour if mean.shape[1] == 1 else apart or style.line_colour(entry, mean.shape[1])
+        axes.fill_between(
+            result["time"].values, mean[:, entry] - std[:, entry], mean[:, entry] + std[:, entry], where=holds, color=colour,
+            alpha=0.2, lw=0, zorder=2, label=f"runs of $d$ = {dimension}, predicted" if entry == 0 else None,
+        )  # fmt: skip
 
 
 def _entry_label(result: str, told: str, entry: int, named: list[int], first: bool) -> str | None:

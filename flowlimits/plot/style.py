@@ -26,6 +26,8 @@ LINES = ("-", "--", "-.", ":")
 COLUMN = 3.4  # inches: one column of a two-column page
 TEXT, SMALL = 9.0, 8.0  # points
 LONGEST = 33  # characters of an axis label that fit beside a figure of that size
+#: Times beyond which a simulation beside a theory is drawn as so many points.
+MANY_TIMES, THINNED = 40, 24
 # Clocks that are words; the others begin with their formula.
 CLOCKS = {"minus log loss": r"minus log loss  $-\log L$"}
 
@@ -178,3 +180,17 @@ def spans_decades(values: list[np.ndarray], decades: float = 1.5) -> bool:
     joined = np.concatenate([np.ravel(v) for v in values])
     joined = joined[np.isfinite(joined)]
     return bool(joined.size and joined.min() > 0 and np.log10(joined.max() / joined.min()) >= decades)
+
+
+def thinned(times: np.ndarray, xscale: str, place: tuple[int, int]) -> np.ndarray:
+    """Return which of many times are drawn: evenly spread along the axis, and apart from those of other simulations."""
+    if times.size <= MANY_TIMES:
+        return np.arange(times.size)
+    positions = np.log(np.where(times > 0, times, np.nan)) if xscale == "log" else times.astype(float)
+    there = np.flatnonzero(np.isfinite(positions))
+    if there.size == 0:
+        return np.arange(times.size)
+    number, count = place
+    low, high = positions[there].min(), positions[there].max()
+    wanted = low + (high - low) * (np.arange(THINNED) + number / count) / (THINNED - 1 / count)
+    return np.unique(there[np.abs(positions[there][:, None] - wanted).argmin(axis=0)])

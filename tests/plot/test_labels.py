@@ -100,6 +100,21 @@ def test_many_times_of_runs_are_thinned_points_above_the_theory():
     np.testing.assert_allclose(points[0].get_ydata(), mean.sel(time=points[0].get_xdata()), rtol=1e-14)
 
 
+def test_a_band_shows_where_runs_of_a_dimension_are_predicted():
+    times = np.linspace(0, 4, 9)
+    overlaps = {"Q": [[0.5]], "R": [[0.2]], "T": [[1.0]]}
+    theory = fl.Committee(**overlaps, activation="erf", learning_rate=1.0).solve(times, fluctuations=True)
+    theory["needs_dimension"][-3:] = 1000  # as where a plateau is left
+    axes = fl.plot.curves(theory, variable="risk", dimension=100)
+    (band,) = axes.collections
+    low, high = (band.get_paths()[0].vertices[side, 1] for side in (slice(1, 7), slice(13, 7, -1)))
+    expected = (theory["risk"] + theory["bias_risk"] / 100)[:6], theory["std_risk"][:6] / 10
+    np.testing.assert_allclose((low + high) / 2, expected[0], rtol=1e-12)
+    np.testing.assert_allclose((high - low) / 2, expected[1], rtol=1e-9)
+    assert "runs of $d$ = 100, predicted" in legend(axes)
+    assert band.get_paths()[0].vertices[:, 0].max() == times[5]
+
+
 def test_two_quantities_on_one_axes_have_two_colours_and_a_legend():
     result = made()
     axes = fl.plot.curves(result, variable="overlap")
