@@ -222,7 +222,7 @@ def _dataset(data: Mapping[str, Any], coords: Mapping[str, Any], attributes: dic
     if sizes.setdefault(dim, len(times)) != len(times):
         return xr.Dataset(data, coords=coords, attrs=attributes)
     # The constructor of an index copies it several times.
-    index = object.__new__(xr.indexes.PandasIndex)
+    index = object.__new__(PandasIndex)
     index.index = pd.Index(np.array(times), name=dim)
     index.dim, index.coord_dtype = dim, index.index.dtype
     variables |= index.create_variables({dim: xr.Variable(dim, times, described, fastpath=True)})
