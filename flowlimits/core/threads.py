@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 MISSING: Any = object()
+#: Seconds of work, as far as can be told, from which on progress is shown unasked.
+PATIENCE = 2.0
 
 
 class OneLine(BaseException):
@@ -107,7 +109,7 @@ def _libraries(modules: int) -> Any:
 class Progress:
     """A tqdm bar on stderr, plain lines with the time left where stderr is no terminal.
 
-    With ``wanted=None`` the bar appears only once the work turns out to take longer than about two seconds.  What is counted are
+    With ``wanted=None`` the bar appears only once the work turns out to take longer than `PATIENCE`.  What is counted are
     pieces of work, of which parts may be done, or a span of time.
     """
 
@@ -129,7 +131,7 @@ class Progress:
         now = time.monotonic()
         if self.wanted is None and self.bar is None:
             elapsed = now - self.started
-            if elapsed < 0.3 or self.done <= 0 or elapsed * self.total < 2.0 * self.done:
+            if elapsed < 0.3 or self.done <= 0 or elapsed * self.total < PATIENCE * self.done:
                 return
         if sys.stderr.isatty() or _in_notebook():
             self._update_bar()

@@ -149,7 +149,8 @@ def solve(
     ratios = np.array([physics.sample_ratio]) if sample_ratios is None else check_ratios(sample_ratios)
     decays: list[Any] = [physics.weight_decay] if weight_decays is None else check_decays(weight_decays)
     energies = None if spectrum is None else check_energies(spectrum)
-    found = [steady(physics, ratios, decay) for decay in decays]
+    named = "weight_decay" if weight_decays is None else "weight_decays"
+    found = [steady(physics, ratios, decay, named) for decay in decays]
     dims: tuple[str, ...] = ()
     coords: dict[str, Any] = {}
     if weight_decays is not None:

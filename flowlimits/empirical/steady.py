@@ -42,7 +42,7 @@ class Steady:
     points: int
 
 
-def steady(physics: EmpiricalPhysics, ratios: np.ndarray, decay: float | str) -> Steady:
+def steady(physics: EmpiricalPhysics, ratios: np.ndarray, decay: float | str, name: str = "weight_decay") -> Steady:
     """Return the steady states at sample ratios, shape (n,), with the decay.
 
     Raises
@@ -59,12 +59,12 @@ def steady(physics: EmpiricalPhysics, ratios: np.ndarray, decay: float | str) ->
     points = 0
     if finite.any():
         asked = np.ascontiguousarray(ratios[finite])
-        out[finite], solutions[finite], status[finite], points = _finite(physics, asked, decay)
+        out[finite], solutions[finite], status[finite], points = _finite(physics, asked, decay, name)
     return Steady(dict(zip(equations.OBSERVED, out.T)), solutions, status, points)
 
 
 def _finite(
-    physics: EmpiricalPhysics, asked: np.ndarray, decay: float | str
+    physics: EmpiricalPhysics, asked: np.ndarray, decay: float | str, name: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     law = physics.law
     strength = float(decay) if isinstance(decay, float) else 0.0
@@ -83,7 +83,7 @@ def _finite(
         mode = modes.VANISHING
         if decay != VANISHING:
             status = "conjectured"
-        count = _vanishing(physics, setting, plateau, start, asked, found, solutions, decay)
+        count = _vanishing(physics, setting, plateau, start, asked, found, solutions, decay, name)
     if count < 0 or not np.isfinite(found).all():
         raise RuntimeError(
             f"The curve of steady states of {physics!r} was lost. This should not happen: please report it."
@@ -105,6 +105,7 @@ def _vanishing(
     found: np.ndarray,
     solutions: np.ndarray,
     decay: float | str,
+    name: str,
 ) -> int:
     exact = noiseless_thresholds(physics)
     threshold = np.full(3, np.nan)
@@ -123,7 +124,7 @@ def _vanishing(
     interpolation = exact.interpolation if physics.recovers else threshold[0]
     if decay != VANISHING and count > 0 and (asked < interpolation).any():
         raise ValueError(
-            'Argument `weight_decay` must be positive or "vanishing" here, but is 0.0: '
+            f'Argument `{name}` must be positive or "vanishing" here, but is 0.0: '
             + INTERPOLATES.format(
                 a=asked[asked < interpolation][0],
                 what="interpolation threshold",
