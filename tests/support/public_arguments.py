@@ -303,9 +303,9 @@ def empirical_calls() -> dict[str, Call]:
         ),
         "EmpiricalQuadratic.solve": (
             problem.solve, {"sample_ratios": [0.3, 0.4], "weight_decays": [0.1, 0.2]},
-            {"sample_ratios": "optional vector", "weight_decays": "optional vector", "spectrum": "optional vector"},
+            {"sample_ratios": "optional array", "weight_decays": "optional array", "spectrum": "optional array"},
         ),
-        "EmpiricalQuadratic.bayes": (problem.bayes, {"sample_ratios": [0.3, 0.4]}, {"sample_ratios": "optional vector"}),
+        "EmpiricalQuadratic.bayes": (problem.bayes, {"sample_ratios": [0.3, 0.4]}, {"sample_ratios": "optional array"}),
         "EmpiricalQuadratic.realised": (problem.realised, {"dimension": 40}, {"dimension": "count"}),
         "EmpiricalQuadratic.relaxation_time": (problem.relaxation_time, {"dimension": 40}, {"dimension": "count"}),
         "EmpiricalQuadratic.simulate": (
