@@ -273,6 +273,7 @@ def test_gradient_flow_and_too_many_overlaps_are_refused():
 
 SETTINGS = {
     "erf": (PLAIN, {}),
+    "square": (PLAIN, {"activation": "square", "learning_rate": 0.1}),
     "relu": (PLAIN, {"activation": "relu", "learning_rate": 0.5}),
     "both layers": (PLAIN, {"second_layer_rate": 0.5, "weight_decay": 0.05}),
     "groups": (BY_GROUP, {}),
@@ -282,16 +283,25 @@ SETTINGS = {
 }
 
 
+#: Settings whose spread at d = 400 is beyond its first order by more than 5 %, with the largest deviation seen.
+BEYOND = {"square": "15 % (Q)", "both layers": "5.7 % (risk)", "groups, sphere": "5.3 % (R)"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(one, marks=pytest.mark.xfail(strict=True, reason=BEYOND[one])) if one in BEYOND else one
+        for one in SETTINGS
+    ],
+)
 def test_four_thousand_runs_deviate_as_predicted(name):
     start, physics = SETTINGS[name]
     one, count = problem(start, **physics), 4000
     runs = one.simulate([1.0, 4.0], dimension=400, runs=count, rng=7, progress=False)
     theory = one.solve(runs["time"].values, fluctuations=True)
     for variable, ratio, shift, _ in ratios(theory, runs):
-        # The risk is quadratic in deviations: beyond the first order its spread is larger at this dimension.
-        assert np.abs(ratio - 1).max() < (0.08 if variable == "risk" else 0.05), (variable, ratio)
+        assert np.abs(ratio - 1).max() < 0.05, (variable, ratio)
         assert np.abs(shift).max() < 4.5, (variable, shift)
 
 
