@@ -13,7 +13,7 @@ from typing import Any
 
 from .core.registry import MODULES, NAMES
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = sorted([*MODULES, *NAMES, "__version__"])
 
