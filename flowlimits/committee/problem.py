@@ -203,6 +203,35 @@ class Committee(Physics):
         )  # fmt: skip
 
     @checks.named_arguments()
+    def fixed_points(self, starts: Any = None, *, rng: Any = None) -> xr.Dataset:
+        r"""Return fixed points of the overlaps' equations, plateaus and minima, and their stability.
+
+        Parameters
+        ----------
+        starts : int or tuple of array_like, optional
+            Where Newton steps begin: a number of random starts; arrays (Q, R), and the second layer if it is trained, of the problem's shapes
+            or with a leading axis, such as those of a solution; by default the problem's own start.
+        rng
+            Of random starts.
+
+        Returns
+        -------
+        xarray.Dataset
+            By `point`, in the order of the `risk`: `Q`, `R`, a trained `second_layer`, `Q_groups` and `R_groups` with a covariance; the
+            `eigenvalues` (real parts) and `frequencies` (imaginary parts) of the Jacobian :math:`\partial F/\partial(Q,R)` on the problem's
+            clock, the largest first; how many of them are positive, `unstable`, and zero, `flat`.  Points that differ by a permutation of students
+            are one.  By `start`: `converged`, and the point that was `reached`.
+
+        Raises
+        ------
+        ArithmeticError
+            If no start leads to a fixed point.
+        """
+        from .fluctuations.fixed_points import fixed_points
+
+        return fixed_points(self, starts, rng)
+
+    @checks.named_arguments()
     def simulate(
         self,
         times: Any,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..verdict.comparison import Comparison
 
 
-VERBS = ("solve", "simulate", "bayes", "thresholds")
+VERBS = ("solve", "simulate", "bayes", "thresholds", "fixed_points")
 
 
 def state_convergence(comparison: Comparison, root: np.random.SeedSequence, call: Mapping[str, Any]) -> xr.Dataset:

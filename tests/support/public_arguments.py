@@ -107,6 +107,7 @@ def committee_calls() -> dict[str, Call]:
         "Committee.solve": (
             online.solve, {"times": TIMES}, {name: kind for name, kind in SOLVE.items() if name != "keep_state"} | {"fluctuations": "boolean", "sensitivities": "observables"},
         ),
+        "Committee.fixed_points": (flow.fixed_points, {"starts": 2, "rng": 0}, {"starts": "count", "rng": "rng"}),
         "Committee.simulate": (
             online.simulate, {"times": TIMES, "dimension": 1000, "runs": MANY},
             RUN | {"dimension": "count", "method": "optional choice", "observables": "observables", "keep_state": "boolean", "weights": "optional array", "start": "optional choice"},

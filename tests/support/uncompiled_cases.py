@@ -361,6 +361,14 @@ def committee_that_diverges():
 
 
 @case
+def committee_deviations_and_fixed_points():
+    problem = fl.Committee(Q, R, T, activation="erf", learning_rate=0.2, noise=0.1)
+    return problem.solve([0.3], fluctuations=True, sensitivities=["noise"]), problem.fixed_points()[
+        "eigenvalues"
+    ].values
+
+
+@case
 def wide_committee():
     generator = np.random.default_rng(0)
     W, W_star = generator.standard_normal((20, 30)), generator.standard_normal((20, 30))

@@ -160,11 +160,7 @@ class Increments:
 
     def norms(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the plain norms of the students (T, p), and which entries of the state they add up, (p, D)."""
-        equations = self.equations
-        picks = np.zeros((equations.p, equations.count))
-        diagonal = np.flatnonzero(equations.left == equations.right)
-        for g in range(equations.groups):
-            picks[range(equations.p), g * equations.block + diagonal] = 1.0
+        picks = self.equations.norms()
         return states @ picks.T, picks
 
     def members(self) -> tuple[np.ndarray, np.ndarray]:

@@ -36,10 +36,12 @@ class Equations:
     ----------
     path : CommitteePath
         Of overlaps, by group if there is a covariance.
+    least : float
+        Share of the largest norm that norms count as in the steps of differences.
     """
 
-    def __init__(self, path: Any):
-        self.path, self.problem = path, path.problem
+    def __init__(self, path: Any, least: float = 0.0):
+        self.path, self.problem, self.least = path, path.problem, least
         self.grouped = path.grouped
         self.p, self.k = path.problem.R.shape
         self.address, self.family = path.address, path.family
@@ -127,13 +129,21 @@ class Equations:
             sizes = np.concatenate([sizes, np.repeat(largest, self.p, axis=1)], axis=1)
         return np.maximum(sizes, 1e-12)
 
+    def norms(self) -> np.ndarray:
+        """Return which entries of the state add up to the plain norm of each student, shape (p, D)."""
+        picks = np.zeros((self.p, self.count))
+        diagonal = np.flatnonzero(self.left == self.right)
+        for g in range(self.groups):
+            picks[range(self.p), g * self.block + diagonal] = 1.0
+        return picks
+
     def steps(self, states: np.ndarray) -> np.ndarray:
         """Return the steps of differences at states (T, D)."""
-        steps = STEP * self.natural(states)
+        steps = STEP * self.natural(states, self.least)
         if self.family.name != "relu":
             return steps
         C = self.fields(states)
-        norms = np.sqrt(np.einsum("tuu->tu", C))
+        norms = np.sqrt(np.maximum(np.einsum("tuu->tu", C), 1e-300))
         apart = 1.0 - np.abs(C) / (norms[:, :, None] * norms[:, None])
         apart[:, range(self.p + self.k), range(self.p + self.k)] = 1.0
         distance = apart[:, : self.p].min(axis=2)
