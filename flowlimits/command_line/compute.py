@@ -147,7 +147,7 @@ def kept(output: str | None) -> Iterator[None]:
     except (KeyboardInterrupt, RuntimeError) as error:
         partial = getattr(error, "partial", None)
         if output and partial is not None:
-            from ..core.results import save
+            from ..core.storage import save
 
             save(partial, output)
             error.args = (f"{error.args[0]} The finished part is saved in {output}.",)
@@ -157,7 +157,7 @@ def kept(output: str | None) -> Iterator[None]:
 def _finish(result: Any, output: str | None) -> None:
     # Saved first: an interrupt or a closed pipe while the table is printed loses nothing.
     if output:
-        from ..core.results import save
+        from ..core.storage import save
 
         save(result, output)
     say(text.describe(result))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..core import fields
-from ..core.paths import check_writable
+from ..core.files import check_writable
 from .compute import NETCDF, arguments, runs_options, take_times, times_option
 from .problems import Flags, ProblemGroup, Stated
 from .results import FILE, save_figure
@@ -58,7 +58,7 @@ def compare(
 
     Exit status: 0 agrees, 1 differs, 3 undecided.
     """
-    from ..core.results import load, save
+    from ..core.storage import load, save
     from ..verdict.compare import compare as judge
 
     options: Flags = {"variables": list(variables) or None}
@@ -100,7 +100,7 @@ def _converge(stated: Stated, flags: Flags) -> int:
 
 
 def _leave(comparison: Any, root: Any, call: Flags, prefix: str) -> None:
-    from ..core.results import save
+    from ..core.storage import save
     from ..data.rerun import state_convergence
 
     save(state_convergence(comparison, root, call), f"{prefix}.nc")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..core.paths import replacing
+from ..core.files import replacing
 from . import text
 from .compute import NETCDF
 from .problems import CLASSES, from_file, near
@@ -22,7 +22,7 @@ FILE = click.Path(dir_okay=False)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
 def show(files: tuple[str, ...]) -> int:
     """Print the problem, the provenance and the variables of results."""
-    from ..core.results import load
+    from ..core.storage import load
 
     for number, path in enumerate(files):
         result = load(path)
@@ -43,7 +43,8 @@ def rerun(file: str, output: str | None) -> int:
     The same numbers are promised on the same machine with the same versions; the versions that changed are named.
     Exit status 1: something differs.
     """
-    from ..core.results import load, provenance, save, versions
+    from ..core.results import provenance, versions
+    from ..core.storage import load, save
     from ..data.rerun import differing, repeat
 
     result = load(file)
@@ -86,7 +87,7 @@ def plot(
 
     A file that `converge` wrote is drawn as its deviation against the size, the table of a study as lines or a map.
     """
-    from ..core.results import load
+    from ..core.storage import load
 
     results = [load(path) for path in files]
     axes = _axes(results, variable, spectrum, time, options)
@@ -170,7 +171,7 @@ def cite(problem: str | None) -> int:
     elif problem.endswith(".toml"):
         say(entries(from_file(problem).problem))
     else:
-        from ..core.results import load
+        from ..core.storage import load
 
         say(entries(load(problem)))
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..core.paths import check_writable
+from ..core.files import check_writable
 from ..core.words import printable
 from ..toml import grids
 

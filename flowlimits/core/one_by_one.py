@@ -72,16 +72,12 @@ class General:
             if name not in takes:
                 raise TypeError(f"{type(problems[0]).__name__}.solve has no argument `{name}`.")
 
-        def one(problem: Any) -> dict[str, np.ndarray]:
-            result = problem.solve(options.times, **keywords)
-            lead = ("time",)
-            return {
-                str(name): value.values
-                for name, value in result.data_vars.items()
-                if tuple(map(str, value.dims[:1])) == lead
-            }
+        return solve_each(lambda problem: in_time(problem.solve(options.times, **keywords)), problems, options)
 
-        return solve_each(one, problems, options)
+
+def in_time(result: Any) -> dict[str, np.ndarray]:
+    """Return the variables of a result whose first axis is time."""
+    return {str(name): value.values for name, value in result.data_vars.items() if value.dims[:1] == ("time",)}
 
 
 def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
@@ -112,14 +108,7 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
         except Unfinished as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            partial = getattr(error, "partial", None)
-            values = (
-                {}
-                if partial is None
-                else {
-                    str(name): value.values for name, value in partial.data_vars.items() if value.dims[:1] == ("time",)
-                }
-            )
+            values = {} if error.partial is None else in_time(error.partial)
             status, last = error.report.status.value, error.report.reached
             messages[index] = str(error)
         except FloatingPointError as error:
@@ -137,9 +126,8 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
         pass
     finally:
         bar.close()
-    example = problems[0]
-    varying = differing(problems)
-    return Solutions(arrays, statuses, reached, messages, example, varying, {"route": "one by one"} | options.given())
+    details = {"route": "one by one"} | options.given()
+    return Solutions(arrays, statuses, reached, messages, problems[0], differing(problems), details)
 
 
 def differing(problems: list[Any]) -> dict[str, np.ndarray]:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from . import fields
-from .arrays import ARRAY_PREFIX, arrays_of
 from .checks import show
 from .registry import DESCRIPTIONS
+from .storage import ARRAY_PREFIX, arrays_of
 from .words import did_you_mean
 
 if TYPE_CHECKING:

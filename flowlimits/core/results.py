@@ -20,13 +20,8 @@ import xarray as xr
 from xarray.core.indexes import PandasIndex
 
 from . import streams
-from .arrays import ARRAYS, pack
 from .problem import Description, Problem
-from .storage import load, save
-
-__all__ = [
-    "SCHEMA", "Variable", "build", "checked", "clock_symbol", "load", "provenance", "save", "size_of", "time_variables", "versions",
-]  # fmt: skip
+from .storage import ARRAYS, pack
 
 SCHEMA = 1
 _RATIO = "nan where the weights vanish, or are too small for the digits of a ratio of them"

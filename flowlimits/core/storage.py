@@ -1,113 +1,87 @@
 """Results are kept in netCDF files: written whole or not at all, and sealed with a checksum.
 
-A file is walked through before anything in it is read.  It could name other files (links, external storage, virtual data sets), which
-would then be read with the rights of whoever opens it, and claim sizes that no memory holds: such files are refused.
+Files hold the arrays of a problem as variables, which other programs read; the Dataset holds them as text in an attribute.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib
 import io
-import math
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .arrays import with_array_variables, without_array_variables
 from .checks import show
-from .paths import replacing
+from .files import RefusedError, end_of, inspect, replacing
 from .registry import STORED
 
-#: Deflate, shuffle, Fletcher's checksum: what netCDF programs write.
-FILTERS = {1, 2, 3}
-#: Deflate makes nothing smaller than a 1032nd.
-LARGEST_RATIO, SPARE = 1100, 1 << 20
-DEPTH = 16
-#: netCDF writes a data set of this name for a dimension without a variable; it has a size and no content.
-NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
+#: The names of the arrays of a problem begin with this.
+ARRAY_PREFIX = "problem_"
+#: The attribute of a result that holds the arrays of its problem.
+ARRAYS = "problem_arrays"
 
 
-class RefusedError(ValueError):
-    """A file that is not read."""
-
-
-def end_of(content: bytes) -> int:
-    """Return where the content of an HDF5 file ends by its own word, -1 if it does not say so."""
-    if not content.startswith(SIGNATURE) or len(content) < 48:
-        return -1
-    place = {0: 40, 1: 44, 2: 28, 3: 28}.get(content[8], -1)
-    return -1 if place < 0 else int.from_bytes(content[place : place + 8], "little")
-
-
-def inspect(content: bytes) -> bool:
-    """Return whether a file says that a seal belongs to it, after a walk through all of it.
-
-    Raises
-    ------
-    RefusedError
-        If a part of the file is not read.
-    Exception
-        If it is no HDF5 file, or a damaged one.
-    """
-    import h5py
-
-    with h5py.File(io.BytesIO(content), "r") as file:
-        _walk(file, "", 0, set())
-        return "flowlimits_seal" in file.attrs
-
-
-def _walk(group: Any, path: str, depth: int, seen: set[Any]) -> None:
-    import h5py
-
-    if depth > DEPTH:
-        raise RefusedError(f"its groups are nested more than {DEPTH} deep")
-    for name in group:
-        where = f"{path}/{name}"
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            raise RefusedError(f"`{where}` is a link to another file ({link.filename!r})")
-        if isinstance(link, h5py.SoftLink):
-            raise RefusedError(f"`{where}` is a symbolic link")
-        item = group[name]
-        key = h5py.h5o.get_info(item.id).addr
-        if key in seen:
-            continue
-        seen.add(key)
-        if isinstance(item, h5py.Group):
-            _walk(item, where, depth + 1, seen)
-        elif isinstance(item, h5py.Dataset):
-            _check(item, where)
-
-
-def _check(dataset: Any, where: str) -> None:
-    if dataset.external:
-        raise RefusedError(f"the data of `{where}` lie in another file ({dataset.external[0][0]!r})")
-    if dataset.is_virtual:
-        raise RefusedError(f"`{where}` is a virtual data set, whose data lie in other files")
-    settings = dataset.id.get_create_plist()
-    for number in range(settings.get_nfilters()):
-        code = settings.get_filter(number)[0]
-        if code not in FILTERS:
-            raise RefusedError(f"`{where}` needs the filter {code}, which results do not have")
-    claimed = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
-    if claimed > LARGEST_RATIO * dataset.id.get_storage_size() + SPARE and not _is_plain_dimension(dataset):
-        raise RefusedError(
-            f"`{where}` claims {claimed} bytes, more than the {dataset.id.get_storage_size()} that are stored can hold"
-        )
-
-
-def _is_plain_dimension(dataset: Any) -> bool:
-    label = dataset.attrs.get("NAME", b"")
-    return (
-        bytes(label).startswith(NO_VARIABLE)
-        if isinstance(label, bytes)
-        else str(label).startswith(NO_VARIABLE.decode())
+def pack(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return arrays as text, the attribute `ARRAYS` of a result: variables of their own would multiply the rows of its tables."""
+    return json.dumps(
+        {
+            name: [array.dtype.str, list(array.shape), base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()]
+            for name, array in arrays.items()
+        }
     )
+
+
+def unpack(text: str) -> dict[str, np.ndarray]:
+    """Return the arrays that `pack` wrote; ValueError if it wrote none of it."""
+    try:
+        found = {}
+        for name, (dtype, shape, data) in json.loads(text).items():
+            kind = np.dtype(dtype)
+            if kind.kind not in "fiubU":
+                raise ValueError(f"the dtype {dtype}")
+            found[str(name)] = np.frombuffer(base64.b64decode(data, validate=True), kind).reshape(
+                [int(n) for n in shape]
+            )
+        return found
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"The attribute `{ARRAYS}` of this Dataset holds no arrays of a problem: {error}.") from None
+
+
+def arrays_of(dataset: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return the arrays of the problem of a result: those of its attribute, and variables as files hold them."""
+    packed = dataset.attrs.get(ARRAYS)
+    arrays = unpack(packed) if isinstance(packed, str) else {}
+    return arrays | {
+        str(name): values.values for name, values in dataset.variables.items() if str(name).startswith(ARRAY_PREFIX)
+    }
+
+
+def with_array_variables(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a result as files hold it: with the arrays of its problem as variables, which other programs read."""
+    if not isinstance(dataset.attrs.get(ARRAYS), str):
+        return dataset
+    arrays = unpack(dataset.attrs[ARRAYS])
+    stored = dataset.assign(
+        {name: ([f"{name}_{i}" for i in range(array.ndim)], array) for name, array in arrays.items()}
+    )
+    stored.attrs = {name: value for name, value in dataset.attrs.items() if name != ARRAYS}
+    return stored
+
+
+def without_array_variables(stored: xr.Dataset) -> xr.Dataset:
+    """Return a result with the arrays of its problem in the attribute `ARRAYS`."""
+    names = [str(name) for name in stored.data_vars if str(name).startswith(ARRAY_PREFIX)]
+    if not names or "problem" not in stored.attrs:
+        return stored
+    packed = pack({name: stored[name].values for name in names})
+    return stored.drop_vars(names).assign_attrs({ARRAYS: packed})
 
 
 #: The attribute of a file, not of a result, that says that a seal ends the file.

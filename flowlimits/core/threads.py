@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 
 Result = TypeVar("Result")
-MISSING: Any = object()
 #: Seconds of work, as far as can be told, from which on progress is shown unasked.
 PATIENCE = 2.0
 
@@ -133,7 +132,7 @@ class Progress:
             elapsed = now - self.started
             if elapsed < 0.3 or self.done <= 0 or elapsed * self.total < PATIENCE * self.done:
                 return
-        if sys.stderr.isatty() or _in_notebook():
+        if sys.stderr.isatty() or "ipykernel" in sys.modules:
             self._update_bar()
         elif now - self.last_line >= 5.0 or self.done == self.total:
             self.last_line = now
@@ -177,10 +176,6 @@ def advance(share: float) -> None:
     report = getattr(_RUN, "report", None)
     if report is not None:
         report(share)
-
-
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
 
 
 def run_threads(
@@ -236,9 +231,9 @@ def run_threads(
     except KeyboardInterrupt:
         message = f"Interrupted after {len(finished)} of {count} {description}."
         stopped = Interrupted(message, finished)
-        first = list(takewhile(lambda made: made is not MISSING, (finished.get(i, MISSING) for i in range(count))))
+        first = [finished[i] for i in takewhile(finished.__contains__, range(count))]
         if assemble is not None and first:
-            stopped.partial = assemble(cast(list[Result], first))
+            stopped.partial = assemble(first)
         raise stopped from None
     finally:
         bar.close()

@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 
 from ..core import checks
-from ..core.arrays import ARRAY_PREFIX
-from ..core.paths import replacing
+from ..core.files import replacing
+from ..core.storage import ARRAY_PREFIX
 
 if TYPE_CHECKING:
     import pandas as pd

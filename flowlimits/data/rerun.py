@@ -11,11 +11,10 @@ import numpy as np
 import xarray as xr
 
 from ..core import checks, results, streams
-from ..core.arrays import ARRAYS
 from ..core.checks import show
 from ..core.problem import load_problem, rebuild
 from ..core.results import SCHEMA, provenance, versions
-from ..core.storage import load
+from ..core.storage import ARRAYS, load
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.arrays import arrays_of
 from ..core.checks import show
+from ..core.storage import arrays_of
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -228,7 +228,7 @@ def _finish(session: Session, table: Table, ends: Mapping[str, Any], chosen: lis
     axes = {name: [point[i] for point in chosen] for i, name in enumerate(ends)}
     dataset = to_dataset(table.first(len(chosen)), axes, 1, points="point", provenance=session.provenance(table))
     if session.store is not None:
-        from ..core.results import save
+        from ..core.storage import save
 
         save(dataset, session.store.folder / "refined.nc")
     return dataset

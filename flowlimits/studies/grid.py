@@ -158,7 +158,7 @@ def grid_points(session: Session, axes: Mapping[str, list[Any]], repeats: int) -
 def _finish(session: Session, table: Table, axes: Mapping[str, list[Any]], repeats: int) -> Any:
     dataset = to_dataset(table, axes, repeats, provenance=session.provenance(table))
     if session.file is not None:
-        from ..core.results import save
+        from ..core.storage import save
 
         save(dataset, session.file)
     return dataset

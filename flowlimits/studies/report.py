@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.paths import replacing
+from ..core.files import replacing
 from .blocks import Block, Failure, point_text
 from .keys import Definition
 from .store import Store, read_definition
@@ -201,7 +201,7 @@ def _failures(failures: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _provenance(folder: Path) -> list[tuple[str, str]]:
-    from ..core.results import load
+    from ..core.storage import load
 
     for name in ("study.nc", "refined.nc"):
         try:

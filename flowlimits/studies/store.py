@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import choice
-from ..core.paths import replacing
+from ..core.files import replacing
 from .blocks import Block, Failure
 from .keys import Definition
 from .shards import SUFFIX, DamagedShardError, Shard, decode, encode, merge

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..core.arrays import ARRAY_PREFIX
 from ..core.problem import Problem
+from ..core.storage import ARRAY_PREFIX
 
 #: Coordinates that may stand in the place of the time.
 AXES = ("sample_ratio", "weight_decay")

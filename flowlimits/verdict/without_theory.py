@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..core import checks, results
-from ..core.arrays import ARRAYS
+from ..core.storage import ARRAYS
 from . import effects, judge, points, statistics
 from .comparison import At, Comparison, curves
 from .extrapolation import extrapolate

@@ -91,7 +91,7 @@ def test_a_target_that_no_file_can_be_made_at_is_refused(run, monkeypatch):
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("flowlimits.core.paths.os.open", refuse)
+    monkeypatch.setattr("flowlimits.core.files.os.open", refuse)
     status, _, err = run("solve extensive --student-ratio 0.5 --teacher-ratio 0.25 --times 0.1 -o result.nc")
     assert status == 2
     assert "Cannot write result.nc: Permission denied." in err

@@ -14,7 +14,7 @@ import toy
 import xarray as xr
 
 import flowlimits as fl
-from flowlimits.core import storage
+from flowlimits.core import files, storage
 
 TIMES = np.linspace(0, 1, 400)
 
@@ -74,8 +74,8 @@ def test_where_a_file_ends_is_read_from_its_first_block(tmp_path):
         with h5py.File(tmp_path / version, "w", libver=version) as file:
             file["x"] = np.arange(10.0)
         content = (tmp_path / version).read_bytes()
-        assert storage.end_of(content) == len(content)
-    assert storage.end_of(b"no file") == -1
+        assert files.end_of(content) == len(content)
+    assert files.end_of(b"no file") == -1
 
 
 def forge(path, act):
@@ -115,7 +115,7 @@ def test_groups_that_hold_each_other_end(tmp_path):
 
     with h5py.File(forge(tmp_path / "ring.nc", act)) as file:
         assert "g" in file
-    assert storage.inspect((tmp_path / "ring.nc").read_bytes()) is False
+    assert files.inspect((tmp_path / "ring.nc").read_bytes()) is False
 
 
 @pytest.mark.parametrize("value", [True, None, {"a": 1}, Path("x"), [None], np.bool_(True)])

@@ -4,7 +4,7 @@ import pytest
 
 import flowlimits as fl
 from flowlimits.command_line import main as cli
-from flowlimits.core.paths import check_writable, replacing
+from flowlimits.core.files import check_writable, replacing
 
 FLOW = "extensive --student-ratio 0.5 --teacher-ratio 0.25 --times 0.1,0.2"
 
