@@ -8,12 +8,16 @@ resolution "agrees" in at most 1 of 100.  ``python -m validation.calibration_set
 from __future__ import annotations
 
 import argparse
+import csv
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 import flowlimits as fl
 from flowlimits.core.problem import Problem
@@ -21,7 +25,21 @@ from flowlimits.core.problem import Problem
 from .record import DATA, Record
 
 SOURCE = "flowlimits.verdict.judge"
-COLUMNS = ("setting", "sizes", "runs", "theory", "distance", "seeds", "agrees", "differs", "undecided", "unseen_median")
+COLUMNS = (
+    "setting",
+    "sizes",
+    "runs",
+    "theory",
+    "distance",
+    "seeds",
+    "agrees",
+    "differs",
+    "undecided",
+    "unseen_median",
+    "exponent_covered",
+    "exponent_stated",
+)
+SEED_COLUMNS = ("theory", "seed", "verdict", "unseen", "exponent", "exponent_error")
 RESOLUTION = 0.05
 
 
@@ -31,12 +49,23 @@ class Setting:
 
     name: str
     problem: Problem
-    wrong: dict[str, Problem]
+    wrong: Mapping[str, Problem]
     times: np.ndarray
     sizes: tuple[int, ...]
     runs: int
     options: dict[str, Any] = field(default_factory=dict)
     solving: dict[str, Any] = field(default_factory=dict)
+    order: int = 1
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file's name."""
+        return re.sub(r"\W+", "_", self.name)
+
+    @property
+    def theories(self) -> dict[str, Problem]:
+        """The right problem and the wrong ones by name."""
+        return {"right": self.problem, **self.wrong}
 
 
 def extensive(start: str, teacher: Callable[[float], fl.Spectrum], sizes: tuple[int, ...]) -> Setting:
@@ -45,8 +74,8 @@ def extensive(start: str, teacher: Callable[[float], fl.Spectrum], sizes: tuple[
     def make(student: float, ratio: float) -> fl.ExtensiveQuadratic:
         return fl.ExtensiveQuadratic(student, teacher(ratio), start=start)
 
-    wrong = {"student ratio + 2 %": make(0.51, 0.25), "student ratio + 5 %": make(0.525, 0.25)}
-    wrong |= {"teacher ratio + 2 %": make(0.5, 0.255), "teacher ratio + 5 %": make(0.5, 0.2625)}
+    wrong = {f"student ratio + {percent} %": make(0.5 * (1 + percent / 100), 0.25) for percent in (1, 2, 5, 10)}
+    wrong |= {f"teacher ratio + {percent} %": make(0.5, 0.25 * (1 + percent / 100)) for percent in (1, 2, 5, 10)}
     return Setting(f"extensive, {start}", make(0.5, 0.25), wrong, np.geomspace(0.05, 5, 30), sizes, 24)
 
 
@@ -62,27 +91,38 @@ def mean_field() -> Setting:
     )
 
 
-def committee(
-    name: str, activation: str, times: np.ndarray, sizes: tuple[int, ...], rate: float, start: int
-) -> Setting:
-    """One-pass SGD of two units: near its start, or through the plateau."""
-    drawn = fl.Committee.random(2, 2, dimension=start, rng=1, activation=activation, learning_rate=rate)
+#: A start and a teacher far from any plateau.
+GIVEN = ([[0.6, 0.1], [0.1, 0.5]], [[0.13, 0.05], [0.03, 0.19]], [[1.0, 0.2], [0.2, 1.0]])
 
-    def make(learning_rate: float, noise: float = 0.0) -> fl.Committee:
+
+def committee(
+    name: str,
+    activation: str,
+    times: np.ndarray,
+    sizes: tuple[int, ...],
+    rate: float,
+    start: int | None,
+    runs: int = 16,
+) -> Setting:
+    """One-pass SGD of two units from a `GIVEN` start, or from a random one at a dimension, which may be at a plateau."""
+    overlaps: Any = GIVEN
+    if start is not None:
+        drawn = fl.Committee.random(2, 2, dimension=start, rng=1, activation=activation)
         overlaps = (drawn.Q, drawn.R, drawn.T)
-        return fl.Committee(*overlaps, activation=activation, learning_rate=learning_rate, noise=noise)
+
+    def make(learning_rate: float) -> fl.Committee:
+        return fl.Committee(*overlaps, activation=activation, learning_rate=learning_rate)
 
     wrong: dict[str, Problem] = {"gradient flow": make(0.0)}
-    wrong |= {f"learning rate + {percent} %": make(rate * (1 + percent / 100)) for percent in (10, 30)}
-    return Setting(name, make(rate), wrong, times, sizes, 16)
+    wrong |= {f"learning rate + {percent} %": make(rate * (1 + percent / 100)) for percent in (10, 30, 100, 200)}
+    return Setting(name, make(rate), wrong, times, sizes, runs)
 
 
 def predicted(activation: str, rate: float) -> Setting:
     """One size of one-pass SGD, whose spread and bias the theory predicts."""
 
     def make(learning_rate: float) -> fl.Committee:
-        overlaps = ([[0.6, 0.1], [0.1, 0.5]], [[0.13, 0.05], [0.03, 0.19]], [[1.0, 0.2], [0.2, 1.0]])
-        return fl.Committee(*overlaps, activation=activation, learning_rate=learning_rate, noise=0.05)
+        return fl.Committee(*GIVEN, activation=activation, learning_rate=learning_rate, noise=0.05)
 
     wrong: dict[str, Problem] = {"learning rate + 3 %": make(1.03 * rate), "learning rate + 10 %": make(1.1 * rate)}
     return Setting(
@@ -101,12 +141,13 @@ def xor() -> Setting:
             learning_rate=learning_rate,
         )  # fmt: skip
 
-    wrong = {
+    wrong: dict[str, Problem] = {
         "noise scale + 3 %": make(0.515),
+        "noise scale + 6 %": make(0.53),
         "noise scale + 10 %": make(0.55),
         "gradient flow": make(learning_rate=0.0),
     }
-    return Setting("XOR, SGD", make(), wrong, np.linspace(0.5, 4.0, 8), (100, 200, 400), 16)
+    return Setting("XOR, SGD", make(), wrong, np.linspace(0.5, 4.0, 8), (200, 400, 800), 24)
 
 
 def settings() -> list[Setting]:
@@ -116,9 +157,11 @@ def settings() -> list[Setting]:
         extensive("orthonormal", fl.Spectrum.orthonormal, (60, 120, 240)),
         extensive("gaussian", fl.Spectrum.marchenko_pastur, (40, 80, 120)),
         mean_field(),
-        committee("committee erf, away from the plateau", "erf", away, (100, 200, 400), 0.5, 100),
+        committee("committee erf, away from the plateau", "erf", away, (200, 400, 800), 0.5, 100),
+        committee("committee erf, small sizes", "erf", away, (50, 100, 200), 0.5, 100, runs=8),
         committee("committee erf, through the plateau", "erf", through, (500, 1000, 2000), 1.0, 10**4),
-        committee("committee square", "square", np.linspace(0, 10, 11)[1:], (100, 200, 400), 0.1, 100),
+        committee("committee square, random start", "square", np.linspace(1, 10, 10), (100, 200, 400), 0.1, 100),
+        committee("committee square", "square", np.linspace(1, 8, 8), (500, 1000, 2000), 0.1, None, runs=24),
         predicted("erf", 1.0),
         predicted("square", 0.1),
         predicted("relu", 0.5),
@@ -135,33 +178,76 @@ def distance(right: Any, wrong: Any) -> float:
     return float(max(parts))
 
 
-def calibrate(setting: Setting, seeds: int) -> list[list[object]]:
-    """Return one row of the table per theory."""
-    pools = []
+def simulated(setting: Setting, seed: int, folder: Path | None) -> list[xr.Dataset]:
+    """Return the runs of one seed at every size, from the folder if they are there."""
+    found = []
     for size in setting.sizes:
-        arguments = {setting.problem.size_name: size, "runs": setting.runs * seeds, "progress": False}
-        root = np.random.SeedSequence(2026, spawn_key=(size,))
-        pools.append(setting.problem.simulate(setting.times, rng=root, **arguments, **setting.options))
-    parts = [[pool.isel(run=slice(setting.runs * i, setting.runs * (i + 1))) for pool in pools] for i in range(seeds)]
-    times = pools[0]["time"].values if setting.solving else setting.times
+        path = None if folder is None else folder / f"{setting.slug}_{size}_{seed}.nc"
+        if path is None or not path.is_file():
+            arguments = {setting.problem.size_name: size, "runs": setting.runs, "progress": False}
+            root = np.random.SeedSequence(2026, spawn_key=(size, seed))
+            runs = setting.problem.simulate(setting.times, rng=root, **arguments, **setting.options)
+            if path is not None:
+                fl.save(runs, path)
+        found.append(fl.load(path) if path is not None else runs)
+    return found
+
+
+def verdicts(setting: Setting, seeds: int, folder: Path | None = None) -> list[dict[str, str]]:
+    """Return one row per seed and theory; those that the folder holds are not computed again."""
+    path = None if folder is None else folder / f"{setting.slug}.csv"
+    rows: list[dict[str, str]] = []
+    if path is not None and path.is_file():
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    theories: dict[str, xr.Dataset] = {}
+    for seed in range(seeds):
+        missing = [
+            name for name in setting.theories if (name, str(seed)) not in {(r["theory"], r["seed"]) for r in rows}
+        ]
+        runs = simulated(setting, seed, folder) if missing else []
+        for name in missing:
+            if name not in theories:
+                times = runs[0]["time"].values if setting.solving else setting.times
+                theories[name] = setting.theories[name].solve(times, **setting.solving)
+            found = fl.compare(theories[name], *runs, resolution=RESOLUTION)
+            numbers = [found.unseen, found.exponent, found.exponent_error]
+            row = dict(zip(SEED_COLUMNS, [name, str(seed), found.verdict, *(f"{one:.6g}" for one in numbers)]))
+            rows.append(row)
+            if path is not None:
+                with path.open("a", newline="", encoding="utf-8") as stream:
+                    writer = csv.DictWriter(stream, SEED_COLUMNS, lineterminator="\n")
+                    if len(rows) == 1:
+                        writer.writeheader()
+                    writer.writerow(row)
+    return [row for row in rows if int(row["seed"]) < seeds]
+
+
+def calibrate(setting: Setting, seeds: int, folder: Path | None = None) -> list[list[object]]:
+    """Return one row of the table per theory."""
+    judged = verdicts(setting, seeds, folder)
+    times = setting.times if not setting.solving else simulated(setting, 0, folder)[0]["time"].values
     right = setting.problem.solve(times, **setting.solving)
     rows: list[list[object]] = []
-    for name, problem in {"right": setting.problem, **setting.wrong}.items():
-        theory = problem.solve(times, **setting.solving)
-        found = [fl.compare(theory, *runs, resolution=RESOLUTION) for runs in parts]
-        count = [sum(one.passed is answer for one in found) for answer in (True, False, None)]
-        unseen = float(np.median([one.unseen for one in found]))
-        sizes = " ".join(map(str, setting.sizes))
+    for name, problem in setting.theories.items():
+        here = [row for row in judged if row["theory"] == name]
+        said = [row["verdict"].split(":")[0] for row in here]
+        unseen = float(np.median([float(row["unseen"]) for row in here]))
+        pairs = [(float(row["exponent"]), float(row["exponent_error"])) for row in here] if name == "right" else []
+        stated = [pair for pair in pairs if np.isfinite(pair).all()]
+        covered = sum(abs(value + setting.order) <= 2 * error for value, error in stated)
         rows.append(
             [
                 setting.name,
-                sizes,
+                " ".join(map(str, setting.sizes)),
                 setting.runs,
                 name,
-                float(f"{distance(right, theory):.2g}"),
-                seeds,
-                *count,
+                float(f"{distance(right, problem.solve(times, **setting.solving)):.2g}"),
+                len(here),
+                *(said.count(answer) for answer in ("agrees", "differs", "undecided")),
                 float(f"{unseen:.2g}"),
+                covered if stated else "",
+                len(stated) if stated else "",
             ]
         )
     return rows
@@ -182,7 +268,7 @@ def run(record: Record, full: bool) -> None:
     """Compute the claims: 20 seeds of the quick settings, and with `full` 200 of all."""
     rows: list[list[object]] = []
     for setting in settings():
-        if full or setting.name in ("mean field", "committee square", "committee erf, away from the plateau"):
+        if full or setting.name in ("mean field", "committee square, random start", "committee erf, small sizes"):
             found = calibrate(setting, 200 if full else 20)
             judge(record, found)
             rows += found
@@ -194,12 +280,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--only", default="", help="settings whose name holds this word")
+    parser.add_argument(
+        "--folder", type=Path, help="folder that keeps runs and verdicts, seed by seed: a search goes on there"
+    )
     options = parser.parse_args()
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     rows: list[list[object]] = []
     for setting in settings():
         if options.only in setting.name:
             started = time.perf_counter()
-            found = calibrate(setting, options.seeds)
+            found = calibrate(setting, options.seeds, options.folder)
             rows += found
             for row in found:
                 print(*row, sep=" | ", flush=True)

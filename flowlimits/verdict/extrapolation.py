@@ -76,6 +76,8 @@ class Extrapolation:
         ``deviation = sum(weights * deviations)``.
     length : ndarray, shape (points,)
         The length L.
+    length_error : ndarray, shape (points,)
+        What noise leaves open of it: as much as half the smallest size where nothing is seen of c2.
     """
 
     deviation: np.ndarray
@@ -83,6 +85,7 @@ class Extrapolation:
     statistical: np.ndarray
     weights: np.ndarray
     length: np.ndarray
+    length_error: np.ndarray
 
 
 def extrapolate(
@@ -127,11 +130,12 @@ def extrapolate(
         errors = np.hypot(errors, changed)
     # The smallest size bounds the length: beyond it the expansion would fail there.
     length = np.full(labels.size, 1 / inverse.max())
+    length_error = np.zeros(labels.size)
     if degree == 2:
         # Sizes in excess of three make the second pass better than the first, which allows for too much.
         for _ in range(2):
             neglected = _neglected(inverse, leading, length, degree)
-            length = _length(inverse, deviations, errors, labels, times, neglected)
+            length, length_error = _length(inverse, deviations, errors, labels, times, neglected)
     elif known_length is None:
         length *= 0.5  # two sizes say nothing about c2
     if known_length is not None:
@@ -149,7 +153,7 @@ def extrapolate(
     statistical = np.sqrt(np.einsum("ps,sp->p", weights**2, variances))
     remainder = (np.einsum("ps,nsp->np", weights, neglected) ** 2).sum(axis=0)
     error = np.sqrt(np.einsum("ps,sp->p", weights**2, errors**2) + remainder)
-    return Extrapolation(np.einsum("ps,sp->p", weights, deviations), error, statistical, weights, length)
+    return Extrapolation(np.einsum("ps,sp->p", weights, deviations), error, statistical, weights, length, length_error)
 
 
 def _windows(labels: np.ndarray, times: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -188,10 +192,11 @@ def _length(
     labels: np.ndarray,
     times: np.ndarray,
     neglected: np.ndarray,
-) -> np.ndarray:
-    """Return L = |c2/c1|: the largest of that at the point, of the octaves around it, and of the whole variable.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return L = |c2/c1|, the largest of that at the point, of the octaves around it, and of the whole variable, and its error.
 
-    Sums over many points are free of noise but follow the most precise ones.  At most the smallest size.
+    Sums over many points are free of noise but follow the most precise ones.  At most the smallest size.  The error is that at the point
+    alone, with a prior width of half the smallest size.
     """
     weights = fit_weights(_powers(inverse, 2), errors, neglected)[0]
     first, second = (np.einsum("ps,sp->p", weights[:, i], deviations) for i in (1, 2))
@@ -205,4 +210,6 @@ def _length(
         near = (sums[0][stop] - sums[0][start]) / np.maximum(sums[1][stop] - sums[1][start], 1e-300)
         single = excess[here] / reference[here]
         length[here] = np.sqrt(np.maximum(np.maximum(single, near), max(sums[0][-1] / sums[1][-1], 0.0)))
-    return np.minimum(length / inverse.min(), 1 / inverse.max())
+    unit = 1 / inverse.min()
+    length_error = 1 / np.hypot(2 * inverse.max(), np.sqrt(reference) / unit)
+    return np.minimum(length * unit, 1 / inverse.max()), length_error

@@ -279,9 +279,9 @@ def several_sizes(
     whole = _test(points, deviations, samples, variances, level, early, rounding, plausible, order=order)
     score, allowed, judged, ratio = whole.score, whole.allowed, whole.judged, whole.ratio
     index = int(ratio.argmax())
-    exponent, exponent_error = statistics.fit_exponent(
-        samples, deviations, variances, whole.limit.length, points.labels, judged, order
-    )
+    longest = np.hypot(whole.limit.length, whole.limit.length_error)
+    fitted = (samples, deviations, variances, longest, points.labels, judged, order)
+    exponent, exponent_error = statistics.fit_exponent(*fitted)
     last = one_size(
         points, theories[-1], samples[-1], floor, level / 2, float(widths[-1]), early, exact=exact, tolerance=tolerance
     )

@@ -34,19 +34,38 @@ def gradient(W, W_star, centred=False, h=1e-6):
     return G
 
 
+def copies(W):
+    """Rows of W of which no two are equal or opposite, and for every row of W which of them it is and its sign."""
+    kept, index, signs = [], [], []
+    for row in W:
+        known = [(j, sign) for j, other in enumerate(kept) for sign in (1.0, -1.0) if (row == sign * other).all()]
+        if not known:
+            kept.append(row)
+        index.append(known[0][0] if known else len(kept) - 1)
+        signs.append(known[0][1] if known else 1.0)
+    return np.array(kept), np.array(index), np.array(signs)
+
+
 def weights_at(W, W_star, times, weight_decay=0.0, centred=False, rtol=1e-11):
-    """Weights of the gradient flow dW/dt = -p d grad risk - weight_decay W, shape (times, p, d), and the multiplier."""
+    """Weights of the gradient flow dW/dt = -p d grad risk - weight_decay W, shape (times, p, d), and the multiplier.
+
+    Units that start equal or opposite stay so, and small differences of them may grow: they are evolved once.
+    """
     p, d = W.shape
+    kept, index, signs = copies(W)
+    count = np.sqrt(np.bincount(index))[:, None]
 
     def velocity(t, y):
-        V = y[:-1].reshape(p, d)
-        Z, Z_star = matrices(V, W_star)
+        V = y[:-1].reshape(kept.shape)
+        scaled = count * V
+        Z, Z_star = scaled.T @ scaled / (p * d), matrices(W, W_star)[1]
         D = Z - Z_star
         theta = 0.0 if centred else np.trace(D)
         return np.append((-4 * V @ D - 2 * theta * V - weight_decay * V).ravel(), 2 * theta)
 
-    y = solve_ivp(velocity, (0, times[-1]), np.append(W.ravel(), 0.0), "DOP853", times, rtol=rtol, atol=1e-14).y
-    return y[:-1].T.reshape(len(times), p, d), y[-1]
+    start = np.append(kept.ravel(), 0.0)
+    y = solve_ivp(velocity, (0, times[-1]), start, "DOP853", times, rtol=rtol, atol=1e-14).y
+    return signs[:, None] * y[:-1].T.reshape(len(times), *kept.shape)[:, index], y[-1]
 
 
 def observables(W, W_star, centred=False):

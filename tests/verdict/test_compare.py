@@ -28,7 +28,7 @@ def test_the_right_theory_agrees_and_says_so():
         f"family-wise level 0.01 over 12 times x 3 variables allows {found.allowed:.2f}).",
         "Extrapolated to infinite dimension from d = 50, 100, 200 (100 runs each): "
         f"a deviation of up to {100 * found.unseen:.2g} % of a variable's scale could go unseen (risk at tau = 0.1).",
-        f"Deviation falls as d^-1.04 +- {found.exponent_error:.2f} (expected -1).",
+        f"Deviation falls as d^{found.exponent:.2f} +- {found.exponent_error:.2f} (expected -1).",
     )
 
 
