@@ -203,6 +203,9 @@ class CommitteePath(Path):
 
             further["extra"], found = fluctuations.further(self, names, self._scalar)
             attrs |= found
+            if self.asked.given.get("fluctuations"):
+                # Of runs from Gaussian starts the exact flow is the limit.
+                further["kind"] = "limit"
         if not any(np.isnan(variables[name]).any() for name in names):
             return {"variables": variables, "attrs": attrs, "coords": coords} | further
         note = f"cosines are nan where the norms of units, Q_ii, are below {RESOLVED * self._error:.3g}: their directions are not resolved"

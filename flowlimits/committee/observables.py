@@ -15,6 +15,8 @@ from .physics import Physics
 FLOOR = 1e-8
 #: Absolute tolerances that the norm of a unit must reach for its direction to be known.
 RESOLVED = 100.0
+#: Asks for the fluctuations of Gaussian starts, beside those of the steps.
+STARTS = "start"
 
 
 def unresolved(Q: np.ndarray, floor: float) -> np.ndarray:
@@ -86,7 +88,13 @@ def beside(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `solve` that ask for more than the solution, checked; empty if none does."""
     asked: dict[str, Any] = {}
     fluctuations, sensitivities = given.get("fluctuations", False), given.get("sensitivities", ())
-    if fluctuations is not False and checks.boolean("fluctuations", fluctuations):
+    if isinstance(fluctuations, str) and fluctuations == STARTS:
+        asked["fluctuations"] = STARTS
+    elif not isinstance(fluctuations, bool | np.bool_):
+        raise TypeError(
+            f'Argument `fluctuations` must be True, False or "{STARTS}", but is {checks.show(fluctuations)}.'
+        )
+    elif fluctuations:
         asked["fluctuations"] = True
     if not isinstance(sensitivities, tuple) or sensitivities:
         asked["sensitivities"] = list(checks.items("sensitivities", sensitivities, str))

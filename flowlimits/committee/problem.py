@@ -157,7 +157,7 @@ class Committee(Physics):
         method: str = "auto",
         observables: Any = None,
         events: Any = (),
-        fluctuations: bool = False,
+        fluctuations: bool | str = False,
         sensitivities: Any = (),
         max_steps: int = 1_000_000,
         progress: bool | None = False,
@@ -176,10 +176,11 @@ class Committee(Physics):
             Further variables: "overlap", "specialisation", "subspace_share".
         events : sequence of fl.Event, optional
             On "risk" or one of these; `event_time` holds the first time of each.
-        fluctuations : bool, optional
+        fluctuations : bool or "start", optional
             Of SGD, also predict how runs of finite dimension d deviate, asymptotically for large d: `std_*`, the standard
             deviation of one run times sqrt(d), and `bias_*`, the mean of runs minus the limit times d, of every variable; and
-            `needs_dimension`, below which they are not to be used from that time on.
+            `needs_dimension`, below which they are not to be used from that time on.  With "start" runs of SGD, or gradient flows, also
+            begin at random: at Gaussian weights whose mean overlaps are the problem's, as ``simulate(start="gaussian")`` draws them.
         sensitivities : sequence of str, optional
             Of "learning_rate", "noise", "weight_decay", "second_layer_rate": also the derivatives of every variable with respect to
             these numbers, such as `risk_by_noise`, at equal times on the clock.
@@ -258,9 +259,10 @@ class Committee(Physics):
             At least p + k, or the rank of the overlaps.
         weights : tuple of array_like, shapes (p, d), (k, d), optional
             Own starting weights (W, W_star) in place of the problem's overlaps.
-        start : {"random"}, optional
-            Draw the student's rows anew in every run, as independent Gaussian vectors with the variances diag(Q), or in random
-            directions with exactly these norms if spherical; the teacher stays.  By default every run starts from the overlaps.
+        start : {"random", "gaussian"}, optional
+            Draw the student's rows anew in every run; the teacher stays.  "random": as independent Gaussian vectors with the variances diag(Q), or
+            in random directions with exactly these norms if spherical.  "gaussian": as Gaussian vectors with the mean overlaps Q and R, rescaled to
+            the norms of Q if spherical.  By default every run starts from the overlaps.
         runs, rng
             Number of runs, and the root of their random streams.
         method : {"overlaps", "samples", "gd"}, optional

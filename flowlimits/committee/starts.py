@@ -136,34 +136,40 @@ def physics_of(problem: Physics) -> dict[str, Any]:
     }
 
 
-def check_redrawn(problem: Physics, dimension: int, weights: Any) -> None:
-    """Refuse arguments beside ``start="random"`` that do not go with it."""
+def check_redrawn(problem: Physics, dimension: int, weights: Any, start: str) -> None:
+    """Refuse arguments beside a random start that do not go with it."""
     size = problem.student_width + problem.teacher_width
     if weights is not None:
         raise ValueError("Arguments `weights` and `start` exclude each other: both say where runs start.")
     if problem.covariance is not None:
-        raise ValueError('Argument `start` must be None with a covariance, but is "random".')
+        raise ValueError(f'Argument `start` must be None with a covariance, but is "{start}".')
     if dimension < size:
         raise ValueError(
-            f'Argument `dimension` must be at least student_width + teacher_width = {size} for start="random", but is {dimension}.'
+            f'Argument `dimension` must be at least student_width + teacher_width = {size} for start="{start}", but is {dimension}.'
         )
 
 
-def redrawn(problem: Physics, dimension: int, generator: np.random.Generator) -> Physics:
-    """Return the same physics with another student: Gaussian rows with the variances diag(Q), of these norms if spherical.
+def redrawn(problem: Physics, dimension: int, generator: np.random.Generator, start: str) -> Physics:
+    """Return the same physics with another student of Gaussian rows.
 
-    In coordinates of which the first k span the teacher, the components of the rows there are normal, and the rest has the law
-    of Bartlett's triangle in d - k dimensions.
+    They are independent with the variances diag(Q) for the start "random", and have the mean overlaps Q and R for "gaussian"; in either case
+    they are rescaled to the norms diag(Q) if spherical.  In coordinates of which the first k span the teacher, the components of
+    independent rows there are normal, and the rest has the law of Bartlett's triangle in d - k dimensions.
     """
     p, k = problem.R.shape
-    _, teacher = coordinates(problem, dimension)
+    teacher = coordinates(problem, dimension)[1][:, :k]
     beside = np.tril(generator.standard_normal((p, p)), -1)
     beside[np.diag_indices(p)] = np.sqrt(generator.chisquare(dimension - k - np.arange(p)))
     rows = np.hstack([generator.standard_normal((p, k)), beside])
     norms = np.sqrt(np.diag(problem.Q))
+    if start == "gaussian":
+        along = problem.R @ np.linalg.pinv(teacher).T
+        values, vectors = np.linalg.eigh(problem.Q - along @ along.T)
+        rows = (vectors * np.sqrt(np.maximum(values, 0.0) / dimension)) @ rows
+        rows[:, :k] += along
     if problem.spherical:
         rows *= (norms / np.linalg.norm(rows, axis=1))[:, None]
-    else:
+    elif start == "random":
         rows *= norms[:, None] / np.sqrt(dimension)
-    overlaps = rows @ rows.T, rows[:, :k] @ teacher[:, :k].T, problem.T
+    overlaps = rows @ rows.T, rows[:, :k] @ teacher.T, problem.T
     return type(problem)(*overlaps, **physics_of(problem))

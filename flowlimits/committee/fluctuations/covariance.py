@@ -8,6 +8,8 @@ One step changes the overlaps by :math:`h\Gamma + h^2\Gamma_2`, h the length of 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ..schedule import Schedule
@@ -25,9 +27,50 @@ class Increments:
     def __init__(self, equations: Equations):
         self.equations = equations
         self.problem = equations.problem
-        self.rule = Rule(self.problem)
         self.pairs = equations.left, equations.right
         self.is_student = equations.right < equations.p
+
+    @functools.cached_property
+    def rule(self) -> Rule:
+        """How the moments of the fields are taken."""
+        return Rule(self.problem)
+
+    def of_starts(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        r"""Return covariance and bias of the overlaps of Gaussian starts about a state (1, D), times d, shapes (D, D), (D,).
+
+        The students of group l are :math:`W_l=R_lT_l^{-1}W^\star_l+G_l`; the columns of G are independent, of covariance
+        :math:`P_l/q_l` with :math:`P_l=Q_l-R_lT_l^{-1}R_l^\top`, rescaled on the sphere (docs/committee.md, C22).
+        """
+        equations = self.equations
+        p, block = equations.p, equations.block
+        C = equations.covariances(states)[0]
+        Q, R, T = C[:, :p, :p], C[:, :p, p:], C[:, p:, p:]
+        along = R @ np.linalg.pinv(T, hermitian=True)
+        P = Q - along @ transposed(R)
+        left, right = self.pairs
+        covariance = np.zeros((equations.count, equations.count))
+        for l, share in enumerate(equations.weights):
+            # First order: dR = N, dQ = A N^T + N A^T + M, with N = G W*^T and M = G G^T - P independent at this order.
+            N = np.einsum("ij,rs->irjs", P[l], T[l])
+            M = np.einsum("ik,jm->ijkm", P[l], P[l])
+            M = M + np.einsum("im,jk->ijkm", P[l], P[l])
+            map_N = np.zeros((block, p, equations.k))
+            map_M = np.zeros((block, p, p))
+            for e, (i, u) in enumerate(zip(left, right)):
+                if u < p:
+                    map_M[e, i, u] += 1.0
+                    map_N[e, u] += along[l, i]
+                    map_N[e, i] += along[l, u]
+                else:
+                    map_N[e, i, u - p] += 1.0
+            part = np.einsum("eir,irjs,fjs->ef", map_N, N, map_N) + np.einsum("eij,ijkm,fkm->ef", map_M, M, map_M)
+            place = slice(l * block, l * block + block)
+            covariance[place, place] = part / share
+        if not self.problem.spherical:
+            return covariance, np.zeros(equations.count)
+        mean = self.on_the_sphere(states, np.zeros_like(states), covariance[None])[0]
+        project = self.projection(states)[0]
+        return project @ covariance @ project.T, mean
 
     def at(self, times: np.ndarray, states: np.ndarray, J: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return B, the covariance of the increments per time times d, and the source of the mean that needs no covariance.

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core import checks
 from ..equations import system
-from ..observables import SCALARS
+from ..observables import SCALARS, STARTS
 from . import sensitivities
 from .derivatives import Equations, of_function
 from .track import LARGEST, Extra, Track
@@ -23,11 +22,15 @@ SCALE = 0.1
 
 def check(problem: Any, size: int, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the numbers with respect to which derivatives are wanted; refuse problems without fluctuations, or with too many overlaps."""
-    if checks.boolean("fluctuations", given.get("fluctuations", False)):
-        if problem.kind != "limit":
+    asked = given.get("fluctuations", False)
+    if asked:
+        if problem.kind != "limit" and asked != STARTS:
             raise ValueError(
-                "Argument `fluctuations` is for one-pass SGD, learning_rate > 0: gradient flow is exact at every dimension."
+                "Argument `fluctuations` is for one-pass SGD, learning_rate > 0: gradient flow is exact at every dimension; "
+                f'"{STARTS}" predicts what Gaussian starts change.'
             )
+        if problem.coordinates is not None:
+            raise ValueError("Argument `fluctuations` is for overlaps, and not for problems with `coordinates`.")
         if problem.unexplained is not None:
             raise ValueError(
                 "Argument `fluctuations` must be False for teachers with `unexplained` fields: it is not known here."
@@ -68,7 +71,11 @@ def variables(
     scalars : callable
         ``scalars(name, states)``: the values of the risk or of an observable at states of the fields.
     """
-    track = Track(path, float(times[-1]))
+    drawn = path.asked.given["fluctuations"] == STARTS
+    steps = path.given.kind == "limit"
+    track = Track(path, float(times[-1]), random=steps)
+    if drawn:
+        track.draw_starts()
     track.run()
     bias = track.means()
     S, m = track.covariance_at(times), track.vectors_at(times, bias, track.mean_source)
@@ -83,15 +90,15 @@ def variables(
     described.needs(
         _needed(equations, track.states, track.S, bias), track.times, _needed(equations, states, S, m), times
     )
-    assert track.increments is not None
-    rule = track.increments.rule
-    middle = np.unique([0, len(track.times) // 2, len(track.times) - 1])
-    error = rule.error(equations.fields(track.states[middle]), equations.second_layers(track.states[middle]))
-    found = "exact moments" if rule.exact else f"quasi-Monte Carlo, relative error {error:.1e}"
+    runs = "runs from Gaussian starts" if drawn else "runs"
     attrs = {
-        "fluctuations": "runs of dimension d deviate by std_* / sqrt(d), their mean by bias_* / d, where d is at least needs_dimension",
-        "increments": found,
+        "fluctuations": f"{runs} of dimension d deviate by std_* / sqrt(d), their mean by bias_* / d, where d is at least needs_dimension"
     }
+    if steps:
+        rule = track.increments.rule
+        middle = np.unique([0, len(track.times) // 2, len(track.times) - 1])
+        error = rule.error(equations.fields(track.states[middle]), equations.second_layers(track.states[middle]))
+        attrs["increments"] = "exact moments" if rule.exact else f"quasi-Monte Carlo, relative error {error:.1e}"
     return described.extra, attrs
 
 

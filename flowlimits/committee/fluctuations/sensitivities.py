@@ -17,7 +17,7 @@ from ..equations import evaluate, layout, system
 from ..observables import SCALARS
 from ..schedule import Schedule
 from .derivatives import Equations, of_function
-from .track import LARGEST, Extra, Track
+from .track import LARGEST, TANGENT, Extra, Track
 
 #: The numbers, and their places in the parameters of the compiled equations.
 PLACES = {
@@ -54,7 +54,8 @@ def variables(path: Any, times: np.ndarray, parameters: Sequence[str], names: Se
     """Return the derivatives of Q, R, a trained second layer, the risk and the observables `names`; see `describe.variables`."""
     equations = Equations(path)
     size = equations.natural(path.start[None])[0]
-    track = Track(path, float(times[-1]), start=np.diag(size**2), random=False)
+    track = Track(path, float(times[-1]), random=False, tolerance=TANGENT)
+    track.begin_covariance = np.diag(size**2)
     track.run()
     sources = np.stack([_slopes(track, PLACES[one]) for one in parameters], axis=-1)
     found = track.vectors_at(times, track.propagate(np.zeros((equations.count, len(parameters))), sources), sources)

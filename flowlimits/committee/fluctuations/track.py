@@ -39,24 +39,31 @@ class Track:
     path : CommitteePath
     last : float
         The last time.
-    start : ndarray, shape (D, D), optional
-        Covariance of the start, times d.
     random : bool
         Whether steps are random; otherwise S is the spread of the start alone.
+
+    Attributes
+    ----------
+    begin_covariance, begin_mean : ndarray, shapes (D, D), (D,)
+        Covariance and bias of the start, times d; zero unless set.
     """
 
-    def __init__(self, path: Any, last: float, start: np.ndarray | None = None, random: bool = True):
+    def __init__(self, path: Any, last: float, random: bool = True, tolerance: float = TOLERANCE):
         self.path, self.last = path, float(last)
         self.equations = Equations(path)
-        self.increments = Increments(self.equations) if random else None
-        self.tolerance = TOLERANCE if random else TANGENT
+        self.increments, self.random = Increments(self.equations), random
+        self.tolerance = tolerance
         size = self.equations.count
-        self.begin_covariance = np.zeros((size, size)) if start is None else start
+        self.begin_covariance, self.begin_mean = np.zeros((size, size)), np.zeros(size)
         self.times = np.empty(0)
         self.states = np.empty((0, size))
         self.J, self.B = np.empty((0, size, size)), np.empty((0, size, size))
         self.F, self.source = np.empty((0, size)), np.empty((0, size))
         self.rounds, self.error = 0, 0.0
+
+    def draw_starts(self) -> None:
+        """Let the start be that of Gaussian weights."""
+        self.begin_covariance, self.begin_mean = self.increments.of_starts(self.path.start[None])
 
     def run(self) -> None:
         """Choose the nodes and solve for the covariance."""
@@ -101,7 +108,7 @@ class Track:
         path.run(times)
         states = path.states
         J, F = self.equations.jacobians(times, states)
-        if self.increments is not None:
+        if self.random:
             B, source = self.increments.at(times, states, J, F)
         else:
             B, source = np.zeros_like(J), np.zeros_like(F)
@@ -158,7 +165,7 @@ class Track:
     def means(self) -> np.ndarray:
         """Return the bias times d at all nodes."""
         self.mean_source = self.source + self.equations.curvature(self.times, self.states, self.S)
-        return self.propagate(np.zeros(self.equations.count), self.mean_source)
+        return self.propagate(self.begin_mean, self.mean_source)
 
     def covariance_at(self, times: np.ndarray) -> np.ndarray:
         """Return S at any times."""

@@ -48,12 +48,13 @@ def simulate(
     runs = checks.integer("runs", runs, minimum=1)
     names = check_names(observables)
     checks.boolean("keep_state", keep_state)
-    anew = start is not None and checks.choice("start", start, ("random",)) == "random"
-    method, step = sgd_or_descent(method, step, 1 if anew else runs, METHODS, problem.kind == "limit")
+    if start is not None:
+        checks.choice("start", start, ("random", "gaussian"))
+    method, step = sgd_or_descent(method, step, runs if start is None else 1, METHODS, problem.kind == "limit")
     dimension = check_dimension(problem, dimension)
     problem.check_rate(dimension)
-    if anew:
-        check_redrawn(problem, dimension, weights)
+    if start is not None:
+        check_redrawn(problem, dimension, weights, start)
     own = None if weights is None else _own_weights(problem, weights, dimension)
     if own is not None:
         problem = _restarted(problem, own, dimension)
@@ -67,12 +68,12 @@ def simulate(
         call["weights"] = [{"array": "start_W"}, {"array": "start_W_star"}]
         extra["start_W"] = (("student", "input"), own[0], {"long_name": "starting weights of the student"})
         extra["start_W_star"] = (("teacher", "input"), own[1], {"long_name": "weights of the teacher"})
-    if anew:
+    if start is not None:
         call["start"] = start
     generators = streams.generators(root, runs)
 
     def begin(index: int) -> State:
-        there = redrawn(problem, dimension, generators[index]) if anew else problem
+        there = problem if start is None else redrawn(problem, dimension, generators[index], start)
         return state_at_start(there, method, dimension, generators[index], own)
 
     return carry_on(
