@@ -1,6 +1,7 @@
 r"""Power laws of the inputs, power laws of the risk: exponents, plateaus that dissolve, SGD and its effective dimension.
 
-The covariance has eigenvalues :math:`c_l = l^{-(1+a)}` and the teacher squared weights :math:`T_l \propto l^{-b}`, up to l = 10^6.  A committee
+The covariance has eigenvalues :math:`c_l = l^{-(1+a)}` and the teacher squared weights :math:`T_l \propto l^{-b}`, up to l = 10^12 (of 10^6 the end is seen
+already at t = 10^3: at a = 1/2 the modes beyond hold a share 1/500 of the trace).  A committee
 that has specialised learns every mode at its own rate, so that the risk falls as :math:`t^{-(a+b)/(1+a)}` by gradient flow
 (source and capacity of kernel regression; for erf committees Worschech and Rosenow, arXiv 2410.09005), and as
 :math:`t^{-\min(a+b,\,1+2a)/(1+a)}` by SGD at a learning rate of the order of its bound.  Wide networks of squares have exponents of their own,
@@ -19,7 +20,7 @@ from . import cross_common as cross
 from .record import Record
 
 SOURCE = "Worschech and Rosenow, 2410.09005"
-MODES = 10**6
+MODES = 10**12
 PAIRS = ((0.5, 0.0), (0.5, 0.5), (1.0, 0.0), (1.0, 0.5), (1.0, 1.0), (2.0, 0.0), (2.0, 1.0))
 MODELS = (("linear", 1), ("erf", 1), ("square", 1), ("erf", 2))
 DECADES = np.geomspace(1e2, 1e5, 4)
@@ -58,8 +59,7 @@ def flows(record: Record) -> list[list]:
             expected = (a + b) / (1 + a)
             found = slopes(committee(a, b, activation, width).solve(DECADES)["risk"].values, DECADES)
             rows.append([activation, width, a, b, expected, *map(float, found)])
-            # The spectrum ends: at a = 1/2, b = 0 a million modes are seen to be finite.
-            if (a, b) != PAIRS[0] and abs(found[-1] - expected) > abs(worst):
+            if abs(found[-1] - expected) > abs(worst):
                 worst, at = float(found[-1] - expected), (a, b)
         record.close(
             SOURCE, f"{activation}, p = k = {width}: exponent from t = 1e4 to 1e5 minus (a + b)/(1 + a), the pair {at} farthest from 0",
@@ -94,8 +94,8 @@ def one_pass(record: Record) -> list[list]:
 def wide(record: Record) -> list[list]:
     """Compare the exponents of wide networks of squares."""
     rows = []
-    # At a = 1/2 the trace feels the last of a million modes early.
-    for a, times in ((0.5, np.array([1e3, 1e4])), (1.0, np.array([1e6, 1e8])), (2.0, np.array([1e6, 1e8]))):
+    times = np.array([1e6, 1e8])
+    for a in (0.5, 1.0, 2.0):
         law = law_of(a)
         q = law.groups[1]
         teacher = np.where(np.arange(q.size) < 2, 1.0, 0.0)
@@ -112,7 +112,7 @@ def wide(record: Record) -> list[list]:
                 f"{activation}, a = {a:g}: exponent of wide networks",
                 found,
                 expected,
-                atol=5e-3,
+                atol=1e-3,
             )
     return rows
 

@@ -4,7 +4,8 @@ Every mode of a flow with structured inputs is a smooth function of its eigenval
 :math:`\log l`, are represented by the nodes of a Gauss rule: m nodes integrate polynomials in :math:`c` of degree
 :math:`2m - 1` over the modes of the bin exactly.  A weight :math:`l^{-b} = c^{b/\alpha}` on the modes (a teacher whose
 overlap falls like a power) is smooth in a bin as well, and therefore the same nodes serve every such weight.
-Bins that hold no more modes than nodes keep their modes.
+Bins that hold no more modes than nodes keep their modes.  Beyond the first hundred thousand, modes are not listed: their sums are
+integrals over :math:`dl` between half integers, which differ by a part in :math:`24\,l^2`, and so they may be 10^15.
 
 The error is stated for the sums that a flow and its noise are made of,
 
@@ -28,8 +29,11 @@ RULES = (
     (2, 1), (3, 1), (4, 1), (5, 1), (3, 2), (4, 2), (3, 3), (5, 2), (3, 4), (3, 5), (4, 4), (3, 6), (4, 5), (4, 6), (5, 6),
     (6, 6), (7, 6), (8, 6), (10, 6), (12, 6), (14, 6), (16, 6), (20, 6), (24, 6),
 )  # fmt: skip
-#: The modes are listed once: more would take gigabytes.
-MOST_MODES = 10**7
+#: Bins that begin beyond this mode are integrals, on so many points of log l.
+LISTED = 10**5
+POINTS = 64
+#: Whole numbers beyond are not exact.
+MOST_MODES = 10**15
 #: Weights l^-b and powers of the eigenvalue in the sums whose error is stated.
 TARGETS = (0.0, 0.5, 1.0)
 POWERS = (1, 2)
@@ -46,9 +50,15 @@ def check(exponent: Any, modes: Any, accuracy: Any, groups: Any) -> tuple[float,
     return exponent, modes, accuracy, None if groups is None else checks.integer("groups", groups, minimum=1)
 
 
-def modes_of(exponent: float, modes: int) -> np.ndarray:
-    """Return all eigenvalues l^-exponent, decreasing, shape (modes,)."""
-    return np.arange(1, modes + 1, dtype=np.float64) ** -exponent
+def modes_of(exponent: float, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues l^-exponent, first <= l < end, decreasing, and how many modes each stands for."""
+    if first <= LISTED:
+        return np.arange(first, end, dtype=np.float64) ** -exponent, np.ones(end - first)
+    points, weights = np.polynomial.legendre.leggauss(POINTS)
+    low, high = np.log(first - 0.5), np.log(end - 0.5)
+    l = np.exp(0.5 * (low + high) + 0.5 * (high - low) * points)
+    counts = weights * l
+    return l**-exponent, (end - first) / counts.sum() * counts
 
 
 def edges(modes: int, bins: int) -> np.ndarray:
@@ -71,37 +81,36 @@ def compress(exponent: float, modes: int, bins: int, nodes: int) -> tuple[np.nda
     bins, nodes : int
         Bins for a factor of ten in l, and nodes of the Gauss rule of each.
     """
-    values = modes_of(exponent, modes)
-    cuts = edges(modes, bins)
-    found = [gauss(values[first - 1 : last - 1], nodes) for first, last in itertools.pairwise(cuts)]
+    bounds = itertools.pairwise(map(int, edges(modes, bins)))
+    found = [gauss(*modes_of(exponent, first, end), nodes) for first, end in bounds]
     eigenvalues = np.concatenate([one[0] for one in found])
     counts = np.concatenate([one[1] for one in found])
     return eigenvalues, counts
 
 
-def gauss(values: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Gauss rule of `values`, each of weight one: nodes, decreasing, and weights.
+def gauss(values: np.ndarray, counts: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Gauss rule of `values` with weights `counts`: nodes, decreasing, and weights.
 
     The discrete Stieltjes procedure on values scaled to (-1, 1); see W. Gautschi, *Orthogonal Polynomials*,
     Oxford 2004, section 2.2.
     """
     if values.size <= nodes:
-        return values, np.ones(values.size)
+        return values, counts
     centre, half = 0.5 * (values[0] + values[-1]), 0.5 * (values[0] - values[-1])
     x = (values - centre) / half
     diagonal, off = np.empty(nodes), np.empty(nodes)
-    before, now, norm = np.zeros_like(x), np.ones_like(x), float(x.size)
-    off[0] = norm
+    before, now, norm = np.zeros_like(x), np.ones_like(x), float(counts.sum())
+    total = off[0] = norm
     for i in range(nodes):
-        squares = now * now
+        squares = counts * now * now
         diagonal[i] = (x @ squares) / norm
         if i + 1 < nodes:
             following = (x - diagonal[i]) * now - (off[i] if i else 0.0) * before
             before, now = now, following
-            new = float(now @ now)
+            new = float(counts * now @ now)
             off[i + 1], norm = new / norm, new
     roots, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(np.sqrt(off[1:]), 1) + np.diag(np.sqrt(off[1:]), -1))
-    return (centre + half * roots)[::-1], (values.size * vectors[0] ** 2)[::-1]
+    return (centre + half * roots)[::-1], (total * vectors[0] ** 2)[::-1]
 
 
 def error(exponent: float, modes: int, eigenvalues: np.ndarray, counts: np.ndarray, bins: int, nodes: int) -> float:
@@ -141,8 +150,8 @@ def choose(exponent: float, modes: int, accuracy: float, groups: int | None) -> 
     ValueError
         If no rule is as accurate, or even the coarsest has more groups.
     """
-    if modes <= (64 if groups is None else groups):
-        return modes_of(exponent, modes), np.ones(modes), 0.0
+    if modes <= min(64 if groups is None else groups, LISTED):
+        return *modes_of(exponent, 1, modes + 1), 0.0
     if groups is not None:
         return _largest(exponent, modes, groups)
     low, high = 0, len(RULES) - 1

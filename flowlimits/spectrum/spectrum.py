@@ -202,7 +202,7 @@ class Spectrum(Description):
         exponent : float
             The exponent :math:`\alpha`, positive; the largest eigenvalue is one, see `normalised`.
         modes : int
-            The number of modes N, at most 10^7.
+            The number of modes N, at most 10^15.
         accuracy : float, optional
             Bound on `compression_error`; the smallest rule that keeps it is taken.
         groups : int, optional
