@@ -1,13 +1,14 @@
 """Random problems over several classes, legal but nasty, against references that share no code with the package.
 
 A number that is wrong beyond 100 tolerances while the solution says nothing is the fault that this file looks for.  FLOWLIMITS_FUZZ
-sets the number of problems of each kind, for a longer search; problem i is the same in every run.
+sets the number of problems of each kind, for a longer search, FLOWLIMITS_FUZZ_FIRST where it begins; problem i is the same in every run.
 """
 
 import os
 import warnings
 
 import naive
+import naive_alignment
 import naive_committee
 import naive_empirical
 import naive_extensive
@@ -21,12 +22,12 @@ from scipy.integrate import solve_ivp
 
 import flowlimits as fl
 
-COUNT = int(os.environ.get("FLOWLIMITS_FUZZ", "20"))
+COUNT, FIRST = int(os.environ.get("FLOWLIMITS_FUZZ", "20")), int(os.environ.get("FLOWLIMITS_FUZZ_FIRST", "0"))
 RTOL, ATOL = 1e-8, 1e-10
 TOLERANCES = 100.0
 
-many = pytest.mark.parametrize("number", range(COUNT))
-few = pytest.mark.parametrize("number", range(max(1, COUNT // 5)))
+many = pytest.mark.parametrize("number", range(FIRST, FIRST + COUNT))
+few = pytest.mark.parametrize("number", range(FIRST, FIRST + max(1, COUNT // 5)))
 
 
 def draw(number, kind):
@@ -136,6 +137,53 @@ def test_committees_of_any_activation(number):
 
 
 @few
+def test_committees_of_several_units(number):
+    rng = draw(number, "committee of several")
+    name = str(rng.choice(["erf", "square", "centred", "hermite3", "linear"]))
+    p, k = (2, int(rng.integers(1, 3))) if name == "erf" else (2, 1)
+    W, W_star = weights(rng, p, k, 4)
+    rate = float(rng.choice([0.1, 0.5]))
+    second = rng.choice([1.0, -0.7, 2.0], p)
+    physics = {
+        "activation": name,
+        "learning_rate": rate,
+        "noise": float(rng.choice([0.0, 0.1])),
+        "second_layer": second,
+    }
+    if rng.integers(2):
+        physics["weight_decay"] = 0.2
+    elif rng.integers(2):
+        physics["second_layer_rate"] = 0.5
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Units 0 and 1 are nearer")
+        problem = fl.Committee.from_weights(W, W_star, **physics)
+    times = np.linspace(0.4, 1.2, 3)
+
+    def velocity(t, y):
+        Q, R, a = y[: p * p].reshape(p, p), y[p * p : -p].reshape(p, k), y[-p:]
+        if name != "erf":
+            dQ, dR, da, _ = naive_committee.velocities(problem, Q, R, a, rate, 6)
+        else:
+            clock, both = rate / p, bool(problem.second_layer_rate)
+            dQ, dR, dv = naive_committee.saad_solla(
+                Q, R, problem.T, problem.teacher_second_layer / k, a / p, rate, problem.second_layer_rate * rate / p**2,
+                problem.weight_decay * clock, np.sqrt(problem.noise), both,
+            )  # fmt: skip
+            dQ, dR, da = dQ / clock, dR / clock, p * dv / clock
+        return np.concatenate([dQ.ravel(), dR.ravel(), da])
+
+    start = np.concatenate([problem.Q.ravel(), problem.R.ravel(), problem.second_layer])
+    known = solve_ivp(velocity, (0, times[-1]), start, "DOP853", times, rtol=1e-10, atol=1e-13)
+    try:
+        found = problem.solve(times)
+    except fl.ode.IntegrationError:
+        assert known.status == -1 or np.abs(known.y).max() > 1e3
+        return
+    close(found["Q"].values.reshape(3, -1), known.y[: p * p].T)
+    close(found["R"].values.reshape(3, -1), known.y[p * p : -p].T, np.sqrt(known.y[: p * p].max() * problem.T.max()))
+
+
+@few
 def test_mixtures(number):
     rng = draw(number, "mixture")
     W = rng.standard_normal((int(rng.integers(1, 4)), 2)) * 10 ** rng.uniform(-2, 0)
@@ -219,6 +267,58 @@ def test_flows_on_samples(number):
     close(found["second_layer"].values, known.y[m * d :].T, np.abs(known.y).max())
     outputs = np.array([s(X @ w[: m * d].reshape(m, d).T) @ w[m * d :] for w in known.y.T])
     close(found["output"].values, outputs, max(np.abs(outputs).max(), np.abs(known.y).max()))
+
+
+@few
+@pytest.mark.filterwarnings("ignore:Argument `X` holds")
+def test_early_alignment(number):
+    rng = draw(number, "early alignment")
+    n, d = int(rng.integers(1, 9)), int(rng.integers(2, 5))
+    X, y = rng.standard_normal((n, d)) * 10 ** rng.uniform(-1, 0.5, (n, 1)), rng.standard_normal(n)
+    if rng.integers(4) == 0 and n > 1:
+        X[-1] = X[0] * rng.choice([1.0, 2.0])
+    starts = rng.standard_normal((3, d))
+    if rng.integers(4) == 0:
+        starts[0] = X[0]
+    balance = rng.choice([1.0, -1.0, 0.3, -0.9], 3)
+    drift = rng.standard_normal(d) * rng.choice([0.0, 0.5])
+    times = np.geomspace(0.1, 10 ** rng.uniform(0, 1.0), 4)
+    problem = fl.EarlyAlignment(X, y, directions=starts, balance=balance, drift=drift)
+    found = problem.solve(times)
+    for j in range(3):
+        known = naive_alignment.follow(X, y, problem.directions[j], balance[j], drift, times)
+        reached = len(known)
+        if reached:
+            close(found["direction"].values[:reached, j], known[:, :d], 1.0)
+            close(found["balance"].values[:reached, j], known[:, d], 1.0)
+            close(found["log_norm"].values[:reached, j], known[:, d + 1], max(np.abs(known[:, d + 1]).max(), 1.0))
+
+
+@few
+def test_random_networks(number):
+    rng = draw(number, "random networks")
+    n, d, depth = int(rng.integers(1, 4)), int(rng.integers(2, 5)), int(rng.integers(1, 4))
+    X = rng.standard_normal((n + 1, d)) * 10 ** rng.uniform(-2, 2, (n + 1, 1))
+    if rng.integers(4) == 0 and n > 1:
+        X[1] = X[0] + 0.05 * np.linalg.norm(X[0]) * rng.standard_normal(d)
+    y = rng.choice([-1.0, 1.0], n + 1)
+    C = np.array([[u @ v / np.sqrt((u @ u) * (v @ v)) for v in X] for u in X])
+    for _ in range(depth):
+        C = (np.sqrt(1 - np.minimum(C * C, 1.0)) + C * (np.pi - np.arccos(np.clip(C, -1, 1)))) / np.pi
+    angles = np.arcsin(np.clip(C, -1, 1))
+
+    def orthant(labels):
+        signs = np.outer(labels, labels) * angles[: len(labels), : len(labels)]
+        pairs = signs[np.triu_indices(len(labels), 1)].sum()
+        if len(labels) == 4:
+            return naive_committee.orthant(np.outer(labels, labels) * C, 200)
+        return {1: 1 / 2, 2: 1 / 4 + pairs / (2 * np.pi), 3: 1 / 8 + pairs / (4 * np.pi)}[len(labels)]
+
+    acceptance = orthant(y[:n])
+    error = orthant(np.append(y[:n], -y[n])) / acceptance
+    found = fl.GuessAndCheck(X[:n], y[:n], X[n:], y[n:], depth=depth).solve(rng=number, progress=False)
+    for name, value in (("acceptance", acceptance), ("test_error", error)):
+        assert abs(float(found[name]) - value) <= 6 * float(found[f"{name}_standard_error"]) + 1e-9, name
 
 
 @few

@@ -1,5 +1,6 @@
 """The same computations in plain, slow form: velocities from their definition by quadrature, and the equations of Saad & Solla."""
 
+import functools
 import itertools
 import math
 
@@ -18,12 +19,17 @@ def activation(name):
     return s, s.deriv()
 
 
-def gauss(C, nodes):
-    """Return points (N, n) and weights (N,) for expectations over N(0, C), exact for polynomials of degree 2 nodes - 1."""
+@functools.cache
+def standard(count, nodes):
     x, w = np.polynomial.hermite_e.hermegauss(nodes)
     w = w / w.sum()
-    grid = np.array(list(itertools.product(x, repeat=len(C))))
-    weights = np.prod(np.array(list(itertools.product(w, repeat=len(C)))), axis=1)
+    grid = np.array(list(itertools.product(x, repeat=count)))
+    return grid, np.prod(np.array(list(itertools.product(w, repeat=count))), axis=1)
+
+
+def gauss(C, nodes):
+    """Return points (N, n) and weights (N,) for expectations over N(0, C), exact for polynomials of degree 2 nodes - 1."""
+    grid, weights = standard(len(C), nodes)
     values, vectors = np.linalg.eigh(C)  # of fields that coincide, too
     return grid @ (vectors * np.sqrt(np.maximum(values, 0.0))).T, weights
 
