@@ -45,6 +45,7 @@ from numba.core.errors import NumbaError as CompilationError
 from numba.extending import intrinsic
 
 from .cache import OPTIONS, LazyCache, compiling
+from .linking import as_part
 
 
 def _defer_blas() -> None:
@@ -108,6 +109,8 @@ def _compile(function, signature, options):
     dispatcher._cache = LazyCache(function)
     if signature is not None:
         _fix(dispatcher, signature)
+    else:
+        as_part(dispatcher)
     return dispatcher
 
 

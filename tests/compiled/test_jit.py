@@ -13,6 +13,7 @@ import pytest
 import flowlimits
 from flowlimits.compiled import cache as _cache
 from flowlimits.compiled import jit as _jit
+from flowlimits.compiled import linking
 from flowlimits.ode.batch import loop as lanes
 from flowlimits.ode.batch import steps
 
@@ -94,6 +95,50 @@ def test_functions_and_callbacks_are_compiled_when_they_are_wanted():
     assert event._wrapper_address is None
     assert _jit.compile_now(event) == event.address != 0
     assert _jit.compile_now(3) is None
+
+
+@pytest.mark.skipif(_jit.INTERPRETED, reason="nothing is compiled")
+def test_helpers_become_machine_code_with_their_callers_and_alone_only_for_python():
+    made = []
+
+    class Finalised(linking._Library):
+        def finalize(self):
+            made.append(self.name.rpartition(".")[2])
+            super().finalize()
+
+    @_jit.jit
+    def deepest(x):
+        return np.array([x, 2.0 * x]).sum()
+
+    @_jit.jit
+    def never(x):
+        # The compiler sees that nothing happens here, and links nothing of it.
+        for _ in range(0):
+            x = deepest(x)
+        return x
+
+    @_jit.jit
+    def double(x, shift=1.0):
+        return max(deepest(x), never(x)) - x + shift
+
+    @_jit.jit(_jit.FLOAT(_jit.FLOAT))
+    def first(x):
+        return never(x) + double(x)
+
+    @_jit.jit(_jit.FLOAT(_jit.FLOAT))
+    def second(x):
+        return double(x, 2.0) + first(x)
+
+    kind = linking.JITCPUCodegen._library_class
+    linking.JITCPUCodegen._library_class = Finalised
+    try:
+        assert (first(3.0), second(3.0)) == (10.0, 18.0)
+        assert made == ["first", "second"]
+        assert not double.overloads
+        assert (double(3.0), double(3.0, 0.0)) == (7.0, 6.0)
+        assert made[2:] == ["double", "double"]
+    finally:
+        linking.JITCPUCodegen._library_class = kind
 
 
 def test_a_change_in_a_callee_of_another_file_is_noticed(tmp_path):

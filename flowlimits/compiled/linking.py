@@ -1,0 +1,135 @@
+"""Functions that compiled code calls are compiled as parts of their callers: typed, lowered and simplified once, made into machine code there.
+
+Numba optimises each function that compiled code calls as a whole program, writes machine code for it and two doors through which Python could
+call it, and inlines its text into the caller, where all but the doors happens again.  A part has no doors: its text stays as it was
+lowered, until a function with an address collects the parts that it needs, each once, and optimises all of them together.  What they
+compute stays the same: within the rules of arithmetic that `jit` asks for, the compiler never changes a rounding.
+
+Numba's own implementations of `numpy.empty`, `min`, `sum` and the like are parts too, wherever they are compiled.
+"""
+
+from typing import Any
+
+from numba.core import sigutils, typing
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
+from numba.core.environment import lookup_environment
+from numba.core.errors import ForceLiteralArg
+from numba.core.event import trigger_event
+
+
+def _callers_first(library):
+    """Return the libraries that this one needs, each after all that call it: LLVM links what is called already, and no more."""
+    done: dict[Any, None] = {}
+    pending = [(library, False)]
+    while pending:
+        current, followed = pending.pop()
+        if followed:
+            done[current] = None
+        elif current not in done:
+            pending.append((current, True))
+            pending += [] if current._finalized else [(one, False) for one in current._linking_libraries]
+    return list(done)[-2::-1]
+
+
+class _Library(JITCodeLibrary):
+    """Code that is optimised and made into machine code when an address in it is asked for, which for parts is never."""
+
+    _text: Any = None
+
+    def add_linking_library(self, library):
+        self._linking_libraries.append(library)
+
+    def _get_module_for_linking(self):
+        if self._finalized:
+            return super()._get_module_for_linking()
+        if self._text is None:
+            # Several wholes in one process may hold the same part.
+            self._text = self._final_module.clone()
+            for function in self._text.functions:
+                if not function.is_declaration and function.linkage.name == "external":
+                    function.linkage = "linkonce_odr"
+        return self._text
+
+    def finalize(self):
+        self._linking_libraries = _callers_first(self)
+        super().finalize()
+        for variable in self._final_module.global_variables:
+            if variable.name.startswith("_ZN08NumbaEnv"):
+                environment = lookup_environment(variable.name)
+                if environment is not None:
+                    self._codegen.set_env(variable.name, environment)  # type: ignore[attr-defined]
+
+    def _optimize_functions(self, ll_module):
+        if not hasattr(self._codegen, "_pass_builder"):  # Numba 0.61
+            return super()._optimize_functions(ll_module)
+        # As Numba does it, except for functions that are only declared here.
+        ll_module.data_layout = self._codegen._data_layout
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                passes, builder = self._codegen._function_pass_manager()
+                passes.run(function, builder)
+
+    def get_pointer_to_function(self, name):
+        if not self._finalized and not self._defines(name):
+            return 0
+        return super().get_pointer_to_function(name)
+
+    def _defines(self, name):
+        try:
+            return not self._final_module.get_function(name).is_declaration
+        except NameError:
+            return False
+
+
+def _set_env(self, env_name, env):
+    """Set the address of an environment, of code that has an address itself."""
+    if self._engine.get_global_value_address(env_name):
+        _set_env_at(self, env_name, env)
+
+
+def _call_template(self, args, kws):
+    """Let implementations that are Numba's own be parts, from their first call on."""
+    if self.py_func.__module__.partition(".")[0] != "numba":
+        return _call_template_of_whole(self, args, kws)
+    as_part(self)
+    return self.get_call_template(args, kws)
+
+
+_set_env_at, _call_template_of_whole = JITCPUCodegen.set_env, Dispatcher.get_call_template
+JITCPUCodegen.set_env, JITCPUCodegen._library_class = _set_env, _Library  # type: ignore[method-assign]
+Dispatcher.get_call_template = _call_template  # type: ignore[method-assign]
+
+
+def as_part(dispatcher: Any) -> None:
+    """Let a function be a part wherever compiled code calls it; called from Python it is compiled as ever."""
+    own = dispatcher._compiler
+    options = dict(own.targetoptions, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    compiler = type(own)(own.py_func, own.targetdescr, options, own.locals, own.pipeline_class)
+    parts: dict[Any, Any] = {}
+
+    def compile_part(arguments):
+        details = {"dispatcher": dispatcher, "args": arguments, "return_type": None}
+        with dispatcher._compiling_counter, trigger_event("numba:compile", data=details):
+            try:
+                return compiler.compile(arguments, None)
+            except ForceLiteralArg as error:
+                raise error.bind_fold_arguments(lambda args, kws: compiler.fold_argument_types(args, kws)[1]) from None
+
+    def get_call_template(arguments, keywords):
+        signature, arguments = compiler.fold_argument_types(arguments, keywords)
+        arguments = tuple(arguments)
+        with global_compiler_lock:
+            if arguments not in parts:
+                parts[arguments] = compile_part(arguments)
+            signatures = [part.signature for part in parts.values()]
+        name = dispatcher.py_func.__name__
+        template = typing.make_concrete_template(f"CallTemplate({name})", key=name, signatures=signatures)
+        return template, signature, arguments, {}
+
+    def get_overload(signature):
+        arguments, _ = sigutils.normalize_signature(signature)
+        return parts[tuple(arguments)].entry_point
+
+    dispatcher.get_call_template, dispatcher.get_overload = get_call_template, get_overload
