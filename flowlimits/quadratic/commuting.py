@@ -17,6 +17,8 @@ from .finite.reduced_path import ADVICE, Outcome, Request, Tolerances, instant, 
 
 #: Rate times time from which on the implicit method pays.
 STIFF = 8.0
+#: Logarithm of the student's scale below which its overlap is formed from a scaled student.
+FAINT = -100.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,12 @@ class CommutingPath:
         z, l = np.log(atoms.z), atoms.l
         start = z - np.log(np.where(l > 0, l, 1.0)) - 2 * atoms.c * self.first
         self.begin, self.state = 0.0, np.append(self.first, start)
+        # How fast all logarithms fall next to no student, if all fall: the state carries what differs from it.
+        c = atoms.c
+        pull = 2 * c * math.fsum(atoms.q * c * l) if square else 0.0
+        rates = 4 * c * c * l + pull - decay
+        self.vanishing = bool(decay > 0 and not (square and locked) and rates.max() <= 0)
+        self.fall = rates if self.vanishing else np.zeros_like(rates)
         self.states = np.zeros((0, self.state.size))
         self.finished: Outcome | None = None
 
@@ -106,9 +114,9 @@ class CommutingPath:
             report = self._integrate(s)
         except Unfinished as error:
             self.states = error.states
-            self.finished = self._observe(error.report, request) if len(error.times) else None
+            self.finished = self._observe(s[: len(error.times)], error.report, request) if len(error.times) else None
             raise
-        return self._observe(report, request)
+        return self._observe(s, report, request)
 
     def _integrate(self, s: np.ndarray) -> Report:
         atoms = self.atoms
@@ -123,12 +131,18 @@ class CommutingPath:
         atol[1:][atoms.l > 0] = 1e-4 * self.limits.atol
         fastest = largest + (0.0 if self.locked else 2 * float(atoms.q @ (atoms.c**2 * np.maximum(atoms.l, atoms.z))))
         run = Integration(
-            equations.flow.address, self.state, s, np.concatenate([[self.locked, self.decay, largest], atoms.c, atoms.l, atoms.q]),
+            equations.flow.address, self.state, s, self._parameters(largest),
             start=self.begin, rtol=self.limits.rtol, atol=atol, jacobian=Jacobian(1, equations.jacobian.address, 1),
             method="radau" if fastest * (s[-1] - self.begin) > STIFF else "dop853", max_steps=self.limits.max_steps,
         )  # fmt: skip
         _, self.states, report = run.run(self.limits.progress, ADVICE)
         return report
+
+    def _parameters(self, largest: float) -> np.ndarray:
+        atoms = self.atoms
+        return np.concatenate(
+            [[self.locked, self.decay, largest, self.vanishing], atoms.c, atoms.l, atoms.q, self.fall]
+        )
 
     def _closed(self, s: np.ndarray) -> np.ndarray:
         """Return the states of the centred activation: every z is logistic, and needs no integration."""
@@ -136,19 +150,27 @@ class CommutingPath:
         for j, (c, l, start) in enumerate(zip(self.atoms.c, self.atoms.l, np.log(self.atoms.z)), 1):
             rate = 4 * c * c * l - self.decay
             if c == 0:
-                states[:, j] = start - self.decay * s
+                states[:, j] = start if self.vanishing else start - self.decay * s
             elif l > 0 and self.decay == 0:
                 states[:, j] = -np.log1p(np.expm1(math.log(l) - start) * np.exp(-rate * s))
                 continue
             else:
                 states[:, j] = -math.log(4 * c * c) - log_h(rate, math.exp(-start) / (4 * c * c), s)
+                states[:, j] += 0.0 if self.vanishing else min(rate, 0.0) * s
             states[:, j] -= math.log(l) if l > 0 else 0.0
         return states
 
-    def _observe(self, report: Report, request: Request) -> Outcome:
+    def _above(self, k: int, i: int, s: float) -> np.ndarray:
+        """Return the logarithms of c z over that of atom k, at time i of the states."""
+        with np.errstate(divide="ignore"):
+            carried = self.states[i, 1:] + np.log(self.atoms.c * np.where(self.atoms.l > 0, self.atoms.l, 1.0))
+        return np.asarray((carried - carried[k]) + (self.fall - self.fall[k]) * s)
+
+    def _observe(self, s: np.ndarray, report: Report, request: Request) -> Outcome:
         """Return risk, overlap, misalignment, trace and multiplier, (Q25) and (Q9) with the eigenvalues c z and c l of the fields."""
-        atoms, u = self.atoms, self.states[:, 1:]
+        atoms = self.atoms
         c, l, q = atoms.c, atoms.l, atoms.q
+        u = self.states[:, 1:] + np.outer(s, self.fall)
         student = np.where(l > 0, l, 1.0) * np.exp(u)
         z, x = c * student, c * np.where(l > 0, l * np.expm1(u), student)
         theta = x @ q if self.square and not self.locked else np.zeros(len(u))
@@ -159,7 +181,17 @@ class CommutingPath:
         with np.errstate(divide="ignore", invalid="ignore"):
             geometric = np.sqrt(a * size)
             overlap, missed = b / geometric, a * (across**2 @ q) / (geometric * (geometric + b))
-        values = np.stack([x**2 @ q + theta**2 / 2, overlap, missed, z @ q, self.states[:, 0]], axis=1)
+            logs = u + np.log(c * np.where(l > 0, l, 1.0))
+        for i in np.flatnonzero(logs.max(axis=1) < FAINT):
+            k = int(logs[i].argmax())
+            scaled = np.exp((logs[i] - logs[i, k]) if not self.vanishing else self._above(k, i, s[i]))
+            b, size = float(scaled @ (q * c * l)), float(scaled**2 @ q)
+            geometric, across = math.sqrt(a * size), scaled - b / a * c * l
+            overlap[i], missed[i] = b / geometric, a * float(across**2 @ q) / (geometric * (geometric + b))
+        multiplier = self.states[:, 0]
+        if self.vanishing and self.square:
+            multiplier = multiplier - math.fsum(q * c * l) * s
+        values = np.stack([x**2 @ q + theta**2 / 2, overlap, missed, z @ q, multiplier], axis=1)
         outcome = Outcome(values, report)
         if request.eigenvalues:
             outcome.eigenvalues = z if atoms.place is None else np.sort(z[:, atoms.place], axis=1)

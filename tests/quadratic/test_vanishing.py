@@ -177,3 +177,41 @@ def test_a_steep_decay_keeps_its_digits_between_the_ends_of_steps():
     found = fl.ExtensiveQuadratic(1.0, teacher).solve(np.geomspace(1e-2, 1e6, 60)).risk
     assert risks[-1] < 1e-16
     np.testing.assert_allclose(found.sel(time=times), risks, rtol=2e-9)
+
+
+@pytest.mark.parametrize("t", [1e6, 1e15, 1e17])
+def test_at_the_critical_decay_the_trace_falls_as_one_over_t(t):
+    """z' = (4 l + 2 tr Z* - 2 decay) z - 4 z^2 - 2 z tr Z on the clock t / 2, of which the first bracket vanishes: tr Z = d / ((4 + 2 d) t)."""
+    one = fl.QuadraticFlow([[1.0]], [[1.0]], weight_decay=6.0).solve([t])
+    np.testing.assert_allclose(one.trace, 1 / (12 * t), rtol=2e-6)
+    np.testing.assert_allclose(one.multiplier, math.log(t) / 6 - 2 * t, rtol=1e-5)
+    for covariance in (None, [1.0, 1.0, 1.0]):
+        wide = fl.MeanFieldQuadratic([1.0, 1.0, 1.0], 1.0, weight_decay=10.0, covariance=covariance).solve([t])
+        np.testing.assert_allclose(wide.trace, 3 / (20 * t), rtol=2e-6)
+
+
+@pytest.mark.parametrize("activation", ["square", "centred"])
+def test_the_direction_of_a_vanishing_student_stays_at_any_time(activation):
+    problem = fl.QuadraticFlow(W, np.eye(2), activation=activation, weight_decay=12.0)
+    late = problem.solve([50.0, 1e3, 1e10, 1e15, 1e17])
+    np.testing.assert_allclose(late.overlap, late.overlap[0], rtol=1e-12)
+    assert 0.9 < late.overlap[0] < 0.95
+    # Early on, the weights themselves.
+    early = problem.solve([5.0], method="matrix")
+    np.testing.assert_allclose(early.overlap, late.overlap[0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("covariance", [[1.0, 1.0, 1.0], [1.0, 2.0, 0.5]])
+@pytest.mark.parametrize("activation", ["square", "centred"])
+def test_infinite_width_with_a_covariance_keeps_its_direction_beyond_underflow(covariance, activation):
+    """Next to nothing z_j is proportional to exp((4 c_j^2 l_j + 2 c_j tr(c Z*)) s), the last part for the square."""
+    problem = fl.MeanFieldQuadratic(
+        [1.0, 0.5, 0.0], 1e-9, activation=activation, weight_decay=1000.0, covariance=covariance
+    )
+    c, l = np.array(covariance), np.array([1.0, 0.5, 0.0])
+    times = np.array([0.01, 0.5, 1.0, 5.0])
+    overlap = problem.solve(times)["overlap"].values
+    rates = 4 * c**2 * l + (2 * c * (c @ l) if activation == "square" else 0.0)
+    for t, seen in zip(times, overlap):
+        z = c * np.exp((rates - rates.max()) * 2 * t)
+        assert seen == pytest.approx(z @ (c * l) / math.sqrt((z @ z) * ((c * l) @ (c * l))), rel=1e-7)

@@ -10,6 +10,7 @@ from numba import types
 
 from ...compiled.jit import A1, A2, RHS_SIGNATURE, STRUCTURED_SIGNATURE, callback, jit
 from .equations_reduced import (
+    DRIFT,
     FAINT,
     LOGARITHMIC,
     MISALIGNMENT,
@@ -17,6 +18,9 @@ from .equations_reduced import (
     OVERLAP,
     TEACHER_SQUARES,
     UNSEEN_SQUARES,
+    fall,
+    log_bottom,
+    log_total,
     sizes,
     summarise,
     tables,
@@ -28,35 +32,40 @@ from .equations_reduced import (
 
 
 @jit
-def faint(y, params, work):
-    """Return the logarithm of the student's scale where its squares would underflow, else 0; scale `root` by it then.
+def faint(s, y, params, work):
+    """Return the logarithm of the student's scale where its squares would underflow, else 0, and g_0 over that scale.
 
-    Only with weight decay: the state carries the logarithms of the student's scales.
+    `root` is scaled by it then.  Only with weight decay: the state carries the logarithms of the student's scales.
     """
-    m, _, r, _ = sizes(params)
-    _, group, _, _ = tables(params)
-    top = -np.inf
-    if params[LOGARITHMIC] == 1.0:
-        root = vectors(params, work).root
-        for i in range(r):
-            top = max(top, y[2 + int(group[i])])
-        if params[OUTSIDE] == 1.0:
-            top = max(top, y[1])
-        if top < FAINT:
-            for i in range(r):
-                root[i] = math.exp(0.5 * (y[2 + int(group[i])] - top))
-            return top
-    return 0.0
+    _, _, r, _ = sizes(params)
+    l, group, _, _ = tables(params)
+    if params[LOGARITHMIC] == 0.0:
+        return 0.0, 0.0
+    root = vectors(params, work).root
+    top, carried, slope = -np.inf, 0.0, 0.0
+    for i in range(r):
+        k = int(group[i])
+        if log_total(k, l, s, y, params) > top:
+            top, carried, slope = log_total(k, l, s, y, params), y[2 + k], fall(k, l, params)
+    if params[OUTSIDE] == 1.0 and log_bottom(s, y, params) > top:
+        top, carried, slope = log_bottom(s, y, params), y[1], -max(2.0 * params[DRIFT], 0.0)
+    if top >= FAINT:
+        return 0.0, 0.0
+    for i in range(r):
+        k = int(group[i])
+        root[i] = math.exp(0.5 * ((y[2 + k] - carried) + (fall(k, l, params) - slope) * s))
+    if params[OUTSIDE] == 0.0:
+        return top, 0.0
+    return top, math.exp((y[1] - carried) - (max(2.0 * params[DRIFT], 0.0) + slope) * s)
 
 
 @jit
-def summarise_faint(y, top, between, far, params, work, out):
-    """Write overlap and misalignment of a student that is next to nothing, from its scaled matrix; `root` is scaled."""
+def summarise_faint(bottom, between, far, params, work, out):
+    """Write overlap and misalignment of a student that is next to nothing, from its scaled matrix; `root` and `bottom` are scaled."""
     l, group, _, _ = tables(params)
     m, _, r, _ = sizes(params)
     v = vectors(params, work)
     root, mixed, share = v.root, v.mixed, v.share
-    bottom = math.exp(y[1] - top) if params[OUTSIDE] == 1.0 else 0.0
     a = params[TEACHER_SQUARES]
     b = squares = aside = 0.0
     outer = between + bottom**2 * far
@@ -122,9 +131,9 @@ def observe(times, states, params, work, out):
     for n in range(times.size):
         far = resolve(times[n], states[n], params, work)
         summarise(times[n], states[n], 0.0, far, params, work, out[n])
-        top = faint(states[n], params, work)
+        top, bottom = faint(times[n], states[n], params, work)
         if top < 0.0:
-            summarise_faint(states[n], top, 0.0, far, params, work, out[n])
+            summarise_faint(bottom, 0.0, far, params, work, out[n])
 
 
 @jit(types.void(A1, A2, A1, A1, A2))
@@ -135,7 +144,7 @@ def modes(times, states, params, work, out):
     root, share, kappa, gamma = v.root, v.share, v.kappa, v.gamma
     for n in range(times.size):
         resolve(times[n], states[n], params, work)
-        bottom = math.exp(states[n, 1]) if params[OUTSIDE] == 1.0 else 0.0
+        bottom = math.exp(log_bottom(times[n], states[n], params)) if params[OUTSIDE] == 1.0 else 0.0
         for j in range(m):
             out[n, j] = bottom * kappa[j] * gamma[j]
             if j < r:

@@ -20,6 +20,7 @@ from .equations_general_algebra import (
 from .equations_reduced import (
     OUTSIDE,
     WEAK,
+    log_bottom,
     sizes,
     summarise,
     vectors,
@@ -202,12 +203,12 @@ def student_rows(params, work):
 
 
 @jit
-def write_matrix(y, params, work, out):
+def write_matrix(s, y, params, work, out):
     """Write Z of the resolved state."""
     m, rho, r, _ = sizes(params)
     v = vectors(params, work)
     root, kappa, spare = v.root, v.kappa, v.spare
-    bottom = math.exp(y[1]) if params[OUTSIDE] == 1.0 else 0.0
+    bottom = math.exp(log_bottom(s, y, params)) if params[OUTSIDE] == 1.0 else 0.0
     out[:, :] = 0.0
     w = matrices(params, work)
     Q, H, Pi = w.Q, w.H, w.Pi
@@ -253,9 +254,9 @@ def observe(times, states, params, work, out, Z):
         far = respond(params, work)
         student_rows(params, work)
         summarise(times[n], states[n], between(params, work), far, params, work, out[n])
-        top = faint(states[n], params, work)
+        top, bottom = faint(times[n], states[n], params, work)
         if top < 0.0:
-            summarise_faint(states[n], top, between(params, work), far, params, work, out[n])
+            summarise_faint(bottom, between(params, work), far, params, work, out[n])
     if Z.size > 0:
         weigh(times[times.size - 1], states[times.size - 1], params, work)
-        write_matrix(states[times.size - 1], params, work, Z)
+        write_matrix(times[times.size - 1], states[times.size - 1], params, work, Z)

@@ -27,6 +27,12 @@ teachers), the others are expressed by a basis of the rows that are strongest at
 Instead of :math:`g_i` the state carries :math:`\eta_i = (1 + s/s_0)\,g_i`, which stays of order one while
 :math:`g_i` decays as :math:`1/s`, so that absolute tolerances mean the same at all times.  The clock is s itself: on a logarithmic clock the stiff rates would grow
 exponentially within a step, and Newton's iteration would fail.
+
+With weight decay the student may vanish, at the critical decay as 1/s, and what is left of it is a small difference of the teacher.
+The state then carries in the place of :math:`\varphi` the integral of tr Z; what is constant in
+:math:`\dot\psi = \operatorname{tr} Z + (\lambda - \operatorname{tr} Z_\star)`, the drift, is added up once.  In the place of :math:`\eta_i` it carries
+:math:`\log(\ell_i + g_i)`, and of this, where it falls without end, what differs from a steady fall; :math:`\log g_0` likewise.
+Ratios of vanishing parts are then formed of what stays.
 """
 
 import math
@@ -53,8 +59,9 @@ Vectors = namedtuple("Vectors", "logd root pi dtau mixed share kappa thin gamma 
     OUTSIDE,  # 1 if the complement is carried by (g_0, a), 0 if it is empty or a group of rows of its own
     TEACHER_SQUARES,
     LOGARITHMIC,  # carry log(l + g) instead of eta: with weight decay g does not vanish, but l + g may
-) = range(13)
-HEADER = 13
+    DRIFT,  # psi = y[0] + DRIFT s: the decay, less the teacher's trace if y[0] is the integral of tr Z
+) = range(14)
+HEADER = 14
 
 LOG4 = math.log(4.0)
 
@@ -108,10 +115,28 @@ def vectors(params, work):
 
 
 @jit
+def fall(k, l, params):
+    """Return how fast log(l + g) of group k falls where the student is next to nothing; zero if it need not."""
+    return min(4.0 * l[k] - 2.0 * params[DRIFT], 0.0)
+
+
+@jit
+def log_total(k, l, s, y, params):
+    """Return log(l + g) of group k, with weight decay."""
+    return y[2 + k] + fall(k, l, params) * s
+
+
+@jit
+def log_bottom(s, y, params):
+    """Return log g_0."""
+    return y[1] - max(2.0 * params[DRIFT], 0.0) * s
+
+
+@jit
 def gap(k, l, s, y, params):
     """Return g of group k: how much 1/(4h) exceeds the teacher's eigenvalue."""
     if params[LOGARITHMIC] == 1.0:
-        return math.exp(y[2 + k]) - l[k]
+        return math.exp(log_total(k, l, s, y, params)) - l[k]
     return y[2 + k] / (1.0 + s / params[UNIT])
 
 
@@ -127,12 +152,12 @@ def weigh(s, y, params, work):
     l, group, logc, loga = tables(params)
     v = vectors(params, work)
     logd, root, kappa, thin = v.logd, v.root, v.kappa, v.thin
-    twice_psi = 2.0 * (y[0] + params[DECAY] * s)
+    twice, drift = 2.0 * y[0], 2.0 * params[DRIFT]
     common = 0.0
     if params[OUTSIDE] == 1.0:
         lowest = np.inf
         for j in range(m):
-            x = loga[j] - twice_psi - y[1]
+            x = loga[j] - min(drift, 0.0) * s - twice - y[1]
             lowest = min(lowest, x)
             small = math.exp(-abs(x))
             kappa[j] = (1.0 if x > 0.0 else small) / (1.0 + small)
@@ -152,27 +177,35 @@ def weigh(s, y, params, work):
         k = int(group[i])
         if k != known:
             known = k
-            total = y[2 + k] if params[LOGARITHMIC] == 1.0 else l[k] + gap(k, l, s, y, params)
-            logarithm = total if params[LOGARITHMIC] == 1.0 else math.log(total)
-            own = math.exp(0.5 * logarithm) if params[LOGARITHMIC] == 1.0 else math.sqrt(total)
+            if params[LOGARITHMIC] == 1.0:
+                logarithm = y[2 + k]
+                own = math.exp(0.5 * log_total(k, l, s, y, params))
+            else:
+                total = l[k] + gap(k, l, s, y, params)
+                logarithm = math.log(total)
+                own = math.sqrt(total)
         root[i] = own
-        logd[i] = logc[i] + 4.0 * l[k] * s - twice_psi - LOG4 - logarithm - common
+        logd[i] = logc[i] + max(4.0 * l[k] - drift, 0.0) * s - twice - LOG4 - logarithm - common
 
 
 @jit
-def excess_trace(s, y, params, work):
-    """Return tr(Z - Z*)."""
+def multiplier_rate(s, y, params, work):
+    """Return the velocity of y[0]: tr(Z - Z*), with weight decay tr Z."""
     m, _, r, _ = sizes(params)
     l, group, _, _ = tables(params)
     v = vectors(params, work)
     root, pi, kappa, gamma = v.root, v.pi, v.kappa, v.gamma
-    total = -params[UNSEEN]
+    logarithmic = params[LOGARITHMIC] == 1.0
+    total = 0.0 if logarithmic else -params[UNSEEN]
     for i in range(r):
-        total += gap(int(group[i]), l, s, y, params) - root[i] ** 2 * pi[i]
+        if logarithmic:
+            total += root[i] ** 2 * (1.0 - pi[i])
+        else:
+            total += gap(int(group[i]), l, s, y, params) - root[i] ** 2 * pi[i]
     outside = 0.0
     for j in range(m):
         outside += kappa[j] * gamma[j]
-    return total + math.exp(y[1]) * outside
+    return total + math.exp(log_bottom(s, y, params)) * outside
 
 
 @jit
@@ -180,15 +213,19 @@ def write_velocity(s, y, dy, params, work):
     """Write the velocity of (phi, log g_0, eta) or (phi, log g_0, log(l + g)); the state must be resolved."""
     l = tables(params)[0]
     stretch = 1.0 + s / params[UNIT]
-    theta = excess_trace(s, y, params, work) if params[SQUARE] == 1.0 else 0.0
-    psi = theta + params[DECAY]
-    dy[0] = theta
-    dy[1] = -4.0 * math.exp(y[1]) - 2.0 * psi if params[OUTSIDE] == 1.0 else 0.0
+    rate = multiplier_rate(s, y, params, work) if params[SQUARE] == 1.0 else 0.0
+    drift = params[DRIFT]
+    psi = rate + drift
+    dy[0] = rate
+    dy[1] = (
+        -4.0 * math.exp(log_bottom(s, y, params)) - 2.0 * (rate + min(drift, 0.0)) if params[OUTSIDE] == 1.0 else 0.0
+    )
     for k in range(l.size):
-        g = gap(k, l, s, y, params)
         if params[LOGARITHMIC] == 1.0:
-            dy[2 + k] = -4.0 * g - 2.0 * psi
+            carried = max(4.0 * l[k] - 2.0 * drift, 0.0)
+            dy[2 + k] = carried - 4.0 * math.exp(log_total(k, l, s, y, params)) - 2.0 * rate
         else:
+            g = gap(k, l, s, y, params)
             dy[2 + k] = g / params[UNIT] - stretch * (l[k] + g) * (4.0 * g + 2.0 * psi)
 
 
@@ -204,9 +241,8 @@ def write_jacobian(s, y, D, U, V, far, params, work):
     root, pi, dtau, mixed, kappa, gamma = v.root, v.pi, v.dtau, v.mixed, v.kappa, v.gamma
     stretch = 1.0 + s / params[UNIT]
     outside = params[OUTSIDE] == 1.0
-    bottom = math.exp(y[1]) if outside else 0.0
-    theta = excess_trace(s, y, params, work)
-    psi = theta + params[DECAY]
+    bottom = math.exp(log_bottom(s, y, params)) if outside else 0.0
+    psi = multiplier_rate(s, y, params, work) + params[DRIFT]
     swing = -bottom * far
     for i in range(r):
         dtau[i] -= 2.0 * bottom * mixed[i]
@@ -259,7 +295,7 @@ def summarise(s, y, between, far, params, work, out):
     l, group, _, _ = tables(params)
     v = vectors(params, work)
     root, mixed, share, kappa, gamma = v.root, v.mixed, v.share, v.kappa, v.gamma
-    bottom = math.exp(y[1]) if params[OUTSIDE] == 1.0 else 0.0
+    bottom = math.exp(log_bottom(s, y, params)) if params[OUTSIDE] == 1.0 else 0.0
     a = params[TEACHER_SQUARES]
     b = trace = squares = 0.0
     difference = params[UNSEEN_SQUARES]
@@ -286,9 +322,9 @@ def summarise(s, y, between, far, params, work, out):
     for j in range(m):
         trace += bottom * kappa[j] * gamma[j]
     geometric = math.sqrt(a * (squares + outer))
-    theta = excess_trace(s, y, params, work)
+    theta = multiplier_rate(s, y, params, work) + (params[DRIFT] - params[DECAY])
     out[RISK] = difference + outer + (0.5 * theta**2 if params[SQUARE] == 1.0 else 0.0)
     out[OVERLAP] = b / geometric if geometric > 0.0 else math.nan
     out[MISALIGNMENT] = a * (aside + outer) / (geometric * (geometric + b)) if geometric > 0.0 else math.nan
     out[TRACE] = trace
-    out[MULTIPLIER] = y[0]
+    out[MULTIPLIER] = y[0] + (params[DRIFT] - params[DECAY]) * s

@@ -143,7 +143,7 @@ class ReducedPath:
         params = self.system.params
         m, _, r, q = self.system.sizes
         loga = params[layout.HEADER + q + 2 * r :][:m]
-        exponent = -2 * (self.states[:, 0] + params[layout.DECAY] * s) - self.states[:, 1]
+        exponent = -2 * (self.states[:, 0] + min(params[layout.DRIFT], 0.0) * s) - self.states[:, 1]
         return float(exponent.max(initial=-math.inf) + loga.max(initial=-math.inf))
 
     def _observe(self, s: np.ndarray, report: Report, request: Request) -> Outcome:
@@ -223,12 +223,12 @@ def closed_states(system: Scalars, s: np.ndarray) -> np.ndarray:
 
 
 def log_h(rate: float, start: float, s: np.ndarray) -> np.ndarray:
-    """Return log h for h' = 1 - rate h, h(0) = start."""
+    """Return log h for h' = 1 - rate h, h(0) = start; for a negative rate less the steady growth, - rate s."""
     x = np.abs(rate) * s
     with np.errstate(divide="ignore"):
         grown = np.log(s) if rate == 0 else np.log(-np.expm1(-x)) - math.log(abs(rate))
     if rate < 0:
-        return x + np.logaddexp(math.log(start), grown)
+        return np.logaddexp(math.log(start), grown)
     return np.logaddexp(math.log(start) - x, grown)
 
 

@@ -80,7 +80,7 @@ class Scalars:
     params : ndarray
         See `equations_reduced`.
     y0 : ndarray, shape (2 + q,)
-        phi, log g_0, eta at s = 0.
+        phi, log g_0, eta at s = 0; with weight decay the integral of tr Z, log g_0, log(l + g).
     graded : bool
         Whether a large exponent of the complement would cost accuracy, so that it must be a group of rows of its own.
     basis : ndarray, shape (d, r + m), or None
@@ -259,6 +259,7 @@ def pack(teacher, values, group, logc, singular, *, c, T, square, decay, unseen,
     header[layout.UNSEEN], header[layout.UNSEEN_SQUARES] = unseen
     header[layout.OUTSIDE] = bool((singular > 0).any())
     header[layout.TEACHER_SQUARES], header[layout.LOGARITHMIC] = teacher.squares, decay != 0
+    header[layout.DRIFT] = decay - (teacher.trace if square and decay else 0.0)
     with np.errstate(divide="ignore"):
         loga = 2 * np.log(singular)
     return np.concatenate([header, values, group, logc, loga, c.ravel(), T.ravel()]).astype(float)
