@@ -10,9 +10,11 @@ normal inputs, so that every group moves with the same G at its own speed,
 and moments are taken once for all groups.  The state holds Q_l (upper triangle) and R_l of one group after the other, then the
 second layer if it is trained.  Groups meet in C, and on the sphere in the plain norms: the Jacobian is an arrow.
 
-Parameters: those of standard normal inputs, with T of the fields; then L, the length of their scratch, c (L), q (L) and T_l (L, k, k);
+Parameters: those of standard normal inputs, with T of the fields; then L, the length of their scratch, c (L), q (L), T_l (k, k, L) and `rows_of`;
 the last number is the place of this table.
 """
+
+import numpy as np
 
 from ...compiled.jit import RHS_SIGNATURE, STRUCTURE_SIGNATURE, callback, jit
 from ...compiled.views import matrix, vector
@@ -36,10 +38,27 @@ from .moments import of_any
 GROUPS, SCRATCH, FAMILY, TABLE = range(4)
 
 
-def work_size(scratch, p, k):
+def work_size(scratch, p, k, L):
     """Return the length of the scratch array; `scratch` is that of standard normal inputs."""
     n, b = p + k, p * (p + 1) // 2 + p * k
-    return scratch + b + p + n * n + 2 * (p * n + p * p + 2 * p) + p
+    return scratch + b + 2 * p + 2 * (p * n + p * p + 2 * p) + (p * n + 2 * b + k * k) * max(L, b) + 2 * b
+
+
+def rows_of(p, k):
+    """Return for unit v and units u, in fours, the rows of overlaps (b + k k) in which `velocities` finds those of u and v."""
+    n = p + k
+    rows, student, across, teacher = np.zeros((n, (n + 3) // 4 * 4)), 0, p * (p + 1) // 2, p * (p + 1) // 2 + p * k
+    for u in range(n):
+        for v in range(u, n):
+            if v < p:
+                rows[u, v] = rows[v, u] = student
+                student += 1
+            elif u < p:
+                rows[u, v] = rows[v, u] = across
+                across += 1
+            else:
+                rows[u, v] = rows[v, u] = teacher + (u - p) * k + v - p
+    return rows
 
 
 @jit
@@ -52,23 +71,22 @@ def table_of(params):
 
 @jit
 def scratch_of(params, work):
-    """Return the fields (b + p,), the overlaps of a group (n, n), and twice G (p, n), noise (p, p), da (p,), norms (p,)."""
+    """Return the fields (b + p,), plain norms (p,), twice a flat pull and its views, and the rest."""
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
     table, _, b = table_of(params)
-    n, at = p + k, int(params[table + SCRATCH])
-    fields = vector(work, at, b + p)
-    at += b + p
-    own = matrix(work, at, n, n)
-    at += n * n
-    size = p * n + p * p + 2 * p
-    first = _pull_views(work, at, p, n)
-    return fields, own, first, _pull_views(work, at + size, p, n)
+    at, size = int(params[table + SCRATCH]), p * (2 * p + k) + 2 * p
+    fields, norms = vector(work, at, b + p), vector(work, at + b + p, p)
+    at += b + 2 * p
+    first, second, end = vector(work, at, size), vector(work, at + size, size), at + 2 * size
+    return fields, norms, first, second, vector(work, end, work.size - end)
 
 
 @jit
-def _pull_views(work, at, p, n):
-    noise, rest = at + p * n, at + p * n + p * p
-    return matrix(work, at, p, n), matrix(work, noise, p, p), vector(work, rest, p), vector(work, rest + p, p)
+def pull_of(flat, p):
+    """Return G (p, n), noise (p, p), da (p,) and shrink (p,) of a flat pull."""
+    n = flat.size // p - p - 2
+    at = p * (p + n)
+    return matrix(flat, 0, p, n), matrix(flat, p * n, p, p), vector(flat, at, p), vector(flat, at + p, p)
 
 
 @jit
@@ -76,10 +94,11 @@ def fill_fields(y, params, fields):
     """Write the state of standard normal inputs with the covariance of the fields, and the second layer."""
     table, L, b = table_of(params)
     for j in range(b):
-        total = 0.0
-        for g in range(L):
-            total += params[table + TABLE + g] * y[g * b + j]
-        fields[j] = total
+        fields[j] = 0.0
+    for g in range(L):
+        speed = params[table + TABLE + g]
+        for j in range(b):
+            fields[j] += speed * y[g * b + j]
     for i in range(fields.size - b):
         fields[b + i] = y[L * b + i] if params[TRAINED] != 0.0 else 0.0
 
@@ -92,7 +111,7 @@ def pull(t, fields, norms, params, work, found):
     """
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
     n = p + k
-    G, noise, da, shrink = found
+    G, noise, da, shrink = pull_of(found, p)
     C, A, B, K, N, _, w, a, _, rest = views(p, k, work)
     fill_covariance(fields, params, C)
     fill_outputs(fields, params, a, w)
@@ -125,49 +144,67 @@ def pull(t, fields, norms, params, work, found):
             shrink[i] = params[WEIGHT_DECAY]
 
 
-@jit
-def fill_group(y, at, teacher, params, C):
-    """Write the overlaps of one group, whose state begins at `at` and whose T_l at `teacher` of the parameters; -1: none."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    for i in range(p):
-        for j in range(i, p):
-            C[i, j] = y[at]
-            C[j, i] = y[at]
-            at += 1
-    for i in range(p):
-        for r in range(p, p + k):
-            C[i, r] = y[at]
-            C[r, i] = y[at]
-            at += 1
-    for r in range(k):
-        for s in range(k):
-            C[p + r, p + s] = params[teacher + r * k + s] if teacher >= 0 else 0.0
+@jit(inline="always")
+def place(i, u, p, k):
+    """Return the place of the overlap of student i with unit u >= i in the state of a group."""
+    return i * p - i * (i - 1) // 2 + u - i if u < p else p * (p + 1) // 2 + i * k + u - p
 
 
 @jit
-def write_velocity(speed, G, noise, C, out, at, column):
-    """Write the velocities of a group of overlaps C to `out` from place `at` on, in steps of `column`."""
-    p, n = G.shape
+def velocities(p, c, q, rows, C, found, V, out):
+    """Write the velocities of all groups to `out` (b, L); groups are innermost, so that vector instructions serve many at once.
+
+    Parameters
+    ----------
+    c, q : ndarray, shape (L,)
+        Eigenvalues and shares.
+    rows : ndarray, flat
+        For each pair of units the row of C that holds their overlap, see `rows_of`.
+    C : ndarray, flat
+        Overlaps of the state and of the teachers, (b + k k, L).
+    found : ndarray, flat
+        What `pull` writes.
+    V, out : ndarray, flat
+        Scratch for the products G C, (p, n, L), and the velocities, (b, L).
+    """
+    G, noise, _, shrink = pull_of(found, p)
+    n, L = G.shape[1], c.size
+    k = n - p
+    quads = (n + 3) // 4
     for i in range(p):
-        for j in range(i, p):
-            total = 0.0
-            for u in range(n):
-                total += G[i, u] * C[u, j] + G[j, u] * C[u, i]
-            out[at] = speed * total + noise[i, j]
-            at += column
+        for v in range(n):
+            row = vector(V, (i * n + v) * L, L)
+            # Four at a time: fewer loops, and fewer that write.
+            for quad in range(quads):
+                u, at = 4 * quad, 4 * (v * quads + quad)
+                x0, x1 = vector(C, int(rows[at]) * L, L), vector(C, int(rows[at + 1]) * L, L)
+                x2, x3 = vector(C, int(rows[at + 2]) * L, L), vector(C, int(rows[at + 3]) * L, L)
+                a0, a1 = G[i, u], G[i, u + 1] if u + 1 < n else 0.0
+                a2, a3 = G[i, u + 2] if u + 2 < n else 0.0, G[i, u + 3] if u + 3 < n else 0.0
+                if u == 0:
+                    for g in range(L):
+                        row[g] = (a0 * x0[g] + a1 * x1[g]) + (a2 * x2[g] + a3 * x3[g])
+                else:
+                    for g in range(L):
+                        row[g] += (a0 * x0[g] + a1 * x1[g]) + (a2 * x2[g] + a3 * x3[g])
     for i in range(p):
-        for r in range(p, n):
-            total = 0.0
-            for u in range(n):
-                total += G[i, u] * C[u, r]
-            out[at] = speed * total
-            at += column
+        for v in range(i, n):
+            at = place(i, v, p, k) * L
+            row, own, first = vector(out, at, L), vector(C, at, L), vector(V, (i * n + v) * L, L)
+            if v < p:
+                second, extra, rate = vector(V, (v * n + i) * L, L), noise[i, v], shrink[i] + shrink[v]
+                for g in range(L):
+                    row[g] = c[g] * (first[g] + second[g] + q[g] * extra) - rate * own[g]
+            else:
+                rate = shrink[i]
+                for g in range(L):
+                    row[g] = c[g] * first[g] - rate * own[g]
 
 
 @jit
 def fill_norms(y, params, norms):
-    """Write the plain squared norms of the students, sums over the groups."""
-    p = norms.size
+    """Write the plain squared norms of the students, sums over the groups; the sphere alone wants them."""
+    p = norms.size if params[SPHERICAL] != 0.0 else 0
     _, L, b = table_of(params)
     at = 0
     for i in range(p):
@@ -177,143 +214,116 @@ def fill_norms(y, params, norms):
         at += p - i
 
 
-@callback(RHS_SIGNATURE)
-def rhs(t, y, dy, params, work):
-    """Velocities of all groups and of the second layer."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    table, L, b = table_of(params)
-    fields, own, found, other = scratch_of(params, work)
-    norms = other[3]
-    fill_fields(y, params, fields)
-    fill_norms(y, params, norms)
-    pull(t, fields, norms, params, work, found)
-    G, noise, da, shrink = found
-    scaled = other[1]
-    for g in range(L):
-        c, q = params[table + TABLE + g], params[table + TABLE + L + g]
-        fill_group(y, g * b, table + TABLE + 2 * L + g * k * k, params, own)
-        for i in range(p):
-            for j in range(p):
-                scaled[i, j] = c * q * noise[i, j]
-        write_velocity(c, G, scaled, own, dy, g * b, 1)
-        at = g * b
-        for i in range(p):
-            for j in range(i, p):
-                dy[at] -= (shrink[i] + shrink[j]) * y[at]
-                at += 1
-        for i in range(p):
-            for _ in range(k):
-                dy[at] -= shrink[i] * y[at]
-                at += 1
-    if params[TRAINED] != 0.0:
-        for i in range(p):
-            dy[L * b + i] = da[i]
+@jit
+def turn(source, rows, columns, out):
+    """Write the transpose of a matrix (rows, columns), both flat."""
+    for i in range(rows):
+        for j in range(columns):
+            out[j * rows + i] = source[i * columns + j]
 
 
 @jit
-def write_blocks(params, G, nothing, shrink, own, D, E, P):
+def unpack(y, params, rest):
+    """Return c (L,), q (L,), the rows of pairs, the overlaps with groups innermost (b + k k, L), and scratch for V and velocities, flat."""
+    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
+    table, L, b = table_of(params)
+    c, q = vector(params, table + TABLE, L), vector(params, table + TABLE + L, L)
+    at, size = table + TABLE + 2 * L, k * k * L
+    C, T = vector(rest, 0, b * L + size), vector(params, at, size)
+    turn(y, L, b, C)
+    for i in range(size):
+        C[b * L + i] = T[i]
+    rows = vector(params, at + size, params.size - 1 - at - size)
+    V, out = vector(rest, b * L + size, p * (p + k) * L), vector(rest, b * L + size + p * (p + k) * L, b * L)
+    return c, q, rows, C, V, out
+
+
+@callback(RHS_SIGNATURE)
+def rhs(t, y, dy, params, work):
+    """Velocities of all groups and of the second layer."""
+    p = int(params[STUDENT_WIDTH])
+    table, L, b = table_of(params)
+    fields, norms, found, _, rest = scratch_of(params, work)
+    fill_fields(y, params, fields)
+    fill_norms(y, params, norms)
+    pull(t, fields, norms, params, work, found)
+    c, q, rows, C, V, out = unpack(y, params, rest)
+    velocities(p, c, q, rows, C, found, V, out)
+    turn(out, b, L, dy)
+    if params[TRAINED] != 0.0:
+        for i in range(p):
+            dy[L * b + i] = pull_of(found, p)[2][i]
+
+
+@jit
+def write_blocks(params, found, still, rows, rest, D, E, P):
     """Write what a group does to itself: D, the action of G, at the speed of the group; E, decay or sphere; P, the picked norms."""
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    b = D.shape[0]
-    for i in range(p):
-        for j in range(p):
-            nothing[i, j] = 0.0
-    flat, unit = D.reshape(b * b), E.reshape(b * b)[:b]
-    for j in range(b):
-        for m in range(b):
-            unit[m] = 1.0 if m == j else 0.0
-        fill_group(unit, 0, -1, params, own)
-        write_velocity(1.0, G, nothing, own, flat, j, b)
+    b, shrink = D.shape[0], pull_of(found, p)[3]
+    # The action of G on unit vectors: groups of the speed one, without noise, decay and teachers.
+    c, q, units = vector(rest, 0, b), vector(rest, b, b), vector(rest, 2 * b, b * (b + k * k))
+    for i in range(units.size):
+        units[i] = 0.0
     for i in range(b):
+        c[i], q[i], units[i * (b + 1)] = 1.0, 0.0, 1.0
         for j in range(b):
             E[i, j] = 0.0
         for j in range(P.shape[1]):
             P[i, j] = 0.0
-    at = 0
+    for i in range(still.size):
+        still[i] = found[i] if i < still.size - p else 0.0
+    velocities(p, c, q, rows, units, still, vector(rest, 2 * b + units.size, b * p * (p + k)), D.reshape(b * b))
     for i in range(p):
-        if P.shape[1] > 0:
-            P[at, i] = 1.0
-        for j in range(i, p):
-            E[at, at] = -(shrink[i] + shrink[j])
-            at += 1
-    for i in range(p):
-        for _ in range(k):
-            E[at, at] = -shrink[i]
-            at += 1
+        for u in range(i, p + k):
+            at = place(i, u, p, k)
+            E[at, at] = -(shrink[i] + (shrink[u] if u < p else 0.0))
+            if u == i and P.shape[1] > 0:
+                P[at, i] = 1.0
 
 
 @jit
-def write_column(y, params, dG, dnoise, dshrink, own, U, column):
-    """Write the change of all velocities with a change of G, the noise and the shrinking to one column of U."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    table, L, b = table_of(params)
-    rank = U.shape[2]
-    flat = U.reshape(L * b * rank)
+def write_column(change, p, unpacked, U, U_border, column):
+    """Write the change of all velocities with a change of the pull to one column of U."""
+    c, q, rows, C, V, out = unpacked
+    velocities(p, c, q, rows, C, change, V, out)
+    L, b, _ = U.shape
     for g in range(L):
-        c, q = params[table + TABLE + g], params[table + TABLE + L + g]
-        fill_group(y, g * b, table + TABLE + 2 * L + g * k * k, params, own)
-        at = g * b * rank + column
-        write_velocity(c, dG, dnoise, own, flat, at, rank)
-        state = g * b
-        for i in range(p):
-            for j in range(i, p):
-                # The noise enters with c q.
-                flat[at] += (c * q - 1.0) * dnoise[i, j] - (dshrink[i] + dshrink[j]) * y[state]
-                at += rank
-                state += 1
-        for i in range(p):
-            for _ in range(k):
-                flat[at] -= dshrink[i] * y[state]
-                at += rank
-                state += 1
+        for j in range(b):
+            U[g, j, column] = out[j * L + g]
+    for i in range(U_border.shape[0]):
+        U_border[i, column] = pull_of(change, p)[2][i]
 
 
 @callback(STRUCTURE_SIGNATURE)
 def jacobian(t, y, data, params, work):
     """Write the arrow: all groups depend on C, on the second layer, and on the sphere on the plain norms."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
+    p = int(params[STUDENT_WIDTH])
     table, L, b = table_of(params)
-    sphere, trained = params[SPHERICAL] != 0.0, params[TRAINED] != 0.0
-    picks, border = p if sphere else 0, p if trained else 0
+    picks, border = p if params[SPHERICAL] != 0.0 else 0, p if params[TRAINED] != 0.0 else 0
     arrow.begin(data, L, b, border, picks)
     c, D, E, P, U, U_border = arrow.parts(data)
-    fields, own, found, other = scratch_of(params, work)
-    G, noise, da, shrink = found
-    dG, dnoise, dda, dshrink = other
-    norms = vector(work, work.size - p, p)
+    fields, norms, found, change, rest = scratch_of(params, work)
     fill_fields(y, params, fields)
     fill_norms(y, params, norms)
     pull(t, fields, norms, params, work, found)
-    write_blocks(params, G, dnoise, shrink, own, D, E, P)
+    write_blocks(params, found, change, unpack(y, params, rest)[2], rest, D, E, P)
+    unpacked = unpack(y, params, rest)
     largest = 0.0
     for i in range(b + border):
         largest = max(largest, abs(fields[i]))
+    step = 1e-7 * max(largest, 1e-3)
     for j in range(b + border):
-        step = 1e-7 * max(largest, 1e-3)
         kept = fields[j]
         fields[j] = kept + step
-        pull(t, fields, norms, params, work, other)
+        pull(t, fields, norms, params, work, change)
         fields[j] = kept
-        for i in range(p):
-            for u in range(p + k):
-                dG[i, u] = (dG[i, u] - G[i, u]) / step
-            for u in range(p):
-                dnoise[i, u] = (dnoise[i, u] - noise[i, u]) / step
-            dda[i] = (dda[i] - da[i]) / step
-            dshrink[i] = (dshrink[i] - shrink[i]) / step
-        write_column(y, params, dG, dnoise, dshrink, own, U, j if j < b else j + picks)
-        for i in range(border):
-            U_border[i, j if j < b else j + picks] = dda[i]
+        for i in range(change.size):
+            change[i] = (change[i] - found[i]) / step
+        write_column(change, p, unpacked, U, U_border, j if j < b else j + picks)
     for i in range(picks):
-        for m in range(p):
-            dshrink[m] = 0.0
-            for u in range(p + k):
-                dG[m, u] = 0.0
-            for u in range(p):
-                dnoise[m, u] = 0.0
-        dshrink[i] = -shrink[i] / norms[i]
-        write_column(y, params, dG, dnoise, dshrink, own, U, b + i)
-        for m in range(border):
-            U_border[m, b + i] = 0.0
+        for m in range(change.size):
+            change[m] = 0.0
+        pull_of(change, p)[3][i] = -pull_of(found, p)[3][i] / norms[i]
+        write_column(change, p, unpacked, U, U_border, b + i)
     for g in range(L):
         c[g] = params[table + TABLE + g]

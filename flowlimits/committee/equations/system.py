@@ -218,8 +218,9 @@ def group_parameters(
     polynomial = moments.work_size_polynomial(p, k, stride - 1)
     scratch = choose(fields).work_size if name in ("erf", "relu") else polynomial
     table = [covariance.count, scratch, {"erf": moments.ERF, "relu": moments.RELU}.get(name, moments.POLYNOMIAL)]
-    parts = (base, table, covariance.eigenvalues, covariance.weights, T.ravel(), [base.size])
-    return np.concatenate(parts), groups.work_size(scratch, p, k)
+    rows = groups.rows_of(p, k).ravel()
+    parts = (base, table, covariance.eigenvalues, covariance.weights, np.moveaxis(T, 0, -1).ravel(), rows, [base.size])
+    return np.concatenate(parts), groups.work_size(scratch, p, k, covariance.count)
 
 
 def group_structure(fields: Physics, L: int) -> Structure:
