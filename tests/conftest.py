@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from flowlimits.command_line import main as cli
 from flowlimits.command_line import problems
-from flowlimits.compiled.cache import announcement
+from flowlimits.compiled.announce import announcement
 from flowlimits.core import fields, registry, threads
 from flowlimits.core.registry import DESCRIPTIONS
 from flowlimits.toml import file

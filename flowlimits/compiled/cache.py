@@ -1,4 +1,4 @@
-"""Numba's disk cache with the callees of a function in its key, walkers over code that find them, and the notice of a compilation."""
+"""Numba's disk cache with the callees of a function in its key, walkers over code that find them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import os
 import pickle
 import secrets
 import sys
-import threading
-import time
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,8 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
+
+from .announce import missed
 
 
 def codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -77,76 +77,6 @@ def returns_a_value(function: Any) -> bool:
         ):
             return True
     return False
-
-
-#: Said once per process, on stderr, if compilation takes more than a second.
-SENTENCE = "Compiling the equations: the first use on a machine takes up to a minute."
-#: Seconds of compilation before anything is said; what was longer ago than the same time does not count.
-PATIENCE = 1.0
-
-
-class Announcement:
-    """The clock of compilations; what is found in the cache is none."""
-
-    def __init__(self) -> None:
-        self.said = False
-        self.lock = threading.RLock()
-        self.depth = 0
-        self.began = self.ended = -PATIENCE
-        self.spent = 0.0
-        self.timer: threading.Timer | None = None
-
-    @contextmanager
-    def compiling(self) -> Iterator[None]:
-        """Count the time within, from the first function on that is not in the cache; the outermost of several counts."""
-        if self.said:
-            yield
-            return
-        with self.lock:
-            self.depth += 1
-        try:
-            yield
-        finally:
-            self._end()
-
-    def missed(self) -> None:
-        """Note that a function is not in the cache, and is compiled from here on."""
-        with self.lock:
-            if self.said or not self.depth or self.timer is not None:
-                return
-            self.began = time.monotonic()
-            if self.began - self.ended > PATIENCE:
-                self.spent = 0.0
-            self.timer = threading.Timer(max(PATIENCE - self.spent, 0.0), self.say)
-            self.timer.daemon = True
-            with suppress(RuntimeError):  # no more threads, or the interpreter is shutting down
-                self.timer.start()
-
-    def _end(self) -> None:
-        with self.lock:
-            self.depth -= 1
-            if self.depth == 0 and self.timer is not None:
-                self.timer.cancel()
-                self.timer = None
-                self.ended = time.monotonic()
-                self.spent += self.ended - self.began
-
-    def say(self) -> None:
-        """Say the sentence, unless it was said."""
-        with self.lock:
-            if self.said:
-                return
-            self.said = True
-        try:
-            sys.stderr.write(SENTENCE + "\n")
-            sys.stderr.flush()
-        except (AttributeError, OSError, ValueError):  # there is no stderr, or it is closed
-            pass
-
-
-announcement = Announcement()
-compiling = announcement.compiling
-missed = announcement.missed
 
 
 #: How every function is compiled.

@@ -44,7 +44,9 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError as CompilationError
 from numba.extending import intrinsic
 
-from .cache import OPTIONS, LazyCache, compiling
+from . import lookups as lookups  # quicker ones, from here on
+from .announce import compiling
+from .cache import OPTIONS, LazyCache
 from .linking import as_part
 
 
