@@ -43,6 +43,8 @@ DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*PandasIndex.__slots__} =
     "dim",
     "index",
 }
+#: Characters of a description from which on it is made anew for each result.
+LONG = 100_000
 #: Greek letters that clocks are named by.
 GREEK = ("tau", "gamma", "theta", "sigma")
 
@@ -136,23 +138,32 @@ def build(
         data[name] = (lead + variable.dims, values, variable.attributes() | undefined)
     data.update(extra or {})
 
-    arrays: dict[str, np.ndarray] = {}
-    plain = problem.to_plain(arrays)
-
     index: dict[str, Any] = dict(coords or {})
     if times is not None:
         index["time"] = ("time", times, {"long_name": problem.clock, "symbol": clock_symbol(problem.clock)})
     details = dict(provenance or {}) | {"call": dict(call), "versions": versions()}
     if root is not None:
         details["root_seed"] = streams.describe(root)
-    attributes: dict[str, Any] = {"kind": kind, "clock": problem.clock, "problem": json.dumps(plain)}
-    if arrays:
-        attributes[ARRAYS] = pack(arrays)
+    attributes: dict[str, Any] = {"kind": kind, "clock": problem.clock} | _described(problem)
     if dimension is not None:
         attributes["dimension"] = dimension
     attributes |= dict(attrs or {})
     attributes |= {"provenance": json.dumps(details, default=_jsonable), "schema": SCHEMA}
     return _dataset(data, index, attributes)
+
+
+def _described(problem: Problem) -> dict[str, str]:
+    """Return the attributes that hold a problem; they are kept with it, which does not change, unless they are long."""
+    kept = vars(problem).get("_attributes")
+    if kept is not None:
+        return kept
+    arrays: dict[str, np.ndarray] = {}
+    found = {"problem": json.dumps(problem.to_plain(arrays))}
+    if arrays:
+        found[ARRAYS] = pack(arrays)
+    if sum(map(len, found.values())) < LONG:
+        object.__setattr__(problem, "_attributes", found)
+    return found
 
 
 def checked(problem: Problem, name: str, values: Any) -> tuple[Any, dict[str, str]]:

@@ -18,6 +18,8 @@ SLICE = 0.15
 #: Seconds between two looks for an interrupt while a slice runs in a thread of its own, and the number of components from
 #: which on it does so from the beginning.
 TURN, LARGE = 0.1, 400
+#: Evaluations of at most so many components that take less than so many seconds are not worth a slice of one step.
+FEW, BRIEF = 64, 2e-5
 #: Crossings of events that the compiled loop logs before Python takes them.
 LOG_ROWS = 64
 #: After this many changes between explicit and implicit methods the implicit one stays.
@@ -147,7 +149,10 @@ class Integration:
                 code = self.watched_slice(budget) if self.slow else self.slice(budget)
                 took = max(time.perf_counter() - before, 1e-9)
                 self.slow = self.slow or (budget <= 1 and took > 0.2 * TURN)
-                budget = int(min(max(budget * min(SLICE / took, 64.0), 1.0), 1e7))
+                if budget == 0 and took < BRIEF and self.y.size <= FEW:
+                    budget = 64
+                else:
+                    budget = int(min(max(budget * min(SLICE / took, 64.0), 1.0), 1e7))
                 if self.count[layout.LOGGED]:
                     self.take_log()
                 if code == layout.STIFF:

@@ -1,5 +1,6 @@
 """Results: schema, files that are whole or as they were, repetition bit for bit."""
 
+import copy
 import json
 import os
 import stat
@@ -319,3 +320,17 @@ def test_a_dataset_put_together_directly_is_that_of_the_general_constructor(monk
         results.build(
             problem, kind="exact", times=np.array([1.0]), variables={"risk": np.ones(2)}, call={"verb": "solve"}
         )
+
+
+def test_the_attributes_that_hold_a_problem_are_made_once_unless_they_are_long(monkeypatch):
+    problem = toy.make()
+    first, second = problem.solve(TIMES), problem.solve(TIMES)
+    assert first.attrs["problem"] is second.attrs["problem"]
+    assert "_attributes" not in problem.__getstate__()
+    assert "_attributes" not in vars(copy.deepcopy(problem))
+    first.attrs["problem"] = "changed"
+    assert json.loads(problem.solve(TIMES).attrs["problem"]) == json.loads(second.attrs["problem"])
+    monkeypatch.setattr(results, "LONG", 10)
+    other = toy.make()
+    assert other.solve(TIMES).attrs["problem"] == second.attrs["problem"]
+    assert "_attributes" not in vars(other)
