@@ -8,7 +8,8 @@ from naive_fluctuations import increments
 import flowlimits as fl
 from flowlimits.committee import limit
 from flowlimits.committee.fluctuations import linear
-from flowlimits.committee.fluctuations.increments import Rule, product_rule, sampled
+from flowlimits.committee.fluctuations.increments import Rule, product_rule
+from flowlimits.committee.fluctuations.sampled import sampled
 from flowlimits.committee.fluctuations.track import Track
 from flowlimits.core.solve import Options
 
@@ -120,6 +121,19 @@ def test_linear_equations_are_solved_to_fourth_order():
             m = made.propagator[i] @ m + added[i]
         errors.append(np.abs(np.concatenate([S.ravel(), m]) - exact).max())
     assert 12 < errors[0] / errors[1] < 20
+
+
+@pytest.mark.parametrize("physics", [{"second_layer_rate": 0.5}, {"activation": "square", "learning_rate": 0.1}])
+def test_the_covariance_is_resolved_to_a_percent(physics):
+    # The risk is the hardest: its spread is a small difference of those of the overlaps.
+    found = []
+    for tolerance in (2e-2, 1e-4):
+        made = track(problem(**physics), 4.0)
+        made.tolerance = tolerance
+        made.run()
+        slope = made.equations.risk_slopes(made.states[-1:])[0]
+        found.append(np.sqrt([*np.diag(made.S[-1]), slope @ made.S[-1] @ slope]))
+    np.testing.assert_allclose(found[0], found[1], rtol=5e-3)
 
 
 def test_decaying_directions_may_decay_by_any_factor():

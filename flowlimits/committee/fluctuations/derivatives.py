@@ -15,6 +15,7 @@ import numpy as np
 
 from ..equations import evaluate
 from ..schedule import Schedule
+from .sampled import root
 
 STEP = 1e-3
 #: Places and weights of the first derivative, and of the second.
@@ -182,9 +183,7 @@ class Equations:
     def directions(self, states: np.ndarray, S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return steps (T, D, D) along the columns of roots of S, and their lengths (T, D): S is the sum of the columns' products."""
         size = self.natural(states)
-        values, vectors = np.linalg.eigh(S / (size[:, :, None] * size[:, None]))
-        values = np.where(values > 1e-13 * np.maximum(values[:, -1:], 1e-300), values, 0.0)
-        roots = np.swapaxes(vectors * np.sqrt(values)[:, None], 1, 2)
+        roots = np.swapaxes(root(S / (size[:, :, None] * size[:, None])), 1, 2)
         # A step moves no overlap by more than its share of the natural size.
         share = (self.steps(states) / size).min(axis=1)
         largest = np.abs(roots).max(axis=2)
@@ -197,6 +196,13 @@ class Equations:
         out = np.empty(len(flat))
         evaluate.evaluate(self.family.risk.address, flat, self.path.params, np.zeros(self.family.work_size), out)
         return out.reshape(states.shape[:-1])
+
+    def risk_slopes(self, states: np.ndarray) -> np.ndarray:
+        """Return the derivatives of the risk, shape (T, D)."""
+        steps = self.steps(states)
+        columns = np.eye(self.count) * steps[:, None]
+        table = self.risks(states[:, None, None] + PLACES[:, None, None] * columns[:, None])
+        return np.einsum("s,tsj->tj", FIRST, table) / steps
 
 
 def of_function(

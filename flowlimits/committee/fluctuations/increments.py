@@ -19,17 +19,25 @@ import numpy as np
 
 from .. import activations
 from ..physics import Physics
+from .sampled import sampled
 
 #: A Sobol' rule has 2^FEWEST points and more; the variance of its law is 1 + WIDER/n.
-FEWEST, WIDER = 12, 2.4
+FEWEST, WIDER = 11, 2.4
 #: Product rules have at most as many points.
 PRODUCT = 16_384
-#: Variances below this share are those of a field that the fields before it determine.
-TINY = 1e-13
 
 
 class Rule:
-    """How the moments of a problem are taken: "series" (exact), "product" (exact) or "sobol"."""
+    """How the moments of a problem are taken: "series" (exact), "product" (exact) or "sobol".
+
+    Attributes
+    ----------
+    error : float
+        The largest relative error of a second moment so far, from the difference of two halves of the rule; 0 if exact.
+    """
+
+    error = 0.0
+    parts: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
     def __init__(self, problem: Physics):
         self.problem = problem
@@ -45,9 +53,9 @@ class Rule:
             per_axis = degree // 2 + 1
             if per_axis ** (p + k) <= PRODUCT:
                 self.name = "product"
-                self.points, self.weights = product_rule(per_axis, p + k)
+                self.parts = (product_rule(per_axis, p + k),)
         if self.name == "sobol":
-            self.points, self.weights = sobol(p + k, student == "relu")
+            self.parts = sobol(p + k, student == "relu")
 
     @property
     def exact(self) -> bool:
@@ -64,43 +72,32 @@ class Rule:
         """
         if self.name == "series":
             return series(self.problem, C, a)
-        return sampled(self.problem, C, a, self.points, self.weights)
-
-    def error(self, C: np.ndarray, a: np.ndarray) -> float:
-        """Return the relative error of the second moments, from the difference of two halves of the rule; 0 if exact."""
-        if self.exact:
-            return 0.0
-        halves = []
-        middle = len(self.points) // 2
-        for half in (slice(middle), slice(middle, None)):
-            halves.append(sampled(self.problem, C, a, *exact_seconds(self.points[half], self.weights[half]))[1])
-        scale = np.sqrt(np.einsum("tii,tjj->tij", *[0.5 * (halves[0] + halves[1])] * 2))
-        difference = np.abs(halves[0] - halves[1]) / np.where(scale > 0, scale, 1.0)
-        return float(0.5 * difference.max())
-
-
-def size(problem: Physics) -> int:
-    """Return the number of components of (h_1 e, h_2 e^2): p n, p and one, and p (p + 1)/2."""
-    p, k = problem.R.shape
-    return p * (p + k) + p + 1 + p * (p + 1) // 2
+        found = [sampled(self.problem, C, a, *part) for part in self.parts]
+        means, moments = (np.mean(each, axis=0) for each in zip(*found))
+        if not self.exact:
+            variance = np.einsum("tii->ti", moments)
+            scale = np.sqrt(variance[:, :, None] * variance[:, None])
+            apart = np.abs(found[0][1] - found[1][1]) / np.where(scale > 0, scale, 1.0)
+            self.error = max(self.error, 0.5 * float(apart.max(initial=0.0)))
+        return means, moments
 
 
 @functools.cache
-def sobol(n: int, rough: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return points and weights of a fixed quasi-Monte-Carlo rule for n normal variables; `rough` integrands get more of them.
+def sobol(n: int, rough: bool) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Return points and weights of the halves of a fixed quasi-Monte-Carlo rule for n normal variables; `rough` integrands get more.
 
     Sobol' points of a normal law that is wider than the standard one, because high moments live in its tails; then their second
-    moments are made exact.
+    moments are made exact in each half.
     """
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    m = FEWEST + (n > 4) + (n > 8) + rough
+    m = FEWEST + 2 * (n > 4) + (n > 8) + rough
     width = 1.0 + WIDER / n
     uniform = qmc.Sobol(n, scramble=False).random_base2(m) + 0.5 ** (m + 1)
     points = ndtri(uniform) * math.sqrt(width)
     weights = np.exp(-0.5 * (1.0 - 1.0 / width) * (points**2).sum(axis=1))
-    return exact_seconds(points, weights)
+    return tuple(exact_seconds(x, w) for x, w in zip(np.split(points, 2), np.split(weights, 2)))
 
 
 def exact_seconds(points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,90 +115,6 @@ def product_rule(per_axis: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     points = np.stack(np.meshgrid(*[places] * n, indexing="ij"), axis=-1).reshape(-1, n)
     shares = functools.reduce(np.multiply.outer, [weights] * n).ravel()
     return points, shares
-
-
-def root(C: np.ndarray) -> np.ndarray:
-    """Return lower triangular roots of positive semidefinite matrices (..., n, n); they change continuously where C is singular."""
-    rest = C.copy()
-    n = C.shape[-1]
-    L = np.zeros_like(C)
-    for j in range(n):
-        pivot = np.where(rest[..., j, j] > TINY * C[..., j, j], rest[..., j, j], 0.0)
-        scale = np.sqrt(np.where(pivot > 0, pivot, 1.0))
-        column = np.where((pivot > 0)[..., None], rest[..., :, j] / scale[..., None], 0.0)
-        column[..., :j] = 0.0
-        L[..., :, j] = column
-        rest = rest - column[..., :, None] * column[..., None, :]
-    return L
-
-
-def value_and_slope(
-    activation: activations.Activation, x: np.ndarray, slope: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return s(x) and s'(x), which of erf is left out on request; of the centred activation without its mean."""
-    if activation == "erf":
-        from scipy.special import erf
-
-        value = erf(x * math.sqrt(0.5))
-        return value, math.sqrt(2.0 / math.pi) * np.exp(-0.5 * x * x) if slope else value
-    if activation == "relu":
-        return np.maximum(x, 0.0), (x > 0.0).astype(float)
-    powers = np.array(activations.coefficients(activation))
-    value, derivative = np.full_like(x, powers[-1]), np.zeros_like(x)
-    for power in powers[-2::-1]:
-        derivative = derivative * x + value
-        value = value * x + power
-    return value, derivative
-
-
-def sampled(
-    problem: Physics, C: np.ndarray, a: np.ndarray, points: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return means and second moments by a rule."""
-    p, k = problem.R.shape
-    n, total = p + k, size(problem)
-    means, moments = np.zeros((len(C), total)), np.zeros((len(C), total, total))
-    # Components that no increment of the problem holds are left out.
-    used = np.ones(total, dtype=bool)
-    used[p * n : p * n + p] = problem.second_layer_rate > 0
-    used[p * n + p] = problem.activation == "centred"
-    kept = np.flatnonzero(used)
-    at = int(used[: p * n + p + 1].sum())
-    rows, columns = np.triu_indices(p)
-    across = np.ascontiguousarray(points.T)
-    teacher = problem.teacher_second_layer / k
-    # The fields of the students depend on the first variables: that is where activations may have kinks.
-    roots = root(C)
-    for t in range(len(C)):
-        fields = roots[t] @ across
-        own, slope = value_and_slope(problem.activation, fields[:p])
-        other, _ = value_and_slope(problem.teacher_activation, fields[p:], slope=False)
-        if problem.activation == "centred":
-            own = own - np.diag(C[t])[:p, None]
-        if problem.teacher_activation == "centred":
-            other = other - np.diag(C[t])[p:, None]
-        e = (a[t] / p) @ own - teacher @ other
-        v = -a[t][:, None] * slope
-        table = np.empty((kept.size, len(points)))
-        np.multiply(v[:, None], fields, out=table[: p * n].reshape(p, n, -1))
-        if problem.second_layer_rate > 0:
-            table[p * n : p * n + p] = own
-        if problem.activation == "centred":
-            table[at - 1] = 1.0
-        second = v[rows] * v[columns]
-        np.multiply(second, 2.0 * e, out=table[at:])
-        product = np.zeros((kept.size, kept.size))
-        if problem.noise > 0:
-            # e = e0 + sqrt(noise) xi: what is linear in xi, and xi^2 - 1.
-            product += problem.noise * ((table * weights) @ table.T)
-            product[at:, at:] += 2.0 * problem.noise**2 * ((second * weights) @ second.T)
-        table[:at] *= e
-        np.multiply(second, e * e + problem.noise, out=table[at:])
-        weighted = table * weights
-        product += weighted @ table.T
-        moments[t][np.ix_(kept, kept)] = product
-        means[t, kept] = weighted.sum(axis=1)
-    return means, moments
 
 
 def series(problem: Physics, C: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
