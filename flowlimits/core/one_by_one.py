@@ -120,7 +120,7 @@ def solve_each(one: Any, problems: list[Any], options: Options) -> Solutions:
 
     try:
         # Several BLAS threads inside several of ours would be slower than one each.
-        with parallel.one_blas_thread():
+        with parallel.one_blas_thread:
             for_each(run, np.arange(number), options.threads, stop)
     except KeyboardInterrupt:
         pass

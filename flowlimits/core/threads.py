@@ -11,9 +11,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -90,11 +89,28 @@ def check_threads(threads: Any) -> int:
     return available_threads() if threads is None else checks.integer("threads", threads, minimum=1)
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS to one thread: several BLAS threads in each of ours ran 4 to 14 times slower than one each."""
-    with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
-        yield
+class _OneBlasThread:
+    """Context that keeps BLAS to one thread until the last of those who asked for it has left, in whatever order they leave."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.limit = threading.Lock(), 0, None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.limit = _libraries(len(sys.modules)).limit(limits=1, user_api="blas")
+            self.inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.limit.restore_original_limits()  # type: ignore[attr-defined]
+
+
+#: Several BLAS threads in each of ours ran 4 to 14 times slower than one each; and as they wait for each other by spinning,
+#: products of a hundred rows took 400 times as long beside other processes.
+one_blas_thread = _OneBlasThread()
 
 
 @lru_cache(maxsize=1)
@@ -226,7 +242,7 @@ def run_threads(
             bar.reach(len(finished) + sum(shares.values()))
 
     try:
-        with one_blas_thread():
+        with one_blas_thread:
             for_each(run, range(count), workers, threading.Event())
     except KeyboardInterrupt:
         message = f"Interrupted after {len(finished)} of {count} {description}."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from ..core.threads import Progress, advance
+from ..core.threads import Progress, advance, one_blas_thread
 from . import control, layout
 from .jacobians import Jacobian, implicit_arrays
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
@@ -20,6 +21,9 @@ SLICE = 0.15
 TURN, LARGE = 0.1, 400
 #: Evaluations of at most so many components that take less than so many seconds are not worth a slice of one step.
 FEW, BRIEF = 64, 2e-5
+#: Numbers of components between which matrices are multiplied by one thread of BLAS: from about there on it takes several,
+#: which gain little before the second and wait for each other by spinning, so that a busy machine stands still.
+ONE_BLAS_THREAD = range(2_000, 100_000)
 #: Crossings of events that the compiled loop logs before Python takes them.
 LOG_ROWS = 64
 #: After this many changes between explicit and implicit methods the implicit one stays.
@@ -144,24 +148,25 @@ class Integration:
         start, end = float(self.real[layout.T]), float(self.times[-1])
         bar = Progress(max(end - start, 1e-300), "integrate", progress)
         try:
-            while code in (layout.RUNNING, layout.LOG_FULL, layout.STIFF, layout.NONSTIFF):
-                before = time.perf_counter()
-                code = self.watched_slice(budget) if self.slow else self.slice(budget)
-                took = max(time.perf_counter() - before, 1e-9)
-                self.slow = self.slow or (budget <= 1 and took > 0.2 * TURN)
-                if budget == 0 and took < BRIEF and self.y.size <= FEW:
-                    budget = 64
-                else:
-                    budget = int(min(max(budget * min(SLICE / took, 64.0), 1.0), 1e7))
-                if self.count[layout.LOGGED]:
-                    self.take_log()
-                if code == layout.STIFF:
-                    self.use("radau")
-                elif code == layout.NONSTIFF:
-                    self.use("dop853")
-                done = float(self.real[layout.T]) - start
-                bar.reach(done)
-                advance(done / bar.total)
+            with one_blas_thread if self.y.size in ONE_BLAS_THREAD else nullcontext():
+                while code in (layout.RUNNING, layout.LOG_FULL, layout.STIFF, layout.NONSTIFF):
+                    before = time.perf_counter()
+                    code = self.watched_slice(budget) if self.slow else self.slice(budget)
+                    took = max(time.perf_counter() - before, 1e-9)
+                    self.slow = self.slow or (budget <= 1 and took > 0.2 * TURN)
+                    if budget == 0 and took < BRIEF and self.y.size <= FEW:
+                        budget = 64
+                    else:
+                        budget = int(min(max(budget * min(SLICE / took, 64.0), 1.0), 1e7))
+                    if self.count[layout.LOGGED]:
+                        self.take_log()
+                    if code == layout.STIFF:
+                        self.use("radau")
+                    elif code == layout.NONSTIFF:
+                        self.use("dop853")
+                    done = float(self.real[layout.T]) - start
+                    bar.reach(done)
+                    advance(done / bar.total)
         except KeyboardInterrupt:
             code = layout.INTERRUPTED
             # A slice that was left behind still writes to the others.

@@ -7,9 +7,12 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
+import flowlimits as fl
 from flowlimits.core import threads as parallel
+from flowlimits.ode import driver
 
 
 class Terminal(io.StringIO):
@@ -133,3 +136,46 @@ def test_the_pool_is_given_one_task_per_thread(monkeypatch):
     )
     assert parallel.run_threads(int, 1000, threads=2, progress=False) == list(range(1000))
     assert len(given) == 2
+
+
+def test_blas_has_one_thread_inside_and_its_own_afterwards():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {entry["num_threads"] for entry in threadpool_info() if entry["user_api"] == "blas"}
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        if threads() != {2}:
+            pytest.skip("this BLAS has no second thread")
+        with parallel.one_blas_thread:
+            assert threads() == {1}
+        assert threads() == {2}
+        # Whoever leaves last gives the threads back.
+        parallel.one_blas_thread.__enter__()
+        parallel.one_blas_thread.__enter__()
+        parallel.one_blas_thread.__exit__()
+        assert threads() == {1}
+        parallel.one_blas_thread.__exit__()
+        assert threads() == {2}
+
+
+@pytest.mark.parametrize(("size", "asked"), [(10, 0), (2_500, 1)])
+def test_wide_equations_keep_blas_to_one_thread(monkeypatch, size, asked):
+    """Threads of BLAS wait by spinning: 128 units took 400 times as long beside other processes."""
+    entered = []
+
+    @fl.ode.right_hand_side
+    def relax(t, y, dy, params, work):
+        for i in range(y.size):
+            dy[i] = -y[i]
+
+    class Counted:
+        def __enter__(self):
+            entered.append(1)
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setattr(driver, "one_blas_thread", Counted())
+    fl.ode.integrate(relax, np.ones(size), [0.1])
+    assert len(entered) == asked

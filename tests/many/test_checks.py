@@ -5,7 +5,6 @@ import pytest
 
 from flowlimits.committee import Committee, many_checks, physics
 from flowlimits.committee.equations import evaluate
-from flowlimits.core import threads as parallel
 
 NUMBER, P, K = 60, 3, 2
 
@@ -63,17 +62,3 @@ def test_shared_overlaps_stay_as_they_were_given():
     assert np.array_equal(shared[0], shared[0].T)
     assert not np.array_equal(Q, Q.T)
     assert [one.ndim for one in shared] == [2, 3, 2]
-
-
-def test_blas_has_one_thread_inside_and_its_own_afterwards():
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    def threads():
-        return {entry["num_threads"] for entry in threadpool_info() if entry["user_api"] == "blas"}
-
-    with threadpool_limits(limits=2, user_api="blas"):
-        if threads() != {2}:
-            pytest.skip("this BLAS has no second thread")
-        with parallel.one_blas_thread():
-            assert threads() == {1}
-        assert threads() == {2}

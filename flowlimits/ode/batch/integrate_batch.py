@@ -31,7 +31,7 @@ IN_LANES = ("auto", "dop853")
 def run(batch: Batch) -> None:
     """Run everything; after an interrupt, what is finished stays."""
     try:
-        with one_blas_thread():
+        with one_blas_thread:
             if batch.method in IN_LANES and lanes_work():
                 run_lanes(batch)
                 stiff = np.flatnonzero(batch.outcome[:, lanes_layout.STATUS] == layout.STIFF)
