@@ -35,6 +35,7 @@ CASES = (
     "berthier2024",
     "abbe2022",
     "scaling_laws",
+    "single_unit",
     "calibration",
     "calibration_settings",
 )

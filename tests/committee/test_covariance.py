@@ -34,6 +34,15 @@ def test_twenty_groups_follow_the_reference():
     np.testing.assert_allclose(problem.solve(TIMES, **TIGHT)["risk"], right, rtol=1e-9)
 
 
+def test_a_power_law_of_a_thousand_modes_follows_the_reference():
+    l = np.arange(1, 1001.0)
+    T, eye = np.full(1000, 1 / (l**-1.5).sum())[:, None, None], np.eye(2)
+    overlaps = (0.25 * T * eye, T * (0.1 * eye + 0.01), T * eye)
+    problem = fl.Committee(*overlaps, activation="erf", covariance=fl.Spectrum(l**-1.5, np.full(1000, 1e-3)))
+    right = [0.06307749735385579, 0.014140108878945543, 0.0015270388583809992]
+    np.testing.assert_allclose(problem.solve([1.0, 100.0, 10000.0], rtol=1e-9, atol=1e-13)["risk"], right, rtol=1e-7)
+
+
 def descend(W, W_star, S, activation, time, steps):
     """Follow dW/dt = -p d grad risk by differences of the risk and the classical Runge-Kutta method."""
     p, d = W.shape

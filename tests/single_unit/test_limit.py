@@ -1,5 +1,7 @@
 """The equations of one unit: against `Committee`, weights, finite differences, power laws."""
 
+import pickle
+
 import naive_single_unit as naive
 import numpy as np
 import pytest
@@ -189,3 +191,26 @@ def test_results_are_saved_rebuilt_and_repeated(tmp_path):
     again = fl.load_problem(tmp_path / "one.nc")
     assert again == problem
     np.testing.assert_array_equal(again.solve([1.0, 2.0])["risk"], found["risk"])
+
+
+def test_solutions_are_continued_repeated_listed_and_pickled():
+    problem = unit("logistic", learning_rate=0.5)
+    whole = problem.solve([0.5, 2.0, 8.0])
+    longer = fl.extend(problem.solve([0.5, 2.0]), [8.0])
+    np.testing.assert_allclose(longer["risk"], whole["risk"], rtol=1e-7)
+    assert fl.rerun(whole).equals(whole)
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    many = fl.solve_many([problem, unit("square")], [0.5, 2.0, 8.0])
+    np.testing.assert_array_equal(many["risk"][0], whole["risk"])
+    np.testing.assert_array_equal(many["risk"][1], unit("square").solve([0.5, 2.0, 8.0])["risk"])
+    stopped = problem.solve([0.5, 2.0, 8.0], events=fl.Event("risk", float(whole["risk"][1]), stop=True))
+    assert stopped["event_time"].values == pytest.approx([2.0], rel=1e-5)
+
+
+def risk_at_rate(rate):
+    return unit("logistic", learning_rate=rate).solve([2.0])["risk"].values[0]
+
+
+def test_a_study_of_learning_rates():
+    table = fl.study(risk_at_rate, {"rate": [0.1, 0.5, 1.0]}, progress=False)
+    np.testing.assert_array_equal(table["risk_at_rate"], [risk_at_rate(rate) for rate in (0.1, 0.5, 1.0)])

@@ -152,9 +152,11 @@ def decompose_structured(shift, h, data, factors, pivots):
     clear(A)
     for i in range(n):
         for k in range(m):
-            weight = h * V[i, k] * inverse[i]
-            for j in range(m):
-                A[k, j] -= weight * U[i, j]
+            # Sums over some of the components leave most of V zero.
+            if V[i, k] != 0.0:
+                weight = h * V[i, k] * inverse[i]
+                for j in range(m):
+                    A[k, j] -= weight * U[i, j]
     for k in range(m):
         A[k, k] += 1.0
     return 1 if factor(A, pivots) else 0

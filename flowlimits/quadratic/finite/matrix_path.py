@@ -17,7 +17,8 @@ import numpy as np
 from ...core.threads import Unfinished
 from ...ode import layout as ode_layout
 from ...ode.driver import Integration
-from ...ode.report import Report
+from ...ode.jacobians import Jacobian, Structure
+from ...ode.report import Report, Status
 from . import equations_matrix
 from .equations_reduced import OBSERVABLES
 from .reduced_path import ADVICE, Outcome, Request, Tolerances, padded
@@ -36,6 +37,7 @@ class IsotropicForm:
     decay: float
 
     method = "dop853"
+    advice = ADVICE
 
     @property
     def teacher(self) -> Teacher:
@@ -48,9 +50,7 @@ class IsotropicForm:
     @property
     def values(self) -> np.ndarray:
         """The eigenvalues of Z* of the rows."""
-        values = np.zeros(len(self.split.C) + len(self.split.R))
-        values[: self.teacher.values.size] = self.teacher.values
-        return values
+        return np.pad(self.teacher.values, (0, len(self.split.C) + len(self.split.R) - self.teacher.values.size))
 
     def compiled(self, n: int, m: int) -> tuple[int, np.ndarray, int]:
         """Return the address of the velocity, its parameters and the length of its scratch; loops serve small matrices."""
@@ -60,6 +60,9 @@ class IsotropicForm:
             _load_blas()
             rhs = equations_matrix.matrix_flow_blas
         return rhs.address, params, (m + n) * m
+
+    def jacobian(self, n: int, m: int) -> None:
+        """No Jacobian is wanted: late times are those of the reduced form."""
 
     def velocity(self, V: np.ndarray) -> tuple[np.ndarray, float]:
         """Return dV/ds and dphi/ds."""
@@ -93,6 +96,7 @@ class GroupForm:
     """
 
     method = "auto"
+    advice = ADVICE | {Status.TOO_MANY_STEPS: "Raise `max_steps`, or ask for earlier times only."}
 
     def __init__(self, flow: Flow):
         V_star, covariance = flow.V_star, flow.covariance
@@ -104,23 +108,20 @@ class GroupForm:
         if V_star.shape[1] > d:
             V_star = triangle(V_star.T).T
         both = covariance.rotate(np.hstack([V0, V_star]).T).T
-        blocks, self.frames, c = [], [], []
-        for part, value in zip(covariance.slices, covariance.groups.eigenvalues):
+        blocks, self.frames = [], []
+        for part in covariance.slices:
             block, frame = both[part], None
             if block.shape[0] > block.shape[1]:
                 frame, block = np.linalg.qr(block)
             blocks.append(block)
             self.frames.append(frame)
-            c.append(np.full(len(block), value))
         rows = np.vstack(blocks)
         self.V, self.V_star = np.ascontiguousarray(rows[:, : V0.shape[1]]), np.ascontiguousarray(rows[:, V0.shape[1] :])
-        self.c = np.concatenate(c)
+        self.c = np.repeat(covariance.groups.eigenvalues, [len(block) for block in blocks])
         self.root = np.sqrt(self.c)[:, None]
         self.teacher = Teacher(teacher_of(self.root * self.V_star).values, None, d)
-        vectors = np.linalg.svd(self.root * self.V_star)[0]
-        self.turn = vectors
-        self.values = np.zeros(len(self.c))
-        self.values[: self.teacher.values.size] = self.teacher.values
+        self.turn = np.linalg.svd(self.root * self.V_star)[0]
+        self.values = np.pad(self.teacher.values, (0, len(self.c) - self.teacher.values.size))
 
     def compiled(self, n: int, m: int) -> tuple[int, np.ndarray, int]:
         """Return the address of the velocity, its parameters and the length of its scratch."""
@@ -132,6 +133,18 @@ class GroupForm:
             np.concatenate([header, self.c, self.V_star.ravel()]),
             2 * n * m + m * m + k * m,
         )
+
+    def jacobian(self, n: int, m: int) -> Jacobian | None:
+        """Return the Jacobian that is diagonal but for a low rank, None if even that would not fit."""
+        size, rank = n * m + 1, m * (m + 1) // 2 + m * self.V_star.shape[1]
+        if 2 * size * rank > ROOM_OF_JACOBIAN:
+            return None
+        own = equations_matrix
+        structure = Structure(
+            own.group_jacobian, own.group_factor, own.group_solve, own.group_factor_complex, own.group_solve_complex,
+            1 + m * m + size * (1 + 2 * rank), size + rank * rank + rank + m, rank,
+        )  # fmt: skip
+        return Jacobian(4, own.group_jacobian.address, structure=structure)
 
     def velocity(self, V: np.ndarray) -> tuple[np.ndarray, float]:
         """Return dV/ds and dphi/ds."""
@@ -176,6 +189,8 @@ FADING = 5.0
 FAINT = 1e-50
 #: Largest entry of V below which it has lost digits to underflow.
 LOST = 1e-290
+#: Numbers of a Jacobian that are worth their memory.
+ROOM_OF_JACOBIAN = 3.0e7
 #: Numbers that the states at requested times may take in memory at once.
 ROOM = 1.0e7
 
@@ -214,7 +229,7 @@ class MatrixPath:
                 y, asked, begin, first_step, 0 if total is None else total.steps + total.rejected, fades
             )
             try:
-                _, states, report = run.run(self.limits.progress, ADVICE)
+                _, states, report = run.run(self.limits.progress, self.form.advice)
             except Unfinished as error:
                 reached = min(len(error.states), s.size - i)
                 self._visit_all(i, error.states[:reached], visit)
@@ -253,7 +268,7 @@ class MatrixPath:
         address, params, work_size = self.form.compiled(n, m)
         return Integration(
             address, y, s, params, start=begin, rtol=self.limits.rtol, atol=atol, method=self.form.method,
-            max_steps=self.limits.max_steps - taken, work_size=work_size, first_step=first_step,
+            max_steps=self.limits.max_steps - taken, work_size=work_size, first_step=first_step, jacobian=self.form.jacobian(n, m),
         )  # fmt: skip
 
     def run(self, s: np.ndarray, request: Request) -> Outcome:
