@@ -16,6 +16,9 @@ import math
 import numpy as np
 
 from ..compiled.jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
+from ..compiled.simd import LANES, spread
+from ..compiled.simd_arrays import packed
+from ..compiled.views import matrix, vector
 
 HEAD = 5
 RELU, SQUARE, TANH, SOFTPLUS = range(4)
@@ -90,37 +93,162 @@ def output_of(a, value):
     return total
 
 
-@jit(fastmath=FAST)
-def add_point(x, force, value, slope, dWt, da):
-    """Add one input to the sums over the sample; the factor a_j comes at the end."""
-    for j in range(da.size):
-        da[j] += force * value[j]
-        slope[j] *= force
-    for c in range(x.size):
-        factor = x[c]
-        for j in range(da.size):
-            dWt[c, j] += factor * slope[j]
+# Products may be joined to sums, in the order in which they stand: the bits are those of one input, and one unit, after the other.
+JOINED = {"contract", "nsz"}
+#: Inputs whose fields are kept at a time.
+BLOCK = 16
+
+
+def work_size(d, m):
+    """Return how many numbers of work space the right-hand side takes."""
+    tiles = -(-m // LANES)
+    return tiles * LANES * (2 * d + 1 + 3 * BLOCK) + BLOCK
+
+
+@jit(fastmath=JOINED)
+def fields(X, first, count, d, tiles, weights, pre):
+    """Write the fields of all units, eight of them side by side, at `count` inputs; of eight inputs at a time where there are as many."""
+    zero = spread(0.0)
+    for tile in range(tiles):
+        b = 0
+        while b + 8 <= count:
+            at = (first + b) * d
+            p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = zero
+            for c in range(d):
+                w = weights[tile * d + c]
+                p0 = p0 + X[at + c] * w
+                p1 = p1 + X[at + d + c] * w
+                p2 = p2 + X[at + 2 * d + c] * w
+                p3 = p3 + X[at + 3 * d + c] * w
+                p4 = p4 + X[at + 4 * d + c] * w
+                p5 = p5 + X[at + 5 * d + c] * w
+                p6 = p6 + X[at + 6 * d + c] * w
+                p7 = p7 + X[at + 7 * d + c] * w
+            to = b * tiles + tile
+            pre[to], pre[to + tiles], pre[to + 2 * tiles], pre[to + 3 * tiles] = p0, p1, p2, p3
+            to += 4 * tiles
+            pre[to], pre[to + tiles], pre[to + 2 * tiles], pre[to + 3 * tiles] = p4, p5, p6, p7
+            b += 8
+        while b < count:
+            p0 = zero
+            for c in range(d):
+                p0 = p0 + X[(first + b) * d + c] * weights[tile * d + c]
+            pre[b * tiles + tile] = p0
+            b += 1
+
+
+@jit(fastmath=JOINED)
+def add_units(forces, count, tiles, value, slope, pulls):
+    """Add inputs to the sums of the second layer, and multiply the derivatives by the forces; of 32 units at a time."""
+    tile = 0
+    while tile + 4 <= tiles:
+        s0, s1, s2, s3 = pulls[tile], pulls[tile + 1], pulls[tile + 2], pulls[tile + 3]
+        for b in range(count):
+            at, force = b * tiles + tile, forces[b]
+            s0 = s0 + force * value[at]
+            s1 = s1 + force * value[at + 1]
+            s2 = s2 + force * value[at + 2]
+            s3 = s3 + force * value[at + 3]
+            slope[at], slope[at + 1] = slope[at] * force, slope[at + 1] * force
+            slope[at + 2], slope[at + 3] = slope[at + 2] * force, slope[at + 3] * force
+        pulls[tile], pulls[tile + 1], pulls[tile + 2], pulls[tile + 3] = s0, s1, s2, s3
+        tile += 4
+    while tile < tiles:
+        s0 = pulls[tile]
+        for b in range(count):
+            at = b * tiles + tile
+            s0 = s0 + forces[b] * value[at]
+            slope[at] = slope[at] * forces[b]
+        pulls[tile] = s0
+        tile += 1
+
+
+@jit(fastmath=JOINED)
+def add_coordinate(X, first, count, d, c, tiles, slope, slopes):
+    """Add inputs to the sums of one coordinate, of 32 units at a time."""
+    tile = 0
+    while tile + 4 <= tiles:
+        to = tile * d + c
+        s0, s1, s2, s3 = slopes[to], slopes[to + d], slopes[to + 2 * d], slopes[to + 3 * d]
+        for b in range(count):
+            at, x = b * tiles + tile, X[(first + b) * d + c]
+            s0 = s0 + x * slope[at]
+            s1 = s1 + x * slope[at + 1]
+            s2 = s2 + x * slope[at + 2]
+            s3 = s3 + x * slope[at + 3]
+        slopes[to], slopes[to + d], slopes[to + 2 * d], slopes[to + 3 * d] = s0, s1, s2, s3
+        tile += 4
+    while tile < tiles:
+        s0 = slopes[tile * d + c]
+        for b in range(count):
+            s0 = s0 + X[(first + b) * d + c] * slope[b * tiles + tile]
+        slopes[tile * d + c] = s0
+        tile += 1
+
+
+@jit(fastmath=JOINED)
+def add_block(X, first, count, d, tiles, slope, slopes):
+    """Add inputs to the sums of the first layer, of eight coordinates at a time; the factor a_j comes at the end."""
+    c = 0
+    while c + 8 <= d:
+        for tile in range(tiles):
+            to = tile * d + c
+            s0, s1, s2, s3 = slopes[to], slopes[to + 1], slopes[to + 2], slopes[to + 3]
+            s4, s5, s6, s7 = slopes[to + 4], slopes[to + 5], slopes[to + 6], slopes[to + 7]
+            for b in range(count):
+                at = (first + b) * d + c
+                s = slope[b * tiles + tile]
+                s0 = s0 + X[at] * s
+                s1 = s1 + X[at + 1] * s
+                s2 = s2 + X[at + 2] * s
+                s3 = s3 + X[at + 3] * s
+                s4 = s4 + X[at + 4] * s
+                s5 = s5 + X[at + 5] * s
+                s6 = s6 + X[at + 6] * s
+                s7 = s7 + X[at + 7] * s
+            slopes[to], slopes[to + 1], slopes[to + 2], slopes[to + 3] = s0, s1, s2, s3
+            slopes[to + 4], slopes[to + 5], slopes[to + 6], slopes[to + 7] = s4, s5, s6, s7
+        c += 8
+    while c < d:
+        add_coordinate(X, first, count, d, c, tiles, slope, slopes)
+        c += 1
 
 
 @callback(RHS_SIGNATURE)
 def sample_flow(t, y, dy, params, work):
-    """Gradient flow on the sample, eq. (S1); see the module's docstring for the layout.  `work` holds 3 m numbers."""
+    """Gradient flow on the sample, eq. (S1); see the module's docstring for the layout.  `work` holds `work_size` numbers."""
     n, d, m = int(params[0]), int(params[1]), int(params[2])
     activation, loss = int(params[3]), int(params[4])
-    X = params[HEAD : HEAD + n * d].reshape(n, d)
-    labels = params[HEAD + n * d :]
-    Wt, a = y[: d * m].reshape(d, m), y[d * m :]
-    dWt, da = dy[: d * m].reshape(d, m), dy[d * m :]
-    pre, value, slope = work[:m], work[m : 2 * m], work[2 * m : 3 * m]
-    dWt[:] = 0.0
-    da[:] = 0.0
-    for i in range(n):
-        preactivations(X[i], Wt, pre)
-        activate(activation, pre, value, slope)
-        add_point(X[i], pull(loss, output_of(a, value), labels[i]) / n, value, slope, dWt, da)
+    X, labels = vector(params, HEAD, n * d), HEAD + n * d
+    tiles = -(-m // LANES)
+    wide = tiles * LANES
+    second = vector(y, d * m, m)
+    at_value = 2 * d * wide + wide
+    at_slope = at_value + BLOCK * wide
+    at_pre = at_slope + BLOCK * wide
+    forces = vector(work, at_pre + BLOCK * wide, BLOCK)
+    weights, slopes = packed(matrix(work, 0, d * tiles, LANES)), packed(matrix(work, d * wide, d * tiles, LANES))
+    pulls = packed(matrix(work, 2 * d * wide, tiles, LANES))
+    value = packed(matrix(work, at_value, BLOCK * tiles, LANES))
+    slope = packed(matrix(work, at_slope, BLOCK * tiles, LANES))
+    for i in range(at_value):
+        work[i] = 0.0
     for c in range(d):
         for j in range(m):
-            dWt[c, j] *= a[j]
+            work[((j // LANES) * d + c) * LANES + j % LANES] = y[c * m + j]
+    for first in range(0, n, BLOCK):
+        count = min(BLOCK, n - first)
+        fields(X, first, count, d, tiles, weights, packed(matrix(work, at_pre, BLOCK * tiles, LANES)))
+        for b in range(count):
+            row = vector(work, at_value + b * wide, wide)
+            activate(activation, vector(work, at_pre + b * wide, wide), row, vector(work, at_slope + b * wide, wide))
+            forces[b] = pull(loss, output_of(second, row), params[labels + first + b]) / n
+        add_units(forces, count, tiles, value, slope, pulls)
+        add_block(X, first, count, d, tiles, slope, slopes)
+    for j in range(m):
+        for c in range(d):
+            dy[c * m + j] = work[d * wide + ((j // LANES) * d + c) * LANES + j % LANES] * y[d * m + j]
+        dy[d * m + j] = work[2 * d * wide + j]
 
 
 @jit((A2, A2, A1, ADDRESS, A1))

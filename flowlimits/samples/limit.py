@@ -64,7 +64,12 @@ def follow(
     real[[kernel.T, kernel.RTOL, kernel.ATOL, kernel.SHORTEST]] = at, rtol, atol, shortest
     count = np.zeros(6, dtype=np.int64)
     count[kernel.MAX_STEPS] = max_steps
-    K, ynew, point, work = np.zeros((7, y.size)), np.empty_like(y), np.empty_like(y), np.zeros(3 * m)
+    K, ynew, point, work = (
+        np.zeros((7, y.size)),
+        np.empty_like(y),
+        np.empty_like(y),
+        np.zeros(equations.work_size(d, m)),
+    )
     rates = np.zeros(8)
     began = time.perf_counter()
     bar = Progress(max(float(times[-1]) - at, 1e-300), "integrate", progress)
@@ -285,6 +290,13 @@ class _Integrator:
         if self.kink_step:
             return follow(start, times, params, at=at, shortest=self.kink_step, **options)
         _, states, report = ode.integrate(
-            FLOW, start, times, params, start=at, method=self.method, work_size=3 * m, **options
+            FLOW,
+            start,
+            times,
+            params,
+            start=at,
+            method=self.method,
+            work_size=equations.work_size(int(params[1]), m),
+            **options,
         )
         return states, report, {}

@@ -78,7 +78,7 @@ def simulate(physics: SampleFlowPhysics, times: Any, *, step: float, observables
         raise ValueError("Argument `times` asks for two times within one step of the descent: take them further apart.")
     m = len(physics.second_layer)
     y, dy = np.concatenate([physics.W.T.ravel(), physics.second_layer]), np.empty(physics.W.size + m)
-    params, work = parameters(physics, m), np.zeros(3 * m)
+    params, work = parameters(physics, m), np.zeros(equations.work_size(physics.W.shape[1], m))
     rows, done = [], 0
     for count in counts:
         while done < count:

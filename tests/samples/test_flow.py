@@ -58,7 +58,14 @@ def test_velocity_is_minus_the_gradient_of_the_loss(activation, loss):
         slope_a[j] = (risk(W, a + e * row) - risk(W, a - e * row)) / (2 * e)
     dy = np.empty(W.size + a.size)
     state = np.concatenate([W.T.ravel(), a])
-    equations.evaluate(equations.sample_flow.address, 0.0, state, dy, parameters(problem, 4), np.zeros(12))
+    equations.evaluate(
+        equations.sample_flow.address,
+        0.0,
+        state,
+        dy,
+        parameters(problem, 4),
+        np.zeros(equations.work_size(problem.W.shape[1], 4)),
+    )
     np.testing.assert_allclose(dy, np.concatenate([-slope_W.T.ravel(), -slope_a]), atol=2e-8)
     assert float(problem.solve([0.0]).risk[0]) == pytest.approx(risk(W, a), rel=1e-13)
 
