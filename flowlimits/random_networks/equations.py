@@ -19,6 +19,7 @@ from ..compiled.jit import A1, A2, FLOAT, jit
 from ..gaussian.bivariate import normal_cdf
 
 GAUSSIAN, UNIFORM = range(2)
+NOTHING = 1e-290  # a smaller share of a normal law has no quantiles in floating point
 GENERATOR = numba.typeof(np.random.default_rng(0))
 INT = numba.int64
 
@@ -242,9 +243,10 @@ def normal_quantile(p):
     return math.copysign(value, q)
 
 
-@jit("UniTuple(float64, 2)(float64[:, ::1], float64[:, ::1], float64[::1], float64[::1], float64[::1], int64)")
+@jit("UniTuple(float64, 3)(float64[:, ::1], float64[:, ::1], float64[::1], float64[::1], float64[::1], int64)")
 def orthant(L, A, spread, steps, shift, points):
-    """Return the orthant probability, and the expectation over the orthant of the mean test error times it.
+    """Return the orthant probability, the expectation over the orthant of the mean test error times it, and the mean
+    square of the weights of the points.
 
     Parameters
     ----------
@@ -261,7 +263,7 @@ def orthant(L, A, spread, steps, shift, points):
     """
     n, tests = L.shape[0], A.shape[0]
     x, z = np.empty(n), np.empty(n)
-    total, wrong = 0.0, 0.0
+    total, wrong, square = 0.0, 0.0, 0.0
     for point in range(points):
         weight = 1.0
         for i in range(n):
@@ -272,7 +274,7 @@ def orthant(L, A, spread, steps, shift, points):
             for k in range(i):
                 mean += L[i, k] * x[k]
             above = normal_cdf(mean / L[i, i])
-            weight *= above
+            weight = weight * above if above > NOTHING else 0.0
             if weight == 0.0:
                 break
             # From the upper tail: P(x > b) = above keeps its digits when it is tiny.
@@ -293,7 +295,8 @@ def orthant(L, A, spread, steps, shift, points):
                 error += 0.5
         total += weight
         wrong += weight * error / tests
-    return total / points, wrong / points
+        square += weight * weight
+    return total / points, wrong / points, square / points
 
 
 @jit(numba.void(GENERATOR, INT, INT, INT, A2, A1, A2, A1, INT, FLOAT, INT, FLOAT, A1))

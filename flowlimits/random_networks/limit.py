@@ -113,6 +113,12 @@ def summarise(probability: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     }
 
 
+def share_of_a_point(pairs: np.ndarray, points: int) -> float:
+    """Return the inverse of the effective number of points: a smaller share of the networks may lie between them, unlike all that were seen."""
+    acceptance = pairs[:, 0].mean()
+    return float(pairs[:, 2].mean() / acceptance / acceptance / (len(pairs) * points))
+
+
 #: Points per shift from which on the error is judged, and a power of the points that its fall does not exceed.
 SETTLED = 2048
 FASTEST = 1.5
@@ -151,6 +157,9 @@ def integrate_orthant(
             reached = values["test_error_standard_error"] / max(values["test_error"], np.finfo(float).tiny)
             reached = max(reached, 0.1 * values["acceptance_standard_error"] / values["acceptance"])
             if reached <= accuracy:
+                # Where nearly all networks are wrong, or right, the few others may not have been met.
+                unmet = share_of_a_point(pairs, points) if spread.any() else 0.0
+                values["test_error_standard_error"] = float(np.hypot(values["test_error_standard_error"], unmet))
                 return values, points * SHIFTS
         else:
             reached = np.inf

@@ -69,7 +69,8 @@ class GuessAndCheck(GuessAndCheckPhysics):
         Parameters
         ----------
         accuracy : float, optional
-            Relative standard error of the test error to reach; ten times as much is allowed for the acceptance.
+            Relative standard error of the test error to reach, by the scatter of the shifts; ten times as much is allowed for the acceptance.
+            The error that is stated holds the share of one effective point as well, which the quadrature may have missed.
         max_points : int, optional
             Quadrature points at most, over all random shifts.
         rng : None, int, SeedSequence or Generator, optional

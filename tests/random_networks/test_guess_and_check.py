@@ -3,6 +3,7 @@
 import json
 import time
 
+import naive_committee
 import numpy as np
 import pytest
 
@@ -86,6 +87,29 @@ def test_error_bars_of_the_limit_cover_the_scatter_of_its_streams():
         deviation = np.array([float(run[name]) for run in runs]) - float(exact[name])
         ratio = np.sqrt(np.mean((deviation / stated) ** 2))
         assert 0.6 < ratio < 1.6
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "depth"),
+    [
+        # Nearly all accepted networks are wrong: the others lie between the points of a coarse quadrature.
+        ([[1.0, 0.0], [0.9994944, 0.0317944], [-0.8323554, 0.5542423], [0.9997732, 0.0212966]], [-1, 1, 1, 1], 1),
+        # Two close points of opposite labels: some points of the quadrature have weights below the smallest number.
+        ([[1.0, 0.0], [0.99998, 0.00632453], [-0.17, 0.98544], [-0.81, -0.58643]], [1, -1, -1, -1], 2),
+    ],
+)
+def test_rare_outcomes_are_within_the_error(X, y, depth):
+    X, y = np.array(X), np.array(y)
+    C = correlations(X, depth)
+    sign = np.outer(y, y)[:3, :3] * np.arcsin(C[:3, :3])
+    acceptance = 1 / 8 + (sign[0, 1] + sign[0, 2] + sign[1, 2]) / (4 * np.pi)
+    labels = np.append(y[:3], -y[3])
+    exact = naive_committee.orthant(np.outer(labels, labels) * C, 300) / acceptance
+    problem = fl.GuessAndCheck(X[:3], y[:3], X[3:], y[3:], depth=depth)
+    for seed in range(8):
+        limit = problem.solve(rng=seed)
+        assert abs(float(limit["acceptance"]) - acceptance) < 4 * float(limit["acceptance_standard_error"])
+        assert abs(float(limit["test_error"]) - exact) < 4 * float(limit["test_error_standard_error"])
 
 
 def test_tiny_acceptances_are_within_reach():
