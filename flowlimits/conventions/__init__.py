@@ -3,7 +3,7 @@
 from .nn2pp import Nn2pp, read_nn2pp_log, read_nn2pp_start
 from .samples import Girardin, Maillard, MartinSamples
 from .training import Training
-from .units import Arnaboldi, Martin, SaraoMannelli, Veiga
+from .units import Arnaboldi, Martin, Paquette, SaraoMannelli, Veiga
 
 __all__ = [
     "Arnaboldi",
@@ -12,6 +12,7 @@ __all__ = [
     "Martin",
     "MartinSamples",
     "Nn2pp",
+    "Paquette",
     "SaraoMannelli",
     "Training",
     "Veiga",

@@ -17,10 +17,11 @@ from ..core import checks
 
 if TYPE_CHECKING:
     from ..committee import Committee
+    from ..single_unit.problem import SingleUnit
 
 
-class Convention:
-    """Units of another convention, in those of the package."""
+class Units:
+    """Clock and risk of another convention, in those of the package."""
 
     @property
     def time_unit(self) -> float:
@@ -47,6 +48,10 @@ class Convention:
     def from_risk(self, ours: Any) -> Any:
         """Return their risk or loss."""
         return np.asarray(ours, dtype=float) / self.risk_unit
+
+
+class Convention(Units):
+    """A convention for committees: their overlaps and parameters too."""
 
     def to_overlaps(self, Q: Any, R: Any, T: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the package's (Q, R, T)."""
@@ -216,3 +221,75 @@ class SaraoMannelli(Convention):
 
     def _physics(self, student_width: int) -> dict[str, Any]:
         return {"activation": "square"}
+
+
+@dataclass(frozen=True)
+class Paquette(Units):
+    r"""Paquette, Paquette, Xiao & Pennington (arXiv 2405.15074, "4 + 3 phases"): regression over a power law, features not projected.
+
+    Inputs have independent entries :math:`x_j = j^{-\alpha} z_j`, j up to v, the target is :math:`\langle x, b\rangle`,
+    :math:`b_j = j^{-\beta}`, and a step of SGD is :math:`\theta \leftarrow \theta - \gamma\sum_{i\le B}
+    x_i(\langle x_i, \theta\rangle - y_i)`, with the loss :math:`\mathbb E(\langle x,\theta\rangle - y)^2` and a clock of steps.
+    With :math:`\theta = w/\sqrt v` their Hessian is that of `SingleUnit` with eigenvalues :math:`j^{-2\alpha}`, T_j = b_j^2, and
+    learning_rate = gamma v.  Batches enter in first order of gamma only: :math:`t = \gamma B` per step.
+
+    Parameters
+    ----------
+    alpha, beta : float
+        Exponents of the inputs, positive, and of the target.
+    gamma : float
+        Learning rate; 0 is gradient flow, whose clock is then t itself.
+    modes : int
+        Their v.
+    batch : int
+        Their B.
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+    modes: int
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        checks.number("alpha", self.alpha, positive=True)
+        checks.number("beta", self.beta)
+        checks.number("gamma", self.gamma, nonnegative=True)
+        checks.integer("modes", self.modes, minimum=1)
+        checks.integer("batch", self.batch, minimum=1)
+
+    @property
+    def time_unit(self) -> float:
+        return self.gamma * self.batch if self.gamma > 0 else 1.0
+
+    @property
+    def risk_unit(self) -> float:
+        return 0.5
+
+    @property
+    def exponent(self) -> float:
+        """The exponent of the loss in the number of steps: of the descent, or of its noise if that is smaller."""
+        descent = (2 * self.alpha + 2 * self.beta - 1) / (2 * self.alpha)
+        return min(descent, 2 - 1 / (2 * self.alpha)) if self.gamma > 0 else descent
+
+    def problem(self, accuracy: float = 1e-6, **physics: Any) -> SingleUnit:
+        """Return the `SingleUnit` that starts from theta = 0; `accuracy` is that of the groups which stand for the modes."""
+        from ..single_unit.problem import SingleUnit
+        from ..spectrum.spectrum import Spectrum
+
+        law = Spectrum.power_law(2 * self.alpha, self.modes, accuracy=accuracy)
+        c, q = law.groups
+        bound = 2 / (self.modes * law.mean)
+        if self.gamma >= bound:
+            raise ValueError(
+                f"Argument `gamma` must be below {bound:.6g}, two over the sum of j^(-2 alpha), where SGD diverges, but is {self.gamma:g}."
+            )
+        T = self.modes * q * c ** (self.beta / self.alpha)
+        given: dict[str, Any] = {
+            "Q": 0 * T,
+            "R": 0 * T,
+            "T": T,
+            "covariance": law,
+            "learning_rate": self.gamma * self.modes,
+        }
+        return SingleUnit("linear", **(given | physics))

@@ -264,3 +264,46 @@ def test_a_log_of_the_ode_integrator_has_fewer_columns(tmp_path):
     convention, measured = conventions.read_nn2pp_log(path)
     assert convention == conventions.Nn2pp(1, 1, 0.5, lr2=0.25, both=True, g="lin")
     np.testing.assert_allclose(measured["time"], [0.0, 0.25])
+
+
+def test_a_step_of_paquette_is_a_step_of_one_unit():
+    """theta = w/sqrt(v): the same input moves both alike, and the losses differ by the half."""
+    rng, v, gamma = np.random.default_rng(0), 7, 0.3
+    theirs = conventions.Paquette(0.8, 0.4, gamma, v)
+    problem = theirs.problem()
+    assert problem.learning_rate == pytest.approx(gamma * v)
+    j = np.arange(1, v + 1.0)
+    x, b, theta = j**-0.8 * rng.standard_normal(v), j**-0.4, rng.standard_normal(v)
+    w, w_star = np.sqrt(v) * theta, np.sqrt(v) * b
+    np.testing.assert_allclose(problem.T, w_star**2 / v)
+    np.testing.assert_allclose(problem.covariance.eigenvalues, j**-1.6)
+    w = w - problem.learning_rate * ((w - w_star) @ x / np.sqrt(v)) * x / np.sqrt(v)
+    theta = theta - gamma * x * (x @ theta - x @ b)
+    np.testing.assert_allclose(w / np.sqrt(v), theta, rtol=1e-13)
+    assert theirs.from_risk(problem.solve([0.0])["risk"][0]) == pytest.approx((j**-1.6 * b**2).sum())
+
+
+@pytest.mark.parametrize(("batch", "ratio"), [(1, 4), (3, 2)])
+def test_the_mean_loss_of_paquettes_loop_is_the_limit_at_small_rates(batch, ratio):
+    """The exact recursion of the mean over batches of Gaussian inputs; what is left is of first order in gamma, of second for one input."""
+    v, j = 5, np.arange(1, 6.0)
+    c, b = j**-2.0, j**-0.3
+    left = []
+    for gamma in (0.02, 0.01):
+        theirs = conventions.Paquette(1.0, 0.3, gamma, v, batch)
+        steps, m = round(1.2 / (gamma * batch)), b**2
+        for _ in range(steps):
+            fresh = batch * (2 * c**2 * m + c * (c @ m)) + batch * (batch - 1) * c**2 * m
+            m = m - 2 * gamma * batch * c * m + gamma**2 * fresh
+        limit = theirs.from_risk(theirs.problem().solve(theirs.to_time([steps]), rtol=1e-11)["risk"][0])
+        left.append(float(limit) / (c @ m) - 1)
+    assert abs(left[1]) < 0.02
+    assert left[0] / left[1] == pytest.approx(ratio, rel=0.1)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.25), (1.0, 1.5)])
+def test_paquettes_exponents_are_seen(alpha, beta):
+    theirs = conventions.Paquette(alpha, beta, 0.3, 10**9)
+    steps = np.array([1e6, 1e7])
+    loss = theirs.from_risk(theirs.problem(accuracy=1e-3).solve(theirs.to_time(steps))["risk"].values)
+    assert -np.diff(np.log10(loss))[0] == pytest.approx(theirs.exponent, abs=5e-3)
