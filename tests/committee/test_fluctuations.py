@@ -415,26 +415,31 @@ SETTINGS = {
 }
 
 
-#: Settings whose spread at d = 400 is beyond its first order by more than 5 %, with the largest deviation seen.
-BEYOND = {"square": "15 % (Q)", "both layers": "5.7 % (risk)", "groups, sphere": "5.3 % (R)"}
+#: Times and dimensions; at d = 400 the theory of the groups on the sphere says itself that it is not to be used.
+TIMES, DIMENSION = {"square": [0.5, 1.0]}, {"groups, sphere": 1600}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(one, marks=pytest.mark.xfail(strict=True, reason=BEYOND[one])) if one in BEYOND else one
-        for one in SETTINGS
-    ],
-)
-def test_four_thousand_runs_deviate_as_predicted(name):
+def check_four_thousand_runs(name, times, dimension):
     start, physics = SETTINGS[name]
     one, count = problem(start, **physics), 4000
-    runs = one.simulate([1.0, 4.0], dimension=400, runs=count, rng=7, progress=False)
+    runs = one.simulate(times, dimension=dimension, runs=count, rng=7, progress=False)
     theory = one.solve(runs["time"].values, fluctuations=True)
+    assert float(theory["needs_dimension"].max()) < dimension
     for variable, ratio, shift, _ in ratios(theory, runs):
         assert np.abs(ratio - 1).max() < 0.05, (variable, ratio)
         assert np.abs(shift).max() < 4.5, (variable, shift)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETTINGS)
+def test_four_thousand_runs_deviate_as_predicted(name):
+    check_four_thousand_runs(name, TIMES.get(name, [1.0, 4.0]), DIMENSION.get(name, 400))
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="Q_12 of two squares is of next order: 15 % at d = 400, 6 % at d = 1,600")
+def test_late_squares_deviate_as_predicted():
+    check_four_thousand_runs("square", [4.0], 400)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def code_lines(source):
     return [line for line in after if line.strip() and not line.lstrip().startswith("#")]
 
 
-def test_there_are_at_least_twelve_figures():
-    assert len(SCRIPTS) >= 12
+def test_there_are_at_least_two_dozen_figures():
+    assert len(SCRIPTS) >= 24
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

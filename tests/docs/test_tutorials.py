@@ -12,10 +12,11 @@ PAGES = sorted(
 )
 
 
-def run(path: Path) -> int:
+def run(path: Path, names: dict[str, object] | None = None) -> int:
     """Run the cells of a notebook in one namespace, and return their number."""
     cells = [re.sub(r"^:.*\n", "", cell, flags=re.MULTILINE) for cell in CELL.findall(path.read_text(encoding="utf-8"))]
-    names: dict[str, object] = {"__name__": "notebook"}
+    names = {} if names is None else names
+    names["__name__"] = "notebook"
     for number, cell in enumerate(cells):
         exec(compile(cell, f"{path.name}, cell {number}", "exec"), names)
     return len(cells)
@@ -40,6 +41,15 @@ def test_the_nine_tasks_take_thirty_lines_of_code_each():
         cells = CELL.findall((DOCS / "howto" / name).read_text("utf-8"))
         lines = [line for cell in cells for line in cell.splitlines() if line.strip()]
         assert 5 < len(lines) <= 30, name
+
+
+def test_a_learning_rate_and_a_noise_are_fitted_to_a_measured_curve(capsys):
+    names: dict[str, object] = {}
+    run(DOCS / "howto" / "fit_learning_rate.md", names)
+    found, error = names["found"], names["error"]
+    assert abs(found[0] - 1.3) < 3 * error[0] < 0.15
+    assert abs(found[1] - 0.2) < 3 * error[1] < 0.05
+    assert "agrees" in capsys.readouterr().out
 
 
 @pytest.mark.slow
