@@ -3,9 +3,9 @@ Where the equations of narrow students are wrong
 ================================================
 
 A student of width :math:`\kappa d` has :math:`(\kappa-\kappa^2/2)\,d^2` parameters, and cannot interpolate more
-noisy labels (grey). Left: the equations for the end of training let narrow students do so, where their threshold lies above the
-bound (lines; dots where they cross). Right: the training risk at width 0.1, which the equations let vanish beyond the
-bound (dashed) where noise of variance 0.1 cannot be fitted.
+noisy labels (grey). Left: the equations for the end of training let narrow students do so, where their
+threshold lies above the bound (lines; dots where they cross). Right: the training risk at width 0.1, which the
+equations let vanish beyond the bound (dashed) where noise of variance 0.1 cannot be fitted.
 
 Source: the threshold is that of Martin, Biroli and Bach, arXiv 2601.10483; the bound is a count.
 """
