@@ -80,7 +80,7 @@ class SingleUnit(SingleUnitPhysics):
             raise TypeError(f"Argument `{overlaps[0]}` is not taken here: the overlaps are those of the weights.")
         first = checks.array("w", w, ("d",))
         second = checks.array("w_star", w_star, (first.size,))
-        found = decompose(physics.pop("covariance", None), first.size, weights="w")
+        found = decompose(physics.pop("covariance", None), first.size, weights="w", entries="entries")
         C = found.overlaps(np.stack([first, second]))
         given: dict[str, Any] = {"Q": C[:, 0, 0], "R": C[:, 0, 1], "T": C[:, 1, 1], "covariance": found.groups}
         return cls(link, loss, **given, **physics)

@@ -178,7 +178,7 @@ def factor_overlaps(problem: Physics, states: np.ndarray) -> np.ndarray:
 
 
 def pull_parameters(problem: Physics) -> tuple[np.ndarray, np.ndarray]:
-    """Return parameters and scratch of the equations of `flowlimits.committee.simulation.descent`."""
+    """Return parameters and scratch of the equations of `factor.descend`."""
     params, stride = with_tables(problem, parameters(problem, 0.0))
     p, k = problem.student_width, problem.teacher_width
     return params, np.zeros(layout.work_shared(p, k) + (2 * p + k) * stride)

@@ -11,11 +11,11 @@ import numpy as np
 
 from ...core import checks, threads
 from .. import activations
-from ..equations import system
+from ..equations import factor, system
 from ..equations.layout import WEIGHT_DECAY
 from ..equations.moments import ERF, POLYNOMIAL, RELU
 from ..schedule import Schedule
-from . import descent, overlap_sgd, sample_sgd
+from . import overlap_sgd, sample_sgd
 
 if TYPE_CHECKING:
     from ..physics import Physics
@@ -167,7 +167,7 @@ class Run:
     def _prepare_descent(self) -> None:
         problem = self.problem
         name = activations.name_of(problem.activation, problem.teacher_activation)
-        self.pull = {"erf": descent.pull_erf, "relu": descent.pull_relu}.get(name, descent.pull_polynomial)
+        self.pull = {"erf": factor.pull_erf, "relu": factor.pull_relu}.get(name, factor.pull_polynomial)
         seen = problem.seen()
         self.params, self.work = system.pull_parameters(seen)
         self.start = system.start(seen)
@@ -245,7 +245,7 @@ class Run:
                 )
             )  # fmt: skip
         return int(
-            descent.descend(
+            factor.descend(
                 self.pull.address, state.W, state.W_star, state.a, self.norms, self.speeds, self.decay, self.start, count, pace[0],
                 problem.spherical, self.params, self.work, np.empty(p * (p + k) + p), np.empty_like(state.W),
             )
