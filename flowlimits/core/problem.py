@@ -21,7 +21,7 @@ import numpy as np
 from . import fields
 from .checks import show
 from .registry import DESCRIPTIONS
-from .storage import ARRAY_PREFIX, arrays_of
+from .storage import ARRAY_PREFIX, arrays_of, load
 from .words import did_you_mean
 
 if TYPE_CHECKING:
@@ -250,6 +250,8 @@ def _to_plain(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if callable(value):  # a function of the user is named, not stored
+        return getattr(value, "__qualname__", type(value).__name__)
     raise TypeError(f"A field of type {type(value).__name__} has no plain form.")
 
 
@@ -306,8 +308,6 @@ def load_problem(source: xr.Dataset | str | os.PathLike[str]) -> Problem:
         If the source holds no problem, or one that this version does not know.
     """
     if isinstance(source, str | os.PathLike):
-        from .storage import load
-
         source = load(source)
     if not hasattr(source, "attrs") or not hasattr(source, "dims"):
         raise TypeError(f"Argument `source` must be a result or the path of one, but is {show(source)}.")

@@ -165,11 +165,8 @@ def solve(
     limited = np.array([one.values["limited"] for one in found]).reshape(shape) > 0
     count = np.array([one.solutions for one in found]).reshape(shape)
     status = np.array([one.status for one in found]).reshape(shape)
-    extra["regime"] = (
-        dims,
-        np.where(limited, "width", "full"),
-        {"long_name": "what bounds the rank: nothing or the width"},
-    )
+    bound = {"long_name": "what bounds the rank: nothing or the width"}
+    extra["regime"] = (dims, np.where(limited, "width", "full"), bound)
     extra["status"] = (dims, status, {"long_name": "how well this is known"})
     extra["solutions"] = (dims, count, {"long_name": "number of solutions of the equations"})
     _warn(physics, bool((limited & np.isfinite(ratios)).any()), int(count.max()))
@@ -218,11 +215,7 @@ def population_problem(physics: EmpiricalPhysics) -> Any:
 
     decay = physics.weight_decay if isinstance(physics.weight_decay, float) else 0.0
     return ExtensiveQuadratic(
-        physics.student_ratio,
-        physics.teacher,
-        start=physics.start,
-        activation=physics.activation,
-        weight_decay=decay,
+        physics.student_ratio, physics.teacher, start=physics.start, activation=physics.activation, weight_decay=decay
     )
 
 

@@ -12,10 +12,9 @@ from ..core import checks, results, streams
 from ..core.threads import check_threads, run_threads
 from ..ode.stabilised import Counts, Stabilised
 from ..quadratic.extensive.simulation import overlaps
-from .data import KINDS, Data, Inputs, Surrogate
+from .data import KINDS, Data, Inputs, Sizes, Surrogate, check_memory, check_weights, start_of
 from .limit import population_problem
 from .physics import NO_CLOCK, EmpiricalPhysics
-from .sizes import Sizes, check_memory, check_weights, start_of
 
 if TYPE_CHECKING:
     import xarray as xr

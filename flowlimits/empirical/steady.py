@@ -198,20 +198,11 @@ def _at_infinity(physics: EmpiricalPhysics, decay: float | str) -> list[float]:
     difference = (found.second_moment - square) / (math.sqrt(found.second_moment) + math.sqrt(square))
     misalignment = (found.risk - difference**2) / (2 * root) if root > 0 else math.nan
     values = {
-        "risk": found.risk,
-        "train_risk": found.risk + physics.noise / 2,
-        "in_sample_risk": found.risk,
-        "overlap": cross / root if root > 0 else math.nan,
-        "misalignment": max(misalignment, 0.0),
-        "trace": found.trace,
-        "rank": found.rank,
-        "response": 1.0,
-        "effective_noise": 0.0,
-        "threshold": found.threshold,
-        "limited": float(found.limited),
-        "edge": found.edge,
-        "second_moment": found.second_moment,
-    }
+        "risk": found.risk, "train_risk": found.risk + physics.noise / 2, "in_sample_risk": found.risk,
+        "overlap": cross / root if root > 0 else math.nan, "misalignment": max(misalignment, 0.0), "trace": found.trace,
+        "rank": found.rank, "response": 1.0, "effective_noise": 0.0, "threshold": found.threshold,
+        "limited": float(found.limited), "edge": found.edge, "second_moment": found.second_moment,
+    }  # fmt: skip
     return [values[name] for name in equations.OBSERVED]
 
 

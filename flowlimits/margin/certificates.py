@@ -125,19 +125,12 @@ def linear_program(X: Any, y: Any, geometry: str) -> Certificate:
     cost = np.zeros(2 * d + 1)
     cost[-1] = -1.0
     A = np.hstack([-Z, Z, np.ones((n, 1))])
-    rows, bounds = [A], np.zeros(n)
-    limit = (
-        np.hstack([np.eye(d), np.eye(d), np.zeros((d, 1))])
-        if geometry == "linf"
-        else np.append(np.ones(2 * d), 0.0)[None, :]
-    )
-    rows.append(limit)
-    bounds = np.concatenate([bounds, np.ones(limit.shape[0])])
-    x, p = _maximise(cost, np.vstack(rows), bounds, n)
+    each = np.hstack([np.eye(d), np.eye(d), np.zeros((d, 1))])
+    limit = each if geometry == "linf" else each.sum(axis=0, keepdims=True)
+    x, p = _maximise(cost, np.vstack([A, limit]), np.append(np.zeros(n), np.ones(len(limit))), n)
     w = x[:d] - x[d : 2 * d]
-    norm, dual = (
-        (np.abs(w).max(), np.abs(Z.T @ p).sum()) if geometry == "linf" else (np.abs(w).sum(), np.abs(Z.T @ p).max())
-    )
+    sizes, duals = np.abs(w), np.abs(Z.T @ p)
+    norm, dual = (sizes.max(), duals.sum()) if geometry == "linf" else (sizes.sum(), duals.max())
     if norm == 0 or (Z @ w).min() <= 1e-12 * np.abs(Z).max() * norm:
         raise inseparable(0.0)
     return Certificate(scale * float((Z @ w).min() / norm), scale * float(dual), w / norm, p)
@@ -222,10 +215,8 @@ def _generate_columns(atoms: np.ndarray, column: Any, search: Any, tolerance: fl
     `column` maps atoms (m, k) to their margins (n, m), `search` maps p to candidate atoms (m, k), among them the best.
     The `solution` holds the atoms of positive mass, with their mass as last column.
     """
-    tolerance, rounds = (
-        checks.number("tolerance", tolerance, nonnegative=True),
-        checks.integer("rounds", rounds, minimum=1),
-    )
+    tolerance = checks.number("tolerance", tolerance, nonnegative=True)
+    rounds = checks.integer("rounds", rounds, minimum=1)
     upper, idle = np.inf, 0
     for _ in range(rounds):
         lower, c, p = mixture(column(atoms))

@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from ..core.threads import Progress
-from .equations_explicit import EDGE, NOT_FINITE, REACHED, RUNNING, STATIONARY, advance
+from .equations_explicit import EDGE, NOT_FINITE, REACHED, RUNNING, STATIONARY, advance, steepest
 from .state import BudgetError, State, Trajectory
 
 #: No logit moves by more than this in a step; gradient flow and the others, whose zigzag is as wide as a step.
@@ -138,8 +138,8 @@ class _Run:
         """Return the steps to the last loss: stiffness over squared speed, both nearly constant from here on."""
         state = self.state
         _, B, _, p, gradients = state.evaluate(self.theta)
-        G = p @ gradients
-        v, dual = _direction(state.norm_name, G)
+        v = np.empty(self.theta.size)
+        dual = steepest.py_func(state.geometry, p @ gradients, v)
         h = self.step / np.abs(gradients @ v).max()
         if state.norm_name == "l2":
             h = min(h, self.step * dual / (p @ (gradients**2).sum(axis=1)))
@@ -159,18 +159,6 @@ class _Run:
                 f"margin flow: about {steps:.2g} steps, {_duration(seconds)}, to minus log loss {self.clock[-1]:.4g}\n"
             )
         return steps
-
-
-def _direction(geometry: str, G: np.ndarray) -> tuple[np.ndarray, float]:
-    if geometry == "l2":
-        norm = float(np.linalg.norm(G))
-        return G / norm, norm
-    if geometry == "linf":
-        return np.sign(G), float(np.abs(G).sum())
-    best = int(np.abs(G).argmax())
-    v = np.zeros_like(G)
-    v[best] = np.sign(G[best])
-    return v, float(abs(G[best]))
 
 
 def _duration(seconds: float) -> str:

@@ -38,11 +38,8 @@ def follow_smooth(
 ) -> Trajectory:
     """Return the weights at the losses of `clock` (see `MarginFlow.solve`); `looser` changes nothing but the tolerances given."""
     theta, numbers, ell = state.start, np.zeros(2), state.clock
-    sentence, early, first = (
-        "The loss of the start is below one: there was no first phase.",
-        np.zeros((0, theta.size + 2)),
-        None,
-    )
+    sentence, first = "The loss of the start is below one: there was no first phase.", None
+    early = np.zeros((0, theta.size + 2))
     switch = max(ell, state.threshold + LEAD)
     if ell < switch:
         early, final, first = _first_phase(state, clock[clock <= switch], switch, rtol, atol, budget)
@@ -60,10 +57,8 @@ def follow_smooth(
 
 
 def _parameters(state: State, norm: float) -> np.ndarray:
-    homogeneous = state.model.homogeneous
-    return equations_smooth.parameters(
-        state.kind, state.loss, state.X, state.y, state.extra, state.order, homogeneous, norm
-    )
+    data = state.X, state.y, state.extra
+    return equations_smooth.parameters(state.kind, state.loss, *data, state.order, state.model.homogeneous, norm)
 
 
 def _first_phase(state: State, targets: np.ndarray, switch: float, rtol: float, atol: float, budget: int):
@@ -170,11 +165,8 @@ def solve(
     began = time.perf_counter()
     follow = follow_smooth if chosen == "implicit" else explicit.follow
     trajectory = follow(state, clock, float(rtol), float(atol), budget, progress)
-    details = (
-        trajectory.report
-        | _errors(state, clock, trajectory, follow, float(rtol), float(atol), budget)
-        | {"wall_time": time.perf_counter() - began, "method": chosen}
-    )
+    details = trajectory.report | _errors(state, clock, trajectory, follow, float(rtol), float(atol), budget)
+    details |= {"wall_time": time.perf_counter() - began, "method": chosen}
     call = {"verb": "solve", "rtol": rtol, "atol": atol, "method": method, "kkt": kkt}
     return results.build(
         physics,

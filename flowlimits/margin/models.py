@@ -272,10 +272,6 @@ class UserModel(MarginModel):
     def _fields(self) -> dict[str, Any]:
         return {name: value for name, value in super()._fields().items() if name != "compiled"}
 
-    def to_plain(self, arrays: dict[str, np.ndarray], prefix: str = "problem_") -> dict[str, Any]:
-        fields = self._fields() | {"function": getattr(self.function, "__qualname__", "function")}
-        return {"class": "UserModel"} | fields
-
     @classmethod
     def from_plain(cls, fields: Any) -> UserModel:
         raise ValueError(

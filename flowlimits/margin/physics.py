@@ -44,30 +44,12 @@ class MarginFlowPhysics(Problem):
         "schechtman2025",
     )
     variables: ClassVar[dict[str, Variable]] = {
-        "margin": Variable(
-            "normalised margin",
-            r"\min_i q_i / N(\theta)^H",
-            undefined=VANISHED,
-        ),
-        "smoothed_margin": Variable(
-            "smoothed margin",
-            r"\ell^{-1}(L) / N(\theta)^H",
-            undefined=VANISHED,
-        ),
-        "log_norm": Variable(
-            "logarithm of the norm of the weights",
-            r"\log N(\theta)",
-            undefined=VANISHED,
-        ),
-        "log_time": Variable(
-            "logarithm of the time of gradient flow",
-            r"\log t",
-            undefined=VANISHED,
-        ),
+        "margin": Variable("normalised margin", r"\min_i q_i / N(\theta)^H", undefined=VANISHED),
+        "smoothed_margin": Variable("smoothed margin", r"\ell^{-1}(L) / N(\theta)^H", undefined=VANISHED),
+        "log_norm": Variable("logarithm of the norm of the weights", r"\log N(\theta)", undefined=VANISHED),
+        "log_time": Variable("logarithm of the time of gradient flow", r"\log t", undefined=VANISHED),
         "alignment": Variable(
-            "cosine of weights and minus the gradient",
-            r"\cos(\theta, -\nabla L)",
-            undefined=VANISHED,
+            "cosine of weights and minus the gradient", r"\cos(\theta, -\nabla L)", undefined=VANISHED
         ),
         "kkt_residual": Variable(
             "distance from the KKT conditions",

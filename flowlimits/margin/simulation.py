@@ -51,20 +51,13 @@ def simulate(
 
     def assemble(trajectories: list[Trajectory]) -> xr.Dataset:
         observed = [state.observe(clock, trajectory, kkt) for trajectory in trajectories]
-        call = {
-            "verb": "simulate",
-            "learning_rate": rate,
-            "batch": batch,
-            "runs": len(observed),
-            "kkt": kkt,
-            "max_steps": limit,
-        }
+        call = {"verb": "simulate", "learning_rate": rate, "batch": batch, "runs": len(observed), "kkt": kkt}
         return results.build(
             physics,
             kind="simulation",
             times=clock,
             variables={name: np.stack([one[name] for one in observed]) for name in observed[0]},
-            call=call,
+            call=call | {"max_steps": limit},
             run=True,
             dimension=physics.X.shape[1],
             root=root,

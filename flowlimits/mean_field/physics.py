@@ -10,7 +10,7 @@ import numpy as np
 
 from ..committee import activations
 from ..core import checks
-from ..core.problem import Description, Problem
+from ..core.problem import Problem
 from ..spectrum.groups import CovarianceGroups
 from .ensemble import (
     Ensemble,
@@ -78,16 +78,11 @@ class MeanFieldPhysics(Problem):
         put(self, "spherical", checks.boolean("spherical", spherical))
         put(self, "covariance", None if covariance is None else check_covariance(covariance, start, target))
         if target is None:
-            self._freeze(
-                "teacher", check_teacher(teacher) if self.covariance is None else check_groups(teacher, self.covariance)
-            )
+            groups = self.covariance
+            self._freeze("teacher", check_teacher(teacher) if groups is None else check_groups(teacher, groups))
             k = len(self.teacher_rows)
-            b = (
-                np.ones(k)
-                if teacher_second_layer is None
-                else checks.array("teacher_second_layer", teacher_second_layer, (k,))
-            )
-            self._freeze("teacher_second_layer", b)
+            b = np.ones(k) if teacher_second_layer is None else teacher_second_layer
+            self._freeze("teacher_second_layer", checks.array("teacher_second_layer", b, (k,)))
         else:
             self._check_target(teacher, teacher_activation, teacher_second_layer)
         self._check_start()
@@ -255,22 +250,6 @@ class MeanFieldPhysics(Problem):
             if self.teacher_activation == "centred":
                 values = values - (U**2).sum(1)
         return values @ self.teacher_shares
-
-    def to_plain(self, arrays: dict[str, np.ndarray], prefix: str = "problem_") -> dict[str, Any]:
-        """Return the JSON-ready form; a target is named, not stored."""
-        plain: dict[str, Any] = {"class": type(self).__name__}
-        name = getattr(self.target, "__qualname__", "target") if self.target is not None else None
-        for field, value in self._fields().items():
-            if field == "target":
-                plain[field] = name
-            elif isinstance(value, Description):
-                plain[field] = value.to_plain(arrays, f"{prefix}{field}_")
-            elif isinstance(value, np.ndarray):
-                arrays[prefix + field] = value
-                plain[field] = {"array": prefix + field}
-            else:
-                plain[field] = list(value) if isinstance(value, tuple) else value
-        return plain
 
     @classmethod
     def from_plain(cls, fields: Mapping[str, Any]) -> MeanFieldPhysics:

@@ -31,6 +31,7 @@ For :math:`u\sim N(m_1, s_1^2)`, :math:`w\sim N(m_2, s_2^2)` of correlation :mat
 import math
 
 import numpy as np
+from numba import types
 
 from ..compiled.jit import A1, A2, ADDRESS, FLOAT, RHS_SIGNATURE, call_rhs, callback, jit
 from ..gaussian.bivariate import bivariate_cdf, normal_cdf, normal_density
@@ -146,6 +147,32 @@ def unpack(y, K):
     Q = y[: K * K].reshape(K, K)
     R = y[K * K : K * K + 2 * K].reshape(K, 2)
     return Q, R, y[K * K + 2 * K :]
+
+
+@jit(types.void(A2, A2, FLOAT, A2))
+def factor(Q, R, separation, B):
+    """Write B = (R/mu, L), with L the lower triangular root of what Q has outside the centres' plane.
+
+    A pivot that round-off made negative counts as zero: the unit then lies in the span of those before it.
+    """
+    K = Q.shape[0]
+    B[:] = 0.0
+    for k in range(K):
+        B[k, 0] = R[k, 0] / separation
+        B[k, 1] = R[k, 1] / separation
+    for j in range(K):
+        pivot = Q[j, j] - B[j, 0] * B[j, 0] - B[j, 1] * B[j, 1]
+        for m in range(j):
+            pivot -= B[j, 2 + m] * B[j, 2 + m]
+        if pivot <= 1e-14 * Q[j, j]:
+            continue
+        root = math.sqrt(pivot)
+        B[j, 2 + j] = root
+        for i in range(j + 1, K):
+            total = Q[i, j] - B[i, 0] * B[j, 0] - B[i, 1] * B[j, 1]
+            for m in range(j):
+                total -= B[i, 2 + m] * B[j, 2 + m]
+            B[i, 2 + j] = total / root
 
 
 @jit

@@ -24,7 +24,6 @@ import numpy as np
 from ..compiled.jit import A1, A2, ADDRESS, EVENT_SIGNATURE, FLOAT, RHS_SIGNATURE, callback, jit
 
 SQUARED, LOGISTIC, EXPONENTIAL = range(3)
-LOSSES = ("squared", "logistic", "exponential")
 
 
 @jit

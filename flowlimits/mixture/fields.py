@@ -3,6 +3,7 @@
 from ..core.fields import Table, array, choice, integer, number
 from ..core.words import SEED
 
+#: In the order of their numbers in the compiled equations.
 LOSSES = ("squared", "logistic", "exponential")
 
 TABLES = {

@@ -14,7 +14,7 @@ from ..core import checks
 from ..core.solve import Options, Path
 from ..core.threads import Unfinished
 from . import equations, equations_atoms, equations_sampled, sliding
-from .equations_atoms import LOSSES
+from .fields import LOSSES
 from .physics import XorMixturePhysics
 
 #: Blocks of points whose spread tells the error of an average, and standard errors that are stated.
@@ -263,12 +263,8 @@ def _velocity_error(physics: XorMixturePhysics, state: np.ndarray, points: int) 
     """Return the largest difference of the velocity between two scramblings of the points, in units of its norm."""
     velocities = []
     for seed in (0, 1):
-        params = np.concatenate(
-            [
-                parameters(physics, "points", points)[: equations_sampled.HEAD],
-                normal_points(points, physics.width + 2, seed).ravel(),
-            ]
-        )
+        head = parameters(physics, "points", points)[: equations_sampled.HEAD]
+        params = np.concatenate([head, normal_points(points, physics.width + 2, seed).ravel()])
         dy = np.empty_like(state)
         equations.evaluate(equations_sampled.sampled_flow.address, 0.0, state, dy, params, np.zeros(0))
         velocities.append(dy)

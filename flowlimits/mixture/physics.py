@@ -12,7 +12,7 @@ from ..core import checks, streams
 from ..core.checks import check_elements
 from ..core.problem import Problem
 from ..core.results import Variable
-from .equations_sampled import factor
+from .equations import factor
 from .fields import TABLES
 
 #: Smallest length whose square has all its digits.

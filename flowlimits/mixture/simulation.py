@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from ..core import checks, results, streams
 from ..core.checks import check_elements, steps_at
 from ..core.results import Variable
 from ..core.threads import advance, run_threads
-from . import equations_steps
-from .equations_atoms import LOSSES
+from . import equations_sampled
+from .fields import LOSSES
 from .limit import observe, pack
 from .physics import XorMixturePhysics
 
@@ -56,14 +57,11 @@ def simulate(
     root = streams.root(rng)
     generators = streams.generators(root, runs)
     began = time.perf_counter()
-    if method in ("overlaps", "samples"):
-        gain = physics.learning_rate / dimension
-        counts = steps_at(wanted, gain)
-        realised = counts * gain
-    else:
+    if method in ("descent", "fresh"):
         step = checks.number("step", 0.1 if step is None else step, positive=True)
-        counts = steps_at(wanted, step)
-        realised = counts * step
+    length = physics.learning_rate / dimension if step is None else step
+    counts = steps_at(wanted, length)
+    realised = counts * length
     if wanted.size > 1 and (np.diff(counts) == 0).any():
         raise ValueError(
             "Argument `times` asks for two times within one step of the simulation: take them further apart."
@@ -138,40 +136,42 @@ def _chain(
             f'Argument `dimension` must be at least width + 2 = {physics.width + 2} for the method "overlaps", but is {dimension}.'
         )
     Q, R, a = W @ W.T, np.ascontiguousarray(W[:, :2] * physics.separation), np.array(physics.second_layer)
-    loss = LOSSES.index(physics.loss)
-    rows = []
-    done = 0
-    for count in counts:
-        while done < count:
-            now = min(SLICE, int(count) - done)
-            equations_steps.overlap_steps(
-                generator, Q, R, a, physics.separation, physics.noise_scale, physics.label_noise,
-                physics.learning_rate, physics.second_layer_rate, loss, dimension, now,
-            )  # fmt: skip
-            done += now
-            advance(done / max(int(counts[-1]), 1))
-        rows.append(_finite(pack(Q, R, a), done))
-    return np.array(rows), np.zeros(0)
+
+    def steps(now: int) -> None:
+        equations_sampled.overlap_steps(generator, Q, R, a, *_numbers(physics), dimension, now)
+
+    return _march(counts, SLICE, steps, lambda: pack(Q, R, a))
 
 
 def _one_pass(
     physics: XorMixturePhysics, W: np.ndarray, counts: np.ndarray, generator: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     W, a = np.array(W), np.array(physics.second_layer)
-    loss = LOSSES.index(physics.loss)
-    slice_steps = max(1, SLICE * 50 // W.size)
-    rows = []
-    done = 0
+
+    def steps(now: int) -> None:
+        equations_sampled.sample_steps(generator, W, a, *_numbers(physics), now)
+
+    return _march(counts, max(1, SLICE * 50 // W.size), steps, lambda: _overlaps(physics, W, a))
+
+
+def _numbers(physics: XorMixturePhysics) -> tuple[Any, ...]:
+    """Return what the steps of one-pass SGD read of the problem."""
+    names = ("separation", "noise_scale", "label_noise", "learning_rate", "second_layer_rate")
+    return (*(getattr(physics, name) for name in names), LOSSES.index(physics.loss))
+
+
+def _march(
+    counts: np.ndarray, most: int, steps: Callable[[int], None], state: Callable[[], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the states after so many steps, taken at most so many at once."""
+    rows, done = [], 0
     for count in counts:
         while done < count:
-            now = min(slice_steps, int(count) - done)
-            equations_steps.sample_steps(
-                generator, W, a, physics.separation, physics.noise_scale, physics.label_noise,
-                physics.learning_rate, physics.second_layer_rate, loss, now,
-            )  # fmt: skip
+            now = min(most, int(count) - done)
+            steps(now)
             done += now
             advance(done / max(int(counts[-1]), 1))
-        rows.append(_finite(_overlaps(physics, W, a), done))
+        rows.append(_finite(state(), done))
     return np.array(rows), np.zeros(0)
 
 
@@ -204,12 +204,8 @@ def _pull(loss: str, output: np.ndarray, y: np.ndarray) -> np.ndarray:
     if loss == "squared":
         return y - output
     if loss == "logistic":
-        return y * _sigmoid(-y * output)
+        return y * (0.5 * (1 + np.tanh(0.5 * (-y * output))))
     return y * np.exp(-y * output)
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * z))
 
 
 def _mean_loss(loss: str, output: np.ndarray, y: np.ndarray) -> float:

@@ -193,10 +193,6 @@ def solve(
         times=None,
         variables={name: np.array(value) for name, value in values.items()},
         call={"verb": "solve", "accuracy": target, "max_points": most},
-        provenance={
-            "method": "separation of variables",
-            "points": points,
-            "wall_time": time.perf_counter() - began,
-        },
+        provenance={"method": "separation of variables", "points": points, "wall_time": time.perf_counter() - began},
         root=root,
     )

@@ -37,31 +37,13 @@ class GuessAndCheckPhysics(Problem):
     papers: ClassVar[tuple[str, ...]] = ("peleg2024",)
     variables: ClassVar[dict[str, Variable]] = {
         "acceptance": Variable("probability of zero training error", "P"),
-        "acceptance_standard_error": Variable(
-            "standard error of the acceptance",
-            r"\delta P",
-            undefined=NONE_FOUND,
-        ),
-        "test_error": Variable(
-            "mean test error at zero training error",
-            r"\varepsilon",
-            undefined=NONE_FOUND,
-        ),
+        "acceptance_standard_error": Variable("standard error of the acceptance", r"\delta P", undefined=NONE_FOUND),
+        "test_error": Variable("mean test error at zero training error", r"\varepsilon", undefined=NONE_FOUND),
         "test_error_standard_error": Variable(
-            "standard error of the test error",
-            r"\delta\varepsilon",
-            undefined=NONE_FOUND,
+            "standard error of the test error", r"\delta\varepsilon", undefined=NONE_FOUND
         ),
-        "network_test_error": Variable(
-            "test error of each network",
-            r"\varepsilon",
-            undefined=NONE_FOUND,
-        ),
-        "network_loss": Variable(
-            "mean logistic loss of each network",
-            "L",
-            undefined=NONE_FOUND,
-        ),
+        "network_test_error": Variable("test error of each network", r"\varepsilon", undefined=NONE_FOUND),
+        "network_loss": Variable("mean logistic loss of each network", "L", undefined=NONE_FOUND),
     }
 
     def __post_init__(self) -> None:

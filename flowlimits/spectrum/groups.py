@@ -42,11 +42,12 @@ def width(ratio: float, dimension: int) -> int:
     return result
 
 
-def check_not_negative(name: str, values: np.ndarray, reason: str) -> None:
-    """Refuse values below zero; `reason` ends the sentence."""
+def check_not_negative(name: str, values: np.ndarray, reason: str = "") -> None:
+    """Refuse values below zero; `reason` is a further sentence."""
     if (values < 0).any():
         i = int(np.argmax(values < 0))
-        raise ValueError(f"Argument `{name}` must not be negative, but is {values[i]:g} at index [{i}]. {reason}")
+        message = f"Argument `{name}` must not be negative, but is {values[i]:g} at index [{i}]. {reason}"
+        raise ValueError(message.rstrip())
 
 
 def merge(nodes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,9 +92,7 @@ class CovarianceGroups(Description):
         values = checks.array("eigenvalues", self.eigenvalues, ("L",))
         weights = checks.array("weights", self.weights, (values.size,))
         for name, given in (("eigenvalues", values), ("weights", weights)):
-            if (given < 0).any():
-                i = int(np.argmax(given < 0))
-                raise ValueError(f"Argument `{name}` must not be negative, but is {given[i]:g} at index [{i}].")
+            check_not_negative(name, given)
         total = math.fsum(weights)
         if abs(total - 1) > 1e-9:
             raise ValueError(f"Argument `weights` must sum to one, but sums to {total:.12g}.")

@@ -83,8 +83,7 @@ def compress(exponent: float, modes: int, bins: int, nodes: int) -> tuple[np.nda
     """
     bounds = itertools.pairwise(map(int, edges(modes, bins)))
     found = [gauss(*modes_of(exponent, first, end), nodes) for first, end in bounds]
-    eigenvalues = np.concatenate([one[0] for one in found])
-    counts = np.concatenate([one[1] for one in found])
+    eigenvalues, counts = map(np.concatenate, zip(*found))
     return eigenvalues, counts
 
 
@@ -121,10 +120,8 @@ def error(exponent: float, modes: int, eigenvalues: np.ndarray, counts: np.ndarr
     worst = 0.0
     for target in TARGETS:
         for power in POWERS:
-            exact = _sums(*witness, times, power + target / exponent)
-            worst = max(
-                worst, float(np.max(np.abs(_sums(eigenvalues, counts, times, power + target / exponent) / exact - 1)))
-            )
+            exact, found = (_sums(*one, times, power + target / exponent) for one in (witness, (eigenvalues, counts)))
+            worst = max(worst, float(np.max(np.abs(found / exact - 1))))
     return worst
 
 
