@@ -80,7 +80,7 @@ def _lines(log: Path) -> int:
 
 
 def _committed(place: Path) -> set[str]:
-    from flowlimits.studies.shards import decode
+    from flowlimits.studies.blocks import decode
 
     return {key.hex() for path in (place / "points").glob("*.npz") for key in decode(path.name, path.read_bytes()).keys}
 

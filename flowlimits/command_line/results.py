@@ -9,9 +9,8 @@ import click
 
 from ..core.files import replacing
 from . import text
-from .compute import NETCDF
 from .problems import CLASSES, from_file, near
-from .text import Output, say
+from .text import NETCDF, Output, say
 
 FIGURES = (".pdf", ".png", ".svg", ".eps")
 
@@ -45,15 +44,15 @@ def rerun(file: str, output: str | None) -> int:
     """
     from ..core.results import provenance, versions
     from ..core.storage import load, save
-    from ..data.rerun import differing, repeat
+    from ..data import rerun as anew
 
     result = load(file)
     if not hasattr(result, "attrs"):
         raise click.UsageError("A verdict is repeated by the commands that made its results.")
-    again = repeat(result)
+    again = anew.rerun(result)
     if output:
         save(again, output)
-    names = differing(result, again)
+    names = anew.differing(result, again)
     if not names:
         say(f"{file}: all {len(result.variables)} coordinates and variables are the same bit for bit.")
         return 0

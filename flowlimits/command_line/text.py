@@ -34,6 +34,10 @@ NUMBERS = _Parsed("numbers", grids.parse_numbers)
 SIZES = _Parsed("sizes", grids.parse_sizes)
 
 
+#: Endings of files of results.
+NETCDF = (".nc", ".nc4", ".h5")
+
+
 class Output(click.ParamType):
     """A file to be written: what cannot be written is refused before anything is computed."""
 
@@ -182,11 +186,8 @@ def provenance(result: Any) -> str:
 
 def _entry(key: str, value: Any) -> str:
     if isinstance(value, dict):
-        inner = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
-        return f"  {key.replace('_', ' ')}: {inner}"
-    return (
-        f"  {key.replace('_', ' ')}: {value:.6g}" if isinstance(value, float) else f"  {key.replace('_', ' ')}: {value}"
-    )
+        value = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
+    return f"  {key.replace('_', ' ')}: " + (f"{value:.6g}" if isinstance(value, float) else f"{value}")
 
 
 def variables(result: Any) -> str:

@@ -38,11 +38,7 @@ BOUNDS = {
 ROUNDING = 1e-9
 _ADVICE = "Smaller tolerances or an earlier last time may help; please report it, for this should not happen."
 #: Whether this version of xarray can be given the parts of a Dataset.
-DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*PandasIndex.__slots__} == {
-    "coord_dtype",
-    "dim",
-    "index",
-}
+DIRECT = hasattr(xr.Dataset, "_construct_direct") and {*PandasIndex.__slots__} == {"coord_dtype", "dim", "index"}
 #: Characters of a description from which on it is made anew for each result.
 LONG = 100_000
 #: Greek letters that clocks are named by.

@@ -13,14 +13,16 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from .checks import show
 from .files import RefusedError, end_of, inspect, replacing
 from .registry import STORED
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: The names of the arrays of a problem begin with this.
 ARRAY_PREFIX = "problem_"
@@ -118,6 +120,8 @@ def save(dataset: Any, path: str | os.PathLike[str]) -> Path:
     The file is made in memory and then written, so that a full disk leaves nothing behind.  A list of one number is read
     back as the number.
     """
+    import xarray as xr
+
     if type(dataset).__module__ == "flowlimits.verdict.comparison":
         dataset = importlib.import_module(STORED["verdict"]).to_dataset(dataset)
     if not isinstance(dataset, xr.Dataset):
@@ -203,6 +207,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         If the file is no netCDF file, was cut off or changed, points to other files, or holds attributes that no result
         has.
     """
+    import xarray as xr
+
     source = Path(check_path(path))
     if source.is_dir():
         raise IsADirectoryError(f"Cannot read {source}: it is a folder.")

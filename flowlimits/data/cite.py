@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..core.checks import show
-from ..core.problem import Problem
+from ..core.problem import Problem, load_problem
 
 SOFTWARE = f"""\
 @software{{flowlimits,
@@ -62,6 +62,4 @@ def _papers(problem: Any) -> tuple[str, ...]:
         raise TypeError(
             f"Argument `problem` must be a problem, a class of problems or a result, but is {show(problem)}."
         )
-    from ..core.problem import load_problem
-
     return load_problem(problem).papers

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# `to_dataframe` turns results, studies and batches into a table of pandas.
-
 LAYOUTS = ("wide", "long")
 #: Dimensions of rows, in their order; those of a study stand before them.
 ROWS = ("problem", "point", "repeat", "run", "weight_decay", "sample_ratio", "width", "time")
@@ -170,7 +168,7 @@ def _layout(dataset: xr.Dataset, variables: Sequence[str] | str | None) -> tuple
     data = {
         str(name): [str(dim) for dim in array.dims if dim != "run"]
         for name, array in dataset.data_vars.items()
-        if not str(name).startswith("problem_") and array.dtype.kind in "fiub"
+        if not str(name).startswith(ARRAY_PREFIX) and array.dtype.kind in "fiub"
     }
     if variables is not None:
         chosen = [variables] if isinstance(variables, str) else list(variables)

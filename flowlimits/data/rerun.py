@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from ..core import checks, results, streams
-from ..core.checks import show
+from ..core import checks, streams
 from ..core.problem import load_problem, rebuild
 from ..core.results import SCHEMA, provenance, versions
 from ..core.storage import ARRAYS, load
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from ..verdict.comparison import Comparison
 
 
@@ -82,19 +79,8 @@ def rerun(result: xr.Dataset | str | os.PathLike[str], *, progress: bool | None 
     """
     if isinstance(result, str | os.PathLike):
         result = load(result)
-    if not hasattr(result, "data_vars"):
-        raise TypeError(f"Argument `result` must be a result or the path of one, but is {show(result)}.")
-    return repeat(cast("xr.Dataset", result), progress=progress)
-
-
-def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
-    """Return the result computed anew: the same problem, call and random streams.
-
-    Raises
-    ------
-    ValueError
-        If the Dataset does not state how it was computed.
-    """
+    if not isinstance(result, xr.Dataset):
+        raise TypeError(f"Argument `result` must be a result or the path of one, but is {checks.show(result)}.")
     problem = load_problem(result)
     details = provenance(result)
     call = dict(details.get("call") or {})
@@ -118,11 +104,9 @@ def repeat(result: xr.Dataset, *, progress: bool | None = None) -> xr.Dataset:
             raise ValueError(
                 "This Dataset does not state the random streams of its simulations, so it cannot be repeated."
             )
-
-        again = convergence(problem, *leading, **arguments)
-        return state_convergence(
-            cast("Any", again), streams.root(arguments["rng"]), {k: v for k, v in call.items() if k != "times"}
-        )
+        again: Any = convergence(problem, *leading, **arguments)
+        stated = {name: value for name, value in call.items() if name != "times"}
+        return state_convergence(again, streams.root(arguments["rng"]), stated)
     return getattr(problem, verb)(*leading, **arguments)
 
 
@@ -159,9 +143,6 @@ def _same(first: xr.Dataset, second: xr.Dataset, name: str) -> bool:
             (np.ascontiguousarray(a).view(np.uint8) == np.ascontiguousarray(b).view(np.uint8)).all()
         )
     return bool(np.array_equal(a, b))
-
-
-# `extend` carries a result on to further times.
 
 
 def extend(result: xr.Dataset, times: Any) -> xr.Dataset:
@@ -201,8 +182,8 @@ def extend(result: xr.Dataset, times: Any) -> xr.Dataset:
     continued = load_problem(result).extend(result, union)
     if continued is not None:
         return continued
-    details = results.provenance(result)
+    details = provenance(result)
     call = dict(details.get("call") or {})
     # Simulations state the times of their steps, and what stopped at an event not all times: the call holds those asked for.
     details["call"] = call | {"times": np.union1d(call.get("times", old), new[~known]).tolist()}
-    return repeat(result.assign_attrs(provenance=json.dumps(details)))
+    return rerun(result.assign_attrs(provenance=json.dumps(details)))

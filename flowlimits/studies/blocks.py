@@ -3,16 +3,24 @@
 A result is split into its structure (names, dimensions, shapes, coordinates: equal at all points) and its
 arrays.  Points of equal structure travel together as a `Block`, one array per variable, so that the cost per
 point is that of a row.
+
+A `Shard` holds blocks as the bytes of an npz archive.  Its name is the hash of its bytes, so that a file that was cut
+off or changed by a single bit is found.  Nothing is unpickled: the archive holds plain arrays and JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.checks import show
+from ..core.storage import ARRAY_PREFIX
 
 Attributes = tuple[tuple[str, Any], ...]
 
@@ -81,7 +89,7 @@ def normalise(result: Any, name: str) -> tuple[Structure, list[Any]]:
     """
     kind = type(result)
     if kind is float or kind is np.float64:
-        return _plain_float(name), [result]
+        return Structure((Variable(name, (), (), "<f8"),)), [result]
     module = kind.__module__
     if module.startswith("xarray"):
         if hasattr(result, "data_vars"):
@@ -94,10 +102,6 @@ def normalise(result: Any, name: str) -> tuple[Structure, list[Any]]:
             raise TypeError("The function returned an empty mapping; it must return at least one number or array.")
         return _from_mapping(result)
     return _from_arrays({name: result}, {})
-
-
-def _plain_float(name: str) -> Structure:
-    return Structure((Variable(name, (), (), "<f8"),))
 
 
 def _from_arrays(values: Mapping[str, Any], attrs: Mapping[str, Attributes]) -> tuple[Structure, list[Any]]:
@@ -133,7 +137,7 @@ def _from_mapping(result: Mapping[Any, Any]) -> tuple[Structure, list[Any]]:
 
 def _from_dataset(dataset: Any) -> tuple[Structure, list[Any]]:
     # The arrays of the problem may have another shape at every point, and the axes say what they are made from.
-    hidden = "problem_" if "problem" in dataset.attrs else "\0"
+    hidden = ARRAY_PREFIX if "problem" in dataset.attrs else "\0"
     variables, arrays = [], []
     for name, value in dataset.data_vars.items():
         if str(name).startswith(hidden):
@@ -180,39 +184,127 @@ def _attributes(attrs: Mapping[Any, Any]) -> Attributes:
     return tuple((str(name), value) for name, value in attrs.items() if isinstance(value, str | bool | int | float))
 
 
-def stack(parts: list[Any], variable: Variable) -> np.ndarray:
-    """Return the column made of one variable's values at several points."""
-    if not variable.shape:
-        return np.array(parts, dtype=variable.dtype)
-    return np.stack(parts)
+SUFFIX = ".npz"
 
 
-def point_text(point: Mapping[str, Any]) -> str:
-    """Return ``a=0.5, b=2`` for a point."""
-    return ", ".join(
-        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in point.items()
+class Shard(NamedTuple):
+    """Points of one structure, and failures.
+
+    `block.indices` counts from zero here; `keys[i]` is the key of point i, `values[name][i]` its value on an axis.
+    `failures` holds (key, message) pairs.
+    """
+
+    definition: dict[str, Any]
+    keys: list[bytes]
+    values: dict[str, np.ndarray]
+    repeats: np.ndarray
+    block: Block | None
+    failures: list[dict[str, Any]]
+
+
+class DamagedShardError(ValueError):
+    """A file that is not what was written."""
+
+
+def encode(shard: Shard) -> tuple[str, bytes]:
+    """Return the file name and the bytes of a shard."""
+    arrays: dict[str, np.ndarray] = {}
+    meta: dict[str, Any] = {
+        "definition": shard.definition,
+        "failures": shard.failures,
+        "axes": list(shard.values),
+        "structure": None,
+    }
+    if shard.block is not None:
+        structure = shard.block.structure
+        variables = [[v.name, v.dims, v.shape, v.dtype, v.attrs] for v in structure.variables]
+        coordinates = [[c.name, c.dims, c.shape, c.dtype, c.attrs] for c in structure.coordinates]
+        meta["structure"] = {"variables": variables, "coordinates": coordinates}
+        arrays |= {f"column{i}": column for i, column in enumerate(shard.block.columns)}
+        arrays |= {f"coordinate{i}": c.values() for i, c in enumerate(structure.coordinates)}
+        arrays |= {f"axis{i}": values for i, values in enumerate(shard.values.values())}
+        arrays["keys"] = np.frombuffer(b"".join(shard.keys), dtype=np.uint8).reshape(-1, 16)
+        arrays["repeats"] = shard.repeats
+        arrays["seconds"] = shard.block.seconds
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    content = buffer.getvalue()
+    return name_of(content), content
+
+
+def name_of(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest() + SUFFIX
+
+
+def decode(name: str, content: bytes) -> Shard:
+    """Return a shard from its file.
+
+    Raises
+    ------
+    DamagedShardError
+        If the file is cut off, was changed, or is something else.
+    """
+    if name_of(content) != name:
+        raise DamagedShardError("its content does not fit its checksum")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            arrays = {
+                entry.removesuffix(".npy"): np.lib.format.read_array(
+                    io.BytesIO(archive.read(entry)), allow_pickle=False
+                )
+                for entry in archive.namelist()
+            }
+        meta = json.loads(arrays["meta"].tobytes())
+        return _shard(meta, arrays)
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, IndexError, EOFError, AttributeError) as error:
+        raise DamagedShardError(f"it is no shard of this version ({type(error).__name__}: {error})") from error
+
+
+def _shard(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Shard:
+    failures = [
+        {"key": str(f["key"]), "point": dict(f["point"]), "message": str(f["message"])} for f in meta["failures"]
+    ]
+    if meta["structure"] is None:
+        return Shard(meta["definition"], [], {}, np.zeros(0, dtype=int), None, failures)
+    coordinates = tuple(
+        Coordinate(name, tuple(dims), tuple(shape), dtype, _pairs(attrs), arrays[f"coordinate{i}"].tobytes())
+        for i, (name, dims, shape, dtype, attrs) in enumerate(meta["structure"]["coordinates"])
     )
+    variables = tuple(
+        Variable(name, tuple(dims), tuple(shape), dtype, _pairs(attrs))
+        for name, dims, shape, dtype, attrs in meta["structure"]["variables"]
+    )
+    keys = [row.tobytes() for row in arrays["keys"]]
+    columns = tuple(arrays[f"column{i}"] for i in range(len(variables)))
+    if any(column.shape != (len(keys), *variable.shape) for column, variable in zip(columns, variables)):
+        raise ValueError("its arrays have other shapes than it says")
+    values = {str(name): arrays[f"axis{i}"] for i, name in enumerate(meta["axes"])}
+    block = Block(Structure(variables, coordinates), np.arange(len(keys)), columns, arrays["seconds"])
+    return Shard(meta["definition"], keys, values, arrays["repeats"], block, failures)
 
 
-def difference(expected: Structure, found: Structure) -> str | None:
-    """Return in what two structures differ beyond number types and attributes, in words; None if in nothing."""
-    names, others = [v.name for v in expected.variables], [v.name for v in found.variables]
-    if sorted(names) != sorted(others):
-        return f"the variables {', '.join(others)} ({{here}}), but {', '.join(names)} ({{there}})"
-    by_name = {v.name: v for v in found.variables}
-    for variable in expected.variables:
-        other = by_name[variable.name]
-        if variable.shape != other.shape:
-            return f"shape {other.shape} for `{variable.name}` ({{here}}), but shape {variable.shape} ({{there}})"
-        if variable.dims != other.dims:
-            return f"dimensions {other.dims} for `{variable.name}` ({{here}}), but {variable.dims} ({{there}})"
-        if ("U" in variable.dtype) != ("U" in other.dtype):
-            return f"words for `{variable.name}` at one point and numbers at another ({{here}}, {{there}})"
-    before = {c.name: c for c in expected.coordinates}
-    after = {c.name: c for c in found.coordinates}
-    for name in sorted({*before, *after}):
-        if name not in before or name not in after or before[name].content != after[name].content:
-            return (
-                f"another coordinate `{name}` ({{here}}) than elsewhere ({{there}}); return what varies as a variable"
-            )
-    return None
+def _pairs(attrs: Sequence[Sequence[Any]]) -> tuple[tuple[str, Any], ...]:
+    return tuple((str(name), value) for name, value in attrs)
+
+
+def merge(shards: Sequence[Shard]) -> list[Shard]:
+    """Return as few shards as hold the same points: one per structure, the failures in the first."""
+    groups: dict[Structure | None, list[Shard]] = {}
+    for shard in shards:
+        groups.setdefault(None if shard.block is None else shard.block.structure, []).append(shard)
+    failures = [failure for shard in shards for failure in shard.failures]
+    merged = []
+    for structure, group in groups.items():
+        if structure is None:
+            continue
+        blocks = [shard.block for shard in group if shard.block is not None]
+        columns = tuple(np.concatenate([block.columns[i] for block in blocks]) for i in range(len(structure.variables)))
+        keys = [key for shard in group for key in shard.keys]
+        values = {name: np.concatenate([shard.values[name] for shard in group]) for name in group[0].values}
+        block = Block(structure, np.arange(len(keys)), columns, np.concatenate([b.seconds for b in blocks]))
+        merged.append(Shard(group[0].definition, keys, values, np.concatenate([s.repeats for s in group]), block, []))
+    if failures:
+        first = merged[0] if merged else shards[0]
+        merged[:1] = [first._replace(failures=failures)]
+    return merged

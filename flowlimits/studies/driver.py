@@ -177,14 +177,8 @@ class Driver:
         journal: Any = None,
         done: Callable[[int], bool] = lambda index: False,
     ):
-        self.pool, self.point, self.record, self.commit, self.journal, self.done = (
-            pool,
-            point,
-            record,
-            commit,
-            journal,
-            done,
-        )
+        self.pool, self.point, self.record, self.commit = pool, point, record, commit
+        self.journal, self.done = journal, done
         self.queue: deque[int] = deque()
         self.alone: deque[int] = deque()
         self.losses: dict[int, int] = {}

@@ -107,11 +107,8 @@ def _describe(executor: Any, workers: int | None) -> tuple[str, Callable[[], Any
     count = workers or available_threads()
     if executor is None or isinstance(executor, str):
         name = "threads" if executor is None else choice("executor", executor, NAMES)
-        return (
-            name,
-            {"threads": lambda: ThreadPoolExecutor(count), "processes": lambda: _processes(count), "mpi": _mpi}[name],
-            True,
-        )
+        made = {"threads": lambda: ThreadPoolExecutor(count), "processes": lambda: _processes(count), "mpi": _mpi}
+        return name, made[name], True
     if isinstance(executor, Executor) or hasattr(executor, "get_executor"):
         return type(executor).__name__, lambda: executor, False
     if callable(executor):
@@ -196,18 +193,6 @@ def _cannot_start(name: str, error: BaseException) -> str:
         f"The workers cannot load function `{name}` ({type(error).__name__}: {error}). Define it in a module that every worker can import, "
         "or use threads: executor=None."
     )
-
-
-@contextlib.contextmanager
-def one_thread_each(local: bool) -> Any:
-    """Limit BLAS to one thread while threads of this process work; other processes limit themselves."""
-    if not local:
-        yield
-        return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
-        yield
 
 
 def warm_up(function: Any) -> None:

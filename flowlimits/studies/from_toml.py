@@ -30,11 +30,10 @@ import numpy as np
 from pydantic import AfterValidator
 
 from ..core.fields import table_of
-from ..core.problem import description_class
 from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
-from ..toml.file import SECTIONS, ConfigError, Grid, Table, check_grid, check_table, problem_from_table, read_toml
-from ..toml.values import is_array_file, read_array
+from ..toml.file import SECTIONS, ConfigError, check_table, problem_from_table, read_toml
+from ..toml.values import Grid, Table, check_grid, is_array_file, read_array
 from .table import check_axes
 
 #: Options of `solve` that many problems can share.
@@ -215,7 +214,7 @@ def solve_point(
 ) -> Any:
     """Return the quantity of the solution at one point of a study."""
     built, arguments = _build(problem, paths, values), _options(options, paths, values)
-    if in_batches(type(built), arguments, event):
+    if in_batches(type(built).__name__, arguments, event):
         batch = _of_batch([built], times, arguments, quantity, 1)
         if batch.failures:
             raise batch.failures[0]
@@ -228,16 +227,11 @@ def solve_point(
     return _chosen(built.solve(times, **arguments), quantity)
 
 
-def in_batches(owner: type, options: Mapping[str, Any], event: Any) -> bool:
-    """Whether points are solved by `flowlimits.solve_many`, alone or side by side with the same bits."""
+def in_batches(owner: str, options: Mapping[str, Any], event: Any) -> bool:
+    """Whether points of a class are solved by `flowlimits.solve_many`, alone or side by side with the same bits."""
     from ..many import ROOMS
 
-    return owner.__name__ in ROOMS and event is None and set(options) <= BATCH_OPTIONS
-
-
-def class_of(table: Mapping[str, Any]) -> type:
-    """Return the class that a [problem] table names."""
-    return description_class(table["class"])
+    return owner in ROOMS and event is None and set(options) <= BATCH_OPTIONS
 
 
 class Batch(NamedTuple):

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.files import replacing
-from .blocks import Block, Failure, point_text
+from .blocks import Block, Failure
 from .keys import Definition
 from .store import Store, read_definition
-from .table import FAILED, FINISHED, MISSING, Table, to_dataset
+from .table import FAILED, FINISHED, MISSING, Table, point_text, to_dataset
 
 # `collect` reads the points of a folder as a table, without the function that computed them.
 

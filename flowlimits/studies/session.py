@@ -7,6 +7,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ import numpy as np
 
 from ..core import streams
 from ..core.checks import show
-from ..core.threads import Progress, check_threads
+from ..core.threads import Progress, check_threads, one_blas_thread
 from ..core.words import did_you_mean
 from . import worker
-from .blocks import Block, Failure, point_text
+from .blocks import Block, Failure
 from .driver import FAIL_AFTER, SUSPECT_AFTER, Driver, Journal, forget, suspicions
-from .executors import Pool, check_workers, one_thread_each, warm_up
+from .executors import Pool, check_workers, warm_up
 from .keys import Definition, canonical, code_of, function_name, unwrap
 from .store import Store, fresh_root
-from .table import FAILED, FINISHED, RESERVED, Table
+from .table import FAILED, FINISHED, RESERVED, Table, point_text
 from .worker import Outcome, Point, Task
 
 Values = tuple[Any, ...]
@@ -174,7 +175,8 @@ class Session:
                 driver = Driver(
                     self.pool, point, record, commit, journal, lambda index: bool(table.status[index] == FINISHED)
                 )
-                with one_thread_each(self.pool.local):
+                # Workers of other processes limit themselves.
+                with one_blas_thread() if self.pool.local else nullcontext():
                     driver.run(indices, alone)
         finally:
             if own:
@@ -224,13 +226,15 @@ class Session:
         from ..core.results import versions
 
         pool = self.pool
+        used = ["solve_many (points side by side)"] if self.batched else []
+        used += [] if pool is None else [pool.name]
         return {
             "function": self.definition.function,
             "version": self.definition.version,
             "code": self.definition.code,
             "parameters": {name: show(value) for name, value in self.task.parameters.items()},
             "root_seed": self.definition.root,
-            "executor": self.executors(),
+            "executor": ", then ".join(used) or "none: all points were stored",
             "workers": pool.capacity() if pool is not None else check_threads(self.workers) if self.batched else 0,
             "points": len(table.status),
             "finished": int((table.status == FINISHED).sum()),
@@ -239,13 +243,6 @@ class Session:
             "wall_time": time.perf_counter() - self.started,
             "versions": versions(),
         }
-
-    def executors(self) -> str:
-        """Return what computed the points."""
-        used = (["solve_many (points side by side)"] if self.batched else []) + (
-            [self.pool.name] if self.pool is not None else []
-        )
-        return ", then ".join(used) or "none: all points were stored"
 
     def tell_failures(self, points: Points, table: Table) -> None:
         """Warn of failed points, with the first of them."""

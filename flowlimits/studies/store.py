@@ -28,9 +28,8 @@ import numpy as np
 
 from ..core.checks import choice
 from ..core.files import replacing
-from .blocks import Block, Failure
+from .blocks import SUFFIX, Block, DamagedShardError, Failure, Shard, decode, encode, merge
 from .keys import Definition
-from .shards import SUFFIX, DamagedShardError, Shard, decode, encode, merge
 
 COMPACT_AFTER = 64
 RESCAN_SECONDS = 2.0

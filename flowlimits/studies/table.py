@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import show
-from .blocks import Block, Failure, Structure, difference
+from .blocks import Block, Failure, Structure
 
 
 def check_axes(axes: Any) -> dict[str, list[Any]]:
@@ -73,6 +73,37 @@ def _items(name: str, values: Any) -> list[Any]:
         ) from None
 
 
+def point_text(point: Mapping[str, Any]) -> str:
+    """Return ``a=0.5, b=2`` for a point."""
+    return ", ".join(
+        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in point.items()
+    )
+
+
+def difference(expected: Structure, found: Structure) -> str | None:
+    """Return in what two structures differ beyond number types and attributes, in words; None if in nothing."""
+    names, others = [v.name for v in expected.variables], [v.name for v in found.variables]
+    if sorted(names) != sorted(others):
+        return f"the variables {', '.join(others)} ({{here}}), but {', '.join(names)} ({{there}})"
+    by_name = {v.name: v for v in found.variables}
+    for variable in expected.variables:
+        other = by_name[variable.name]
+        if variable.shape != other.shape:
+            return f"shape {other.shape} for `{variable.name}` ({{here}}), but shape {variable.shape} ({{there}})"
+        if variable.dims != other.dims:
+            return f"dimensions {other.dims} for `{variable.name}` ({{here}}), but {variable.dims} ({{there}})"
+        if ("U" in variable.dtype) != ("U" in other.dtype):
+            return f"words for `{variable.name}` at one point and numbers at another ({{here}}, {{there}})"
+    before = {c.name: c for c in expected.coordinates}
+    after = {c.name: c for c in found.coordinates}
+    for name in sorted({*before, *after}):
+        if name not in before or name not in after or before[name].content != after[name].content:
+            return (
+                f"another coordinate `{name}` ({{here}}) than elsewhere ({{there}}); return what varies as a variable"
+            )
+    return None
+
+
 MISSING, FINISHED, FAILED = 0, 1, 2
 STATUS = {
     "long_name": "state of the point",
@@ -113,14 +144,23 @@ class Table:
         """
         if self.structure is None:
             self.structure = block.structure
-            self.columns = [_empty(len(self.status), v.shape, np.dtype(v.dtype)) for v in block.structure.variables]
+            # What is missing is nan where it can be, and 0 or empty elsewhere.
+            self.columns = [
+                np.full(
+                    (self.status.size, *v.shape),
+                    np.nan if np.dtype(v.dtype).kind == "f" else np.zeros((), v.dtype),
+                    v.dtype,
+                )
+                for v in block.structure.variables
+            ]
         elif self.structure != block.structure:
             self._check(block)
         position = {variable.name: c for c, variable in enumerate(block.structure.variables)}
         for c, variable in enumerate(self.structure.variables):
             column = block.columns[position[variable.name]]
             if column.dtype != self.columns[c].dtype:
-                self.columns[c] = self.columns[c].astype(_common(self.columns[c].dtype, column.dtype), copy=False)
+                common = np.result_type(self.columns[c].dtype, column.dtype)
+                self.columns[c] = self.columns[c].astype(common, copy=False)
             self.columns[c][block.indices] = column
         first = int(block.indices.min())
         if first < self._first:
@@ -167,16 +207,6 @@ class Table:
         return pairs
 
 
-def _empty(count: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    if dtype.kind == "f":
-        return np.full((count, *shape), np.nan, dtype=dtype)
-    return np.zeros((count, *shape), dtype=dtype)
-
-
-def _common(first: np.dtype, second: np.dtype) -> np.dtype:
-    return np.result_type(first, second)
-
-
 def to_dataset(
     table: Table,
     axes: Mapping[str, Sequence[Any]],
@@ -216,11 +246,8 @@ def to_dataset(
     coords["status"] = (dims, table.status.reshape(shape).copy(), STATUS)
     if table.failures:
         failed = sorted(table.failures)
-        coords["failure_point"] = (
-            "failure",
-            np.array(failed),
-            {"long_name": "index of the failed point in the flattened grid"},
-        )
+        described = {"long_name": "index of the failed point in the flattened grid"}
+        coords["failure_point"] = ("failure", np.array(failed), described)
         coords["failure_message"] = ("failure", np.array([table.failures[i] for i in failed]))
     attrs = {"kind": "study", "provenance": json.dumps(provenance), "schema": 1}
     return xr.Dataset(data, coords=coords, attrs=attrs)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..core.threads import OneLine, check_threads
-from .blocks import Block, Failure, Structure, normalise, stack
+from .blocks import Block, Failure, Structure, normalise
 from .keys import generator
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ def run_chunk(task: Task | bytes, points: Sequence[Point], budget: float, attemp
             structure = None
         now = time.perf_counter()
         if structure is not None:
-            group = groups.get(structure)
-            if group is None:
-                group = groups[structure] = ([], [], [])
+            group = groups.setdefault(structure, ([], [], []))
             group[0].append(row)
             group[1].append(arrays)
             group[2].append(now - before)
@@ -113,7 +111,10 @@ def run_chunk(task: Task | bytes, points: Sequence[Point], budget: float, attemp
 
 def _block(structure: Structure, group: tuple[list[int], list[list[Any]], list[float]]) -> Block:
     indices, rows, seconds = group
-    columns = tuple(stack([row[v] for row in rows], variable) for v, variable in enumerate(structure.variables))
+    columns = tuple(
+        np.stack(parts) if variable.shape else np.array(parts, dtype=variable.dtype)
+        for parts, variable in zip(zip(*rows), structure.variables)
+    )
     return Block(structure, np.array(indices), columns, np.array(seconds))
 
 
@@ -207,7 +208,7 @@ def suits(task: Task) -> bool:
     given = task.parameters
     if any(path.split(".")[0] in files.SECTIONS for path in given["paths"].values()):
         return False
-    return files.in_batches(files.class_of(given["problem"]), given["options"], given.get("event"))
+    return files.in_batches(given["problem"]["class"], given["options"], given.get("event"))
 
 
 def run(

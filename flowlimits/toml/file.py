@@ -15,12 +15,7 @@ from ..core.problem import Problem
 from ..core.registry import PROBLEMS
 from ..core.words import did_you_mean
 from .tables import SPECTRA, WORD, ProblemTable, SimulateTable, SolveTable, problem_table
-from .values import Grid, Table, check_grid
-
-__all__ = [
-    "SECTIONS", "Config", "ConfigError", "Grid", "Table", "check_grid", "check_table", "problem_from_table", "read_config",
-    "read_toml",
-]  # fmt: skip
+from .values import Table
 
 
 class ConfigError(ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, create_model
 
@@ -19,24 +19,21 @@ from .values import Array, Grid, Matrix, Nested, NumberOrArray, Table, arrays
 
 
 class SpectrumTable(Nested):
-    """A spectral law; see `flowlimits.Spectrum`."""
+    """A spectral law, made by the constructor that `kind` names; see `flowlimits.Spectrum`."""
 
     normalised: bool = False
 
     def build(self) -> Description:
-        made = self.make(description_class("Spectrum"))
-        return made.normalised() if self.normalised else made
-
-    def make(self, spectrum: Any) -> Any:
-        raise NotImplementedError
+        given, spectrum = self.given(), cast(Any, description_class("Spectrum"))
+        kind, normalised = given.pop("kind", "nodes"), given.pop("normalised", False)
+        constructors = {"nodes": spectrum, "eigenvalues": spectrum.from_eigenvalues}
+        made = (constructors.get(kind) or getattr(spectrum, kind))(**given)
+        return made.normalised() if normalised else made
 
 
 class OrthonormalTable(SpectrumTable):
     kind: Literal["orthonormal"]
     ratio: float
-
-    def make(self, spectrum: Any) -> Any:
-        return spectrum.orthonormal(self.ratio)
 
 
 class MarchenkoPasturTable(SpectrumTable):
@@ -44,17 +41,11 @@ class MarchenkoPasturTable(SpectrumTable):
     ratio: float
     nodes: int | Literal["auto"] = "auto"
 
-    def make(self, spectrum: Any) -> Any:
-        return spectrum.marchenko_pastur(self.ratio, nodes=self.nodes)
-
 
 class NodesTable(SpectrumTable):
     kind: Literal["nodes"] = "nodes"
     nodes: Array
     weights: Array
-
-    def make(self, spectrum: Any) -> Any:
-        return spectrum(self.nodes, self.weights)
 
 
 class SymmetricTable(SpectrumTable):
@@ -62,16 +53,10 @@ class SymmetricTable(SpectrumTable):
     nodes: Array
     weights: Array = None
 
-    def make(self, spectrum: Any) -> Any:
-        return spectrum.symmetric(self.nodes, self.weights)
-
 
 class EigenvaluesTable(SpectrumTable):
     kind: Literal["eigenvalues"]
     values: Array
-
-    def make(self, spectrum: Any) -> Any:
-        return spectrum.from_eigenvalues(self.values)
 
 
 WORD = "(a word)"  # the tag of what is no table; no key can have this name by accident

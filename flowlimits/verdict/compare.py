@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..core import checks, results, streams
+from ..core import checks, streams
 from ..core.problem import Problem
 from . import effects, points, sentences, without_theory
 from . import judge as verdicts
 from .comparison import Comparison, assemble, curves, table_of
-from .grids import axis_of, check_axes, on_a_grid
+from .effects import predict
+from .grids import check_axes, clock_of, on_a_grid
 from .judge import Judgement
 from .points import Points
-from .predicted import predict
 
 LEVEL = 0.01
 
@@ -126,26 +126,10 @@ def _compare_theories(
     theirs = points.flatten(second, chosen, "second theory")[0]
     tolerance = _tolerance(chosen, [first, second], ours, theirs)
     judgement = verdicts.two_theories(verdicts.nearest(chosen, ours, theirs, allowed), theirs, tolerance)
-    dataset = table_of(
-        chosen,
-        {
-            "theory": ours,
-            "second_theory": theirs,
-            "deviation": theirs - ours,
-            "tolerance": tolerance,
-            "score": judgement.score,
-        },
-    )
-    return assemble(
-        judgement,
-        chosen,
-        "tolerances",
-        level,
-        dataset,
-        first,
-        (second,),
-        sentences.two_theories(judgement, chosen, _clock(first)),
-    )
+    arrays = {"theory": ours, "second_theory": theirs, "deviation": theirs - ours, "tolerance": tolerance}
+    dataset = table_of(chosen, arrays | {"score": judgement.score})
+    told = sentences.two_theories(judgement, chosen, clock_of(first))
+    return assemble(judgement, chosen, "tolerances", level, dataset, first, (second,), told)
 
 
 def _compare_runs(
@@ -182,7 +166,7 @@ def _compare_runs(
         )
 
     judgement = judge(limits)
-    clock, cause = _clock(theory), points.missing_noise(theory, runs)
+    clock, cause = clock_of(theory), points.missing_noise(theory, runs)
     if judgement.passed is False and samples[-1].runs != 1:
         error = np.hypot(samples[-1].error, floor)
         factor = effects.clock_factor(
@@ -199,9 +183,7 @@ def _compare_runs(
         )  # fmt: skip
     means, errors = np.array([one.mean for one in samples]), np.array([one.error for one in samples])
     arrays = {"theory": limits, "mean": means, "deviation": means - limits, "standard_error": errors}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        arrays["score"] = np.where(means == limits, 0.0, (means - limits) / np.hypot(errors, floor))
-    arrays["judged"] = judgement.judged
+    arrays |= {"score": verdicts.scores(means - limits, np.hypot(errors, floor)), "judged": judgement.judged}
     extrapolated = None
     if judgement.extrapolation is not None:
         found = judgement.extrapolation
@@ -215,13 +197,6 @@ def _compare_runs(
     dataset = table_of(chosen, arrays, name, [one.size for one in samples])
     unit = "tolerances" if tolerance is not None and samples[-1].runs == 1 else "standard errors"
     return assemble(judgement, chosen, unit, level, dataset, theory, tuple(runs), told, extrapolated)
-
-
-def _clock(theory: xr.Dataset) -> str:
-    """Return the symbol of the clock in plain text, such as tau in "tau = t/d"."""
-    if axis_of(theory) != "time":
-        return axis_of(theory)
-    return results.clock_symbol(str(theory.attrs.get("clock", ""))).lstrip("\\") or "time"
 
 
 def _tolerance(chosen: Points, datasets: Sequence[xr.Dataset], *values: np.ndarray) -> np.ndarray:

@@ -203,22 +203,9 @@ def assemble(
     dataset.attrs["unseen"] = judgement.unseen
     dataset.attrs |= {"exponent": judgement.exponent, "exponent_error": judgement.exponent_error}
     return Comparison(
-        judgement.verdict,
-        judgement.passed,
-        judgement.largest,
-        unit,
-        judgement.allowed,
-        At(*chosen.where(judgement.index)),
-        level,
-        dataset,
-        theory,
-        runs,
-        judgement.exponent,
-        judgement.exponent_error,
-        extrapolated,
-        tuple(told),
-        judgement.unseen,
-    )
+        judgement.verdict, judgement.passed, judgement.largest, unit, judgement.allowed, At(*chosen.where(judgement.index)),
+        level, dataset, theory, runs, judgement.exponent, judgement.exponent_error, extrapolated, tuple(told), judgement.unseen,
+    )  # fmt: skip
 
 
 def table_of(chosen: Points, arrays: dict[str, np.ndarray], name: str = "", sizes: Sequence[int] = ()) -> xr.Dataset:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..core import results
 from ..core.problem import Problem
 from ..core.storage import ARRAY_PREFIX
 
@@ -18,6 +19,13 @@ _AXIS = "_axis"
 def axis_of(dataset: xr.Dataset) -> str:
     """Return what the coordinate `time` of a Dataset stands for: "time", another coordinate, or nothing."""
     return str(dataset.attrs.get(_AXIS, "time"))
+
+
+def clock_of(dataset: xr.Dataset) -> str:
+    """Return the symbol of the clock in plain text, such as tau in "tau = t/d", or what stands in its place."""
+    if axis_of(dataset) != "time":
+        return axis_of(dataset)
+    return results.clock_symbol(str(dataset.attrs.get("clock", ""))).lstrip("\\") or "time"
 
 
 def on_a_grid(dataset: Any) -> Any:

@@ -35,18 +35,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import statistics
-from .effects import nearest, plausible_effect, relative_spread, scales
+from .effects import Prediction, nearest, plausible_effect, relative_spread, scales
 from .extrapolation import Extrapolation, extrapolate
 from .points import Points
-from .predicted import Prediction
 from .statistics import Sample
 
 TOLERANCES = 100.0  # global error, in units of the tolerance of a step
 SKEWED = 1.5  # largest skewness at which the mean of some 16 to 32 runs is tested
 AMPLIFIED = 0.25  # spread of single runs, in units of the scale, beyond which no expansion in 1/d is trusted
-POWERLESS = (
-    15.0  # a test that allows more standard errors than this everywhere, as with two to four runs, cannot acquit
-)
+POWERLESS = 15.0  # a test that allows more standard errors everywhere, as with two to four runs, cannot acquit
 FEW_RUNS = "undecided: few runs"
 NOT_RESOLVED = "undecided: not resolved"
 TOO_SMALL = "undecided: sizes too small for 1/d"
@@ -76,7 +73,7 @@ class Judgement:
     unseen_noise: float = np.nan
 
 
-def _unseen(margin: np.ndarray, scale: np.ndarray, judged: np.ndarray) -> tuple[float, int]:
+def most_unseen(margin: np.ndarray, scale: np.ndarray, judged: np.ndarray) -> tuple[float, int]:
     """Return the largest margin of the judged points in units of the scale, and where it is."""
     relative = np.where(judged, margin / scale, -np.inf)
     index = int(relative.argmax())
@@ -88,12 +85,13 @@ def _judged(samples: list[Sample], early: np.ndarray | None) -> np.ndarray:
     return judged if early is None else judged & ~early
 
 
-def _scores(deviation: np.ndarray, error: np.ndarray) -> np.ndarray:
+def scores(deviation: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return the deviations in units of their errors; 0 where there is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(deviation == 0, 0.0, deviation / error)
 
 
-def _family(
+def allowed_scores(
     residuals: np.ndarray, freedom: float, pointwise: np.ndarray, judged: np.ndarray, level: float
 ) -> np.ndarray:
     """Return the largest score that is allowed at every point (infinite where not judged)."""
@@ -102,6 +100,13 @@ def _family(
         normal = statistics.critical_normal(residuals[:, judged], freedom, level)
         allowed[judged] = statistics.critical_student(normal, pointwise[judged])
     return allowed
+
+
+def acquit(least: float, unseen: float, resolution: float) -> tuple[str, bool | None]:
+    """Return the verdict where nothing deviates; it stays open if the least allowed score, or what could go unseen, is large."""
+    if least > POWERLESS:
+        return FEW_RUNS, None
+    return (NOT_RESOLVED, None) if unseen > resolution else ("agrees", True)
 
 
 def one_size(
@@ -136,8 +141,8 @@ def one_size(
     error = np.hypot(sample.error, floor)
     judged = _judged([sample], early)
     freedom = np.full(deviation.size, sample.freedom) if predicted is None else predicted.freedom
-    allowed = _family(sample.residuals, sample.freedom, freedom, judged, level)
-    score = _scores(deviation, error)
+    allowed = allowed_scores(sample.residuals, sample.freedom, freedom, judged, level)
+    score = scores(deviation, error)
     ratio = np.abs(score) / allowed
     effect = plausible_effect(points, scale, sample, width) if predicted is None else predicted.plausible
     plausible = effect if tolerance is None else tolerance * scale
@@ -145,21 +150,19 @@ def one_size(
     index = int(np.where(beyond, ratio, 0.0).argmax() if beyond.any() else ratio.argmax())
     surplus = max(0.0, float(np.abs(deviation[index]) - allowed[index] * error[index])) if judged[index] else 0.0
     relative = surplus * width / float(scale[index])
+    unseen, where, noise = np.nan, 0, np.nan
+    if judged.any():
+        margin = np.where(judged, allowed, 0.0) * error
+        unseen, where = most_unseen(margin if exact and tolerance is None else margin + plausible, scale, judged)
+        noise = float(margin[where] / scale[where])
+    verdict: str
+    passed: bool | None
     if beyond.any():
         verdict, passed = "differs", False
     elif ratio[index] > 1 or not judged.any():
         verdict, passed = "undecided: one size", None
-    elif allowed[judged].min() > POWERLESS:
-        verdict, passed = FEW_RUNS, None
     else:
-        verdict, passed = "agrees", True
-    unseen, where, noise = np.nan, 0, np.nan
-    if judged.any():
-        margin = np.where(judged, allowed, 0.0) * error
-        unseen, where = _unseen(margin if exact and tolerance is None else margin + plausible, scale, judged)
-        noise = float(margin[where] / scale[where])
-        if verdict == "agrees" and unseen > resolution:
-            verdict, passed = NOT_RESOLVED, None
+        verdict, passed = acquit(float(allowed[judged].min()), unseen, resolution)
     largest, limit = float(abs(score[index])), float(allowed[index])
     return Judgement(
         verdict, passed, largest, index, limit, score, judged, early, sample.size, relative, unseen=unseen,
@@ -177,7 +180,7 @@ def _one_run(
     index = int(ratio.argmax())
     passed = bool(ratio[index] <= 1) if judged.any() else None
     verdict = "undecided: one size" if passed is None else "agrees" if passed else "differs"
-    unseen, where = _unseen(tolerance * scale + floor, scale, judged)
+    unseen, where = most_unseen(tolerance * scale + floor, scale, judged)
     return Judgement(
         verdict, passed, float(ratio[index]), index, 1.0, score, judged, early, sample.size,
         float(np.abs(sample.mean - theory)[index] / scale[index]), unseen=unseen, unseen_index=where,
@@ -216,8 +219,8 @@ def _test(
     judged = _judged(samples, early)
     pointwise = statistics.welch_freedom(limit.weights.T**2 * variances, freedom)
     residuals = np.vstack([limit.weights[:, i] * one.residuals for i, one in enumerate(samples)])
-    allowed = _family(residuals, float(freedom.sum()), pointwise, judged, level)
-    return _Tested(limit, _scores(limit.deviation, limit.error), allowed, judged)
+    allowed = allowed_scores(residuals, float(freedom.sum()), pointwise, judged, level)
+    return _Tested(limit, scores(limit.deviation, limit.error), allowed, judged)
 
 
 def several_sizes(
@@ -259,11 +262,9 @@ def several_sizes(
     near = [nearest(points, theory, one.mean, tolerance) for theory, one in zip(theories, samples)]
     deviations = np.array([one.mean for one in samples]) - near
     if any(one.runs == 1 for one in samples):
-        scale = scales(points, *theories)
-        relative = np.abs(deviations[-1]) / scale
+        relative = np.abs(deviations[-1]) / scales(points, *theories)
         index = int(relative.argmax())
-        unknown = np.full(relative.size, np.nan)
-        judged = np.zeros(relative.size, dtype=bool)
+        unknown, judged = np.full(relative.size, np.nan), np.zeros(relative.size, dtype=bool)
         size = next(one.size for one in samples if one.runs == 1)
         return Judgement(
             "undecided: one run", None, np.nan, index, np.nan, unknown, judged, early, size, float(relative[index])
@@ -286,7 +287,7 @@ def several_sizes(
         points, theories[-1], samples[-1], floor, level / 2, float(widths[-1]), early, exact=exact, tolerance=tolerance
     )
     margin = np.where(judged, allowed, 0.0) * whole.limit.error + (tolerance or 0.0) * scale
-    unseen, where = _unseen(margin, scale, judged)
+    unseen, where = most_unseen(margin, scale, judged)
     # What depends on the smallest size alone is an effect of finite size that the expansion does not hold.
     stable = True
     if len(samples) > 2 and ratio[index] > 1:
@@ -302,12 +303,8 @@ def several_sizes(
         verdict, passed = "differs", False
     elif ratio[index] > 1:
         verdict = TOO_SMALL
-    elif allowed[judged].min() > POWERLESS:
-        verdict = FEW_RUNS
-    elif unseen > resolution:
-        verdict = NOT_RESOLVED
     else:
-        verdict, passed = "agrees", True
+        verdict, passed = acquit(float(allowed[judged].min()), unseen, resolution)
     if last.passed is False and ratio[index] <= 1:
         # The largest size alone decided: its numbers are what is told.
         index, score, allowed = last.index, last.score, np.full(judged.size, last.allowed)
@@ -322,7 +319,7 @@ def several_sizes(
 
 def two_theories(first: np.ndarray, second: np.ndarray, tolerance: np.ndarray) -> Judgement:
     """Judge the difference of two theories in units of their tolerances, added."""
-    score = _scores(second - first, tolerance)
+    score = scores(second - first, tolerance)
     index = int(np.abs(score).argmax())
     largest = float(abs(score[index]))
     passed = largest <= TOLERANCES

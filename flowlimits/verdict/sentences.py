@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from .effects import FINITE_SIZE
+from .effects import FINITE_SIZE, Prediction
 from .judge import FEW_RUNS, NOT_RESOLVED, TOLERANCES, TOO_SMALL, Judgement
 from .points import SIZES, Points
-from .predicted import Prediction
 from .statistics import Sample
 
 CLOCK = "time"
@@ -32,10 +31,6 @@ def percent(value: float) -> str:
     return f"{100 * value:.2g} %"
 
 
-def _family(points: Points, level: float) -> str:
-    return f"family-wise level {level:g} over {_points(points)}"
-
-
 def _points(points: Points) -> str:
     counted = _count(len(points.entries), "variable")
     if not points.axis:
@@ -48,19 +43,16 @@ def _count(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _at(judgement: Judgement, points: Points, clock: str) -> str:
-    variable, time = points.where(judgement.index)
-    return _place(variable, time, points, clock)
-
-
-def _place(variable: str, time: float, points: Points, clock: str) -> str:
+def place(index: int, points: Points, clock: str) -> str:
+    """Return the variable of a point, and its time where there are times."""
+    variable, time = points.where(index)
     return f"{variable} at {clock} = {time:.3g}" if points.axis else variable
 
 
 def _largest(judgement: Judgement, points: Points, level: float, clock: str) -> str:
     return (
-        f"largest deviation {number(judgement.largest)} standard errors ({_at(judgement, points, clock)}; "
-        f"{_family(points, level)} allows {number(judgement.allowed)})"
+        f"largest deviation {number(judgement.largest)} standard errors ({place(judgement.index, points, clock)}; "
+        f"family-wise level {level:g} over {_points(points)} allows {number(judgement.allowed)})"
     )
 
 
@@ -81,10 +73,9 @@ def _not_judged(judgement: Judgement, points: Points) -> list[str]:
 
 
 def _unseen(judgement: Judgement, points: Points, clock: str) -> str:
-    variable, time = points.where(judgement.unseen_index)
     return (
         f"a deviation of up to {percent(judgement.unseen)} of a variable's scale could go unseen "
-        f"({_place(variable, time, points, clock)})"
+        f"({place(judgement.unseen_index, points, clock)})"
     )
 
 
@@ -113,7 +104,7 @@ def _upper(text: str) -> str:
 def _one_run(judgement: Judgement, points: Points, letter: str, clock: str) -> list[str]:
     return [
         f"{judgement.verdict}. A single run at {letter} = {judgement.size} has no standard error; its largest deviation is "
-        f"{percent(judgement.relative)} of the variable's scale ({_at(judgement, points, clock)}). Bring several runs."
+        f"{percent(judgement.relative)} of the variable's scale ({place(judgement.index, points, clock)}). Bring several runs."
     ]
 
 
@@ -134,7 +125,7 @@ def clock_factor(factor: float, error: float, clock: str) -> str:
 def _by_tolerance(judgement: Judgement, points: Points, tolerance: float, clock: str) -> list[str]:
     """Return the sentences on a single run that was judged by a tolerance."""
     return [
-        f"{judgement.verdict}: largest deviation {percent(judgement.relative)} of the variable's scale ({_at(judgement, points, clock)}; "
+        f"{judgement.verdict}: largest deviation {percent(judgement.relative)} of the variable's scale ({place(judgement.index, points, clock)}; "
         f"{_points(points)}); tolerance={tolerance:g} allows {percent(tolerance)}.",
         *_not_judged(judgement, points),
     ]
@@ -169,16 +160,14 @@ def one_size(
         return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
     largest = _largest(judgement, points, level, clock)
     here = f"{letter} = {sample.size}" + (f" ({_count(sample.runs, 'run')})" if sample.runs else "")
+    cause = cause or (_UNITS if measured else "")
     factor = f"{letter} x deviation" if width == sample.size else f"deviation x {counted} ({width:g})"
     effect = (
         f"beyond its error, {factor} is {number(judgement.relative)} times the variable's scale, "
         f"and up to {FINITE_SIZE:g} counts as O(1/{letter})"
     )
     if judgement.verdict == "agrees":
-        told = [
-            f"agrees: {largest}.",
-            f"One size, {here}: {_unseen(judgement, points, clock)}.",
-        ]
+        told = [f"agrees: {largest}.", f"One size, {here}: {_unseen(judgement, points, clock)}."]
     elif judgement.verdict == NOT_RESOLVED:
         more = _more(judgement, letter, [sample.size], sample.runs, resolution)
         told = [
@@ -188,33 +177,21 @@ def one_size(
         ]
     elif judgement.verdict == FEW_RUNS:
         told = [f"{FEW_RUNS}. {_upper(largest)}.", _FEW]
-    elif judgement.verdict == "differs" and tolerance is not None:
-        told = [
-            f"differs: {largest}.",
-            f"At {here} more than tolerance={tolerance:g} allows, {percent(tolerance)} of a variable's scale.{cause or (_UNITS if measured else '')}",
-        ]
-    elif judgement.verdict == "differs" and predicted is not None and predicted.shift.any():
-        told = [
-            f"differs: {largest}.",
-            f"The bias that the theory predicts at {here} is subtracted, and does not explain it.{cause or (_UNITS if measured else '')}",
-        ]
     elif judgement.verdict == "differs":
-        told = [
-            f"differs: {largest}.",
-            f"Too large for an effect of finite size at {here}: {effect}.{cause or (_UNITS if measured else '')}",
-        ]
-    elif exact:
-        told = [
-            f"undecided: one size. {_upper(largest)}.",
-            f"At {here} it may be an error of the simulation, since the theory is exact at "
-            f"every size: {effect}.{cause or (_UNITS if measured else ' Simulate with a smaller step.')}",
-        ]
+        if tolerance is not None:
+            why = f"At {here} more than tolerance={tolerance:g} allows, {percent(tolerance)} of a variable's scale."
+        elif predicted is not None and predicted.shift.any():
+            why = f"The bias that the theory predicts at {here} is subtracted, and does not explain it."
+        else:
+            why = f"Too large for an effect of finite size at {here}: {effect}."
+        told = [f"differs: {largest}.", why + cause]
     else:
-        told = [
-            f"undecided: one size. {_upper(largest)}.",
-            f"At {here} it may be an effect of finite size: {effect}. "
-            + _sizes_advice(judgement.size, name, max(sample.runs, 2), measured),
-        ]
+        why = f"At {here} it may be an effect of finite size: {effect}. "
+        why += _sizes_advice(judgement.size, name, max(sample.runs, 2), measured)
+        if exact:
+            why = f"At {here} it may be an error of the simulation, since the theory is exact at every size: {effect}."
+            why += cause or " Simulate with a smaller step."
+        told = [f"undecided: one size. {_upper(largest)}.", why]
     if predicted is not None:
         told.append(predicted.said)
     return told + _not_judged(judgement, points)
@@ -240,13 +217,7 @@ def several_sizes(
         return [f"{judgement.verdict}. No point can be judged.", *_not_judged(judgement, points)]
     sizes = ", ".join(str(one.size) for one in samples)
     counts = sorted({one.runs for one in samples if one.runs})
-    runs = (
-        ""
-        if not counts
-        else f" ({counts[0]} runs each)"
-        if len(counts) == 1
-        else f" ({counts[0]} to {counts[-1]} runs each)"
-    )
+    runs = f" ({' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} runs each)" if counts else ""
     largest = _largest(judgement, points, level, clock)
     told = [
         f"{judgement.verdict}: {largest}.{cause if judgement.verdict == 'differs' else ''}"
@@ -278,7 +249,7 @@ def several_sizes(
 def two_theories(judgement: Judgement, points: Points, clock: str = CLOCK) -> list[str]:
     """Return the sentences on two theories."""
     return [
-        f"{judgement.verdict}: largest difference {number(judgement.largest)} tolerances ({_at(judgement, points, clock)}; "
+        f"{judgement.verdict}: largest difference {number(judgement.largest)} tolerances ({place(judgement.index, points, clock)}; "
         f"{_points(points)}).",
         f"Up to {TOLERANCES:g} are allowed: tolerances bound the error of a step, not that of the whole solution.",
     ]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from ..core import checks, results
+from ..core import checks
 from ..core.storage import ARRAYS
 from . import effects, judge, points, statistics
-from .comparison import At, Comparison, curves
+from .comparison import Comparison, assemble, curves, table_of
 from .extrapolation import extrapolate
-from .grids import axis_of, check_axes
-from .sentences import number, percent
+from .grids import axis_of, check_axes, clock_of
+from .sentences import number, percent, place
 
 
 def are_runs(*datasets: xr.Dataset) -> bool:
@@ -40,76 +40,41 @@ def compare_two(
         raise ValueError(
             f"Two simulations are compared at one size, but have {name} = {sizes[0]} and {sizes[1]}: compare both with a theory."
         )
-    if _have_runs(first, second):
+    if all("run" in one.dims for one in (first, second)):
         points.samples((first, second), chosen, name)  # refuses runs of equal random streams
     ours, theirs = (points.samples((one,), chosen, name)[0] for one in (first, second))
     for position, one in (("first", ours), ("second", theirs)):
         if one.runs == 1:
             raise ValueError(f"The {position} simulation has a single run, which has no standard error: bring several.")
     judgement = _judge(chosen, ours, theirs, level, resolution)
-    arrays = {
-        "theory": ours.mean,
-        "mean": theirs.mean,
-        "deviation": theirs.mean - ours.mean,
-        "standard_error": np.hypot(ours.error, theirs.error),
-        "score": judgement.score,
-        "judged": judgement.judged,
-    }
-    dataset = xr.Dataset(
-        {key: (("variable", "time"), chosen.table(values)) for key, values in arrays.items()},
-        coords={"variable": list(chosen.entries), "time": chosen.times},
-        attrs={
-            "kind": "comparison",
-            "clock": first.attrs.get("clock", ""),
-            "verdict": judgement.verdict,
-            "unseen": judgement.unseen,
-        },
-    )
-    clock = results.clock_symbol(str(first.attrs.get("clock", ""))).lstrip("\\") or "time"
-    return Comparison(
-        judgement.verdict, judgement.passed, judgement.largest, "standard errors", judgement.allowed,
-        At(*chosen.where(judgement.index)), level, dataset, first, (second,),
-        sentences=tuple(_sentences(judgement, chosen, level, clock, resolution)), unseen=judgement.unseen,
-    )  # fmt: skip
-
-
-def _have_runs(*datasets: xr.Dataset) -> bool:
-    return all("run" in one.dims for one in datasets)
+    arrays = {"theory": ours.mean, "mean": theirs.mean, "deviation": theirs.mean - ours.mean}
+    arrays |= {"standard_error": np.hypot(ours.error, theirs.error), "score": judgement.score}
+    dataset = table_of(chosen, arrays | {"judged": judgement.judged})
+    told = _sentences(judgement, chosen, level, clock_of(first), resolution)
+    return assemble(judgement, chosen, "standard errors", level, dataset, first, (second,), told)
 
 
 def _judge(
     chosen: points.Points, ours: statistics.Sample, theirs: statistics.Sample, level: float, resolution: float
 ) -> judge.Judgement:
-    scale = judge.scales(chosen, ours.mean, theirs.mean)
+    scale = effects.scales(chosen, ours.mean, theirs.mean)
     error = np.hypot(np.hypot(ours.error, theirs.error), judge.UNRESOLVED * scale)
-    deviation = theirs.mean - ours.mean
-    score = np.where(deviation == 0, 0.0, deviation / error)
+    score = judge.scores(theirs.mean - ours.mean, error)
     judged = np.max([np.abs(statistics.skewness([one])) for one in (ours, theirs)], axis=0) <= judge.SKEWED
     if not judged.any():
         return judge.Judgement("undecided: skewed runs", None, np.nan, 0, np.nan, score, judged)
     freedoms = np.array([ours.freedom, theirs.freedom])
     pointwise = statistics.welch_freedom(np.array([ours.error**2, theirs.error**2]), freedoms)
     residuals = np.vstack([ours.residuals, theirs.residuals])
-    normal = statistics.critical_normal(residuals[:, judged], float(freedoms.sum()), level)
-    allowed = np.full(deviation.size, np.inf)
-    allowed[judged] = statistics.critical_student(normal, pointwise[judged])
+    allowed = judge.allowed_scores(residuals, float(freedoms.sum()), pointwise, judged, level)
     ratio = np.abs(score) / allowed
     index = int(ratio.argmax())
-    relative = np.where(judged, np.where(judged, allowed, 0.0) * error / scale, -np.inf)
-    unseen = float(relative.max())
-    verdict: str
-    passed: bool | None
-    if ratio[index] > 1:
-        verdict, passed = "differs", False
-    elif allowed[judged].min() > judge.POWERLESS:
-        verdict, passed = judge.FEW_RUNS, None
-    elif unseen > resolution:
-        verdict, passed = judge.NOT_RESOLVED, None
-    else:
-        verdict, passed = "agrees", True
+    unseen, where = judge.most_unseen(np.where(judged, allowed, 0.0) * error, scale, judged)
+    acquitted = judge.acquit(float(allowed[judged].min()), unseen, resolution)
+    verdict, passed = ("differs", False) if ratio[index] > 1 else acquitted
     return judge.Judgement(
         verdict, passed, float(abs(score[index])), index, float(allowed[index]), score, judged, unseen=unseen,
-        unseen_index=int(relative.argmax()),
+        unseen_index=where,
     )  # fmt: skip
 
 
@@ -120,17 +85,13 @@ def _sentences(
         return [
             f"{judgement.verdict}. No point can be judged: single runs are so skewed that means are not determined."
         ]
-    variable, time = chosen.where(judgement.index)
     told = [
         f"{judgement.verdict}: largest difference of two simulations {number(judgement.largest)} standard errors "
-        f"({variable} at {clock} = {time:.3g}; family-wise level {level:g} over {judgement.score.size} points allows "
-        f"{number(judgement.allowed)})."
+        f"({place(judgement.index, chosen, clock)}; family-wise level {level:g} over {judgement.score.size} points allows "
+        f"{number(judgement.allowed)}).",
+        f"A difference of up to {percent(judgement.unseen)} of a variable's scale could go unseen "
+        f"({place(judgement.unseen_index, chosen, clock)}); resolution={resolution:g} allows {percent(resolution)}.",
     ]
-    variable, time = chosen.where(judgement.unseen_index)
-    told.append(
-        f"A difference of up to {percent(judgement.unseen)} of a variable's scale could go unseen ({variable} at {clock} = "
-        f"{time:.3g}); resolution={resolution:g} allows {percent(resolution)}."
-    )
     skewed = int((~judgement.judged).sum())
     if skewed:
         told.append(f"Not judged: {skewed} of {judgement.judged.size} points, where single runs are too skewed.")

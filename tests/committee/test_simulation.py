@@ -178,9 +178,9 @@ def test_own_weights_start_the_simulation_and_the_result_states_their_overlaps()
 
 
 def _repeat(result):
-    from flowlimits.data.rerun import repeat
+    from flowlimits.data.rerun import rerun
 
-    return repeat(result)
+    return rerun(result)
 
 
 def test_a_result_repeats_itself_bit_for_bit(tmp_path):

@@ -219,7 +219,7 @@ def test_citing_a_result_cites_the_papers_of_its_problem():
 
 
 def test_a_result_that_lost_what_its_call_refers_to_is_not_repeated():
-    from flowlimits.data.rerun import repeat
+    from flowlimits.data.rerun import rerun
 
     problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25))
     result = problem.solve([0.5], spectrum=[0.5, 1.0])
@@ -227,7 +227,7 @@ def test_a_result_that_lost_what_its_call_refers_to_is_not_repeated():
     details["call"]["spectrum"] = {"array": "lost"}
     result.attrs["provenance"] = json.dumps(details)
     with pytest.raises(ValueError) as caught:
-        repeat(result)
+        rerun(result)
     assert str(caught.value) == "The result holds no variable `lost`, to which its call refers."
 
 

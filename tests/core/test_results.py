@@ -14,7 +14,7 @@ import flowlimits as fl
 from flowlimits.core import results
 from flowlimits.core.registry import DESCRIPTIONS
 from flowlimits.core.threads import Interrupted, run_threads
-from flowlimits.data.rerun import differing, repeat
+from flowlimits.data.rerun import differing, rerun
 
 TIMES = np.geomspace(0.01, 10, 30)
 
@@ -221,7 +221,7 @@ def test_a_dataset_without_a_problem_says_so(limit):
 
 def test_a_result_is_repeated_from_its_file(tmp_path, limit, runs):
     for result in (limit, runs, toy.make().simulate(TIMES, dimension=50, runs=3)):
-        again = repeat(fl.load(fl.save(result, tmp_path / "result.nc")))
+        again = rerun(fl.load(fl.save(result, tmp_path / "result.nc")))
         assert differing(result, again) == []
 
 
@@ -236,14 +236,14 @@ def test_a_difference_in_one_bit_is_named(limit):
 def test_a_result_that_states_no_call_cannot_be_repeated(limit):
     limit.attrs["provenance"] = json.dumps({"method": "by hand"})
     with pytest.raises(ValueError) as caught:
-        repeat(limit)
+        rerun(limit)
     assert str(caught.value) == "This Dataset does not state the call that made it, so it cannot be repeated."
 
 
 def test_a_call_cannot_name_anything_but_the_two_verbs(limit):
     limit.attrs["provenance"] = json.dumps({"call": {"verb": "__init__"}})
     with pytest.raises(ValueError, match="does not state the call"):
-        repeat(limit)
+        rerun(limit)
 
 
 def test_threads_change_no_number():
@@ -290,7 +290,7 @@ def test_the_finished_runs_are_a_result_that_can_be_repeated(monkeypatch, thread
     monkeypatch.undo()
     for name, module in toy.TABLE.items():
         monkeypatch.setitem(DESCRIPTIONS, name, module)
-    assert differing(partial, repeat(partial)) == []
+    assert differing(partial, rerun(partial)) == []
 
 
 @pytest.mark.parametrize("threads", [1, 3])

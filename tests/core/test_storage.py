@@ -166,11 +166,9 @@ def test_forged_problems_are_refused_in_a_sentence(problem, verb):
      '{"call": {"verb": "solve"}, "root_seed": 3}', '{"versions": 3}', 7],
 )  # fmt: skip
 def test_forged_provenance_is_refused_in_a_sentence(provenance, toy_classes):
-    from flowlimits.data.rerun import repeat
-
     result = toy.make().solve([0.5, 1.0])
     result.attrs["provenance"] = provenance
-    for verb in (repeat, lambda r: fl.extend(r, [2.0])):
+    for verb in (fl.rerun, lambda r: fl.extend(r, [2.0])):
         with pytest.raises((ValueError, TypeError)) as caught:
             verb(result)
         assert type(caught.value) in (ValueError, TypeError)

@@ -42,7 +42,7 @@ def test_the_first_command_is_understood(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(importlib.import_module("flowlimits.verdict.compare"), "convergence", convergence)
-    monkeypatch.setattr("flowlimits.command_line.judge.check_writable", lambda path: None)
+    monkeypatch.setattr("flowlimits.command_line.compute.check_writable", lambda path: None)
     with pytest.raises(SystemExit) as end:
         cli.main(line.split())
     assert end.value.code == 130

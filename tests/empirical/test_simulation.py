@@ -11,7 +11,7 @@ import pytest
 import flowlimits as fl
 from flowlimits.core.results import provenance
 from flowlimits.empirical import data as kinds
-from flowlimits.empirical.sizes import start_of
+from flowlimits.empirical.data import start_of
 from flowlimits.ode.stabilised import Stabilised, StabilisedError, coefficients
 
 MP = fl.Spectrum.marchenko_pastur
@@ -163,7 +163,7 @@ def test_the_square_activation_locks_the_trace_at_once():
 
 
 def test_runs_do_not_depend_on_threads_and_are_repeated(tmp_path):
-    from flowlimits.data.rerun import differing, repeat
+    from flowlimits.data.rerun import differing, rerun
 
     arguments = {"dimension": 12, "runs": 3, "rng": 4, "data": "symmetric", "observables": ["overlap", "eigenvalues"]}
     one, two = (example().simulate([0.1, 1.0], threads=threads, **arguments) for threads in (1, 2))
@@ -171,9 +171,9 @@ def test_runs_do_not_depend_on_threads_and_are_repeated(tmp_path):
     np.testing.assert_allclose(one["eigenvalues"].mean("eigenvalue").shape, (3, 2))
     fl.save(one, tmp_path / "runs.nc")
     loaded = fl.load(tmp_path / "runs.nc")
-    assert differing(loaded, repeat(loaded)) == []
+    assert differing(loaded, rerun(loaded)) == []
     end = example().simulate(dimension=10, runs=2, rng=1, end=True, gradient_tolerance=1e-2)
-    assert differing(end, repeat(end)) == []
+    assert differing(end, rerun(end)) == []
     assert end.attrs["clock"] == ""
 
 

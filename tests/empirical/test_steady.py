@@ -351,7 +351,7 @@ def test_bad_input_is_answered_with_a_sentence(make, message):
 
 
 def test_results_are_saved_loaded_and_repeated(tmp_path):
-    from flowlimits.data.rerun import differing, repeat
+    from flowlimits.data.rerun import differing, rerun
 
     problem = fl.EmpiricalQuadratic(1.0, MP(0.5), 0.4, 0.25, 0.4)
     for result in (
@@ -363,4 +363,4 @@ def test_results_are_saved_loaded_and_repeated(tmp_path):
         fl.save(result, tmp_path / "result.nc")
         loaded = fl.load(tmp_path / "result.nc")
         assert fl.load_problem(loaded) == problem
-        assert differing(loaded, repeat(loaded)) == []
+        assert differing(loaded, rerun(loaded)) == []

@@ -8,7 +8,7 @@ from naive_margin import read
 
 from flowlimits import margin
 from flowlimits.core.threads import Interrupted
-from flowlimits.data.rerun import differing, repeat
+from flowlimits.data.rerun import differing, rerun
 
 
 def relu_problem():
@@ -103,4 +103,4 @@ def test_an_interrupt_keeps_the_finished_runs(monkeypatch):
     monkeypatch.undo()
     kept = caught.value.partial
     np.testing.assert_array_equal(kept["margin"], whole["margin"][:2])
-    assert differing(kept, repeat(kept)) == []
+    assert differing(kept, rerun(kept)) == []

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import ndtr
 
 import flowlimits as fl
-from flowlimits.data.rerun import differing, repeat
+from flowlimits.data.rerun import differing, rerun
 from flowlimits.mixture import equations, equations_atoms, equations_sampled
 from flowlimits.mixture.limit import normal_points
 
@@ -242,7 +242,7 @@ def test_results_are_repeated_and_extended():
     W = np.random.default_rng(0).standard_normal((8, 12))
     own = problem.simulate([0.5], dimension=12, samples=20, weights=W, rng=0, progress=False)
     for result in (stopped, own):
-        assert differing(result, repeat(result)) == []
+        assert differing(result, rerun(result)) == []
     assert stopped.state.size == 8 * 8 + 8 * 2 + 8
     longer = fl.extend(problem.solve([1.0, 2.0], **shown), [5.0])
     np.testing.assert_array_equal(longer.risk, problem.solve([1.0, 2.0, 5.0], **shown).risk)

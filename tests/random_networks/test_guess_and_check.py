@@ -10,7 +10,7 @@ import pytest
 import flowlimits as fl
 from flowlimits import random_networks as rn
 from flowlimits.core.threads import Interrupted
-from flowlimits.data.rerun import differing, repeat
+from flowlimits.data.rerun import differing, rerun
 from flowlimits.random_networks import equations
 from flowlimits.random_networks.limit import SHIFTS, correlations
 
@@ -175,10 +175,10 @@ def test_threads_and_streams_do_not_change_a_bit():
     assert one["network_test_error"].dims == ("run", "width")
     first, second = problem.solve(rng=5, threads=1), problem.solve(rng=5, threads=2)
     assert float(first["test_error"]) == float(second["test_error"])
-    from flowlimits.data.rerun import differing, repeat
+    from flowlimits.data.rerun import differing, rerun
 
-    assert differing(one, repeat(one)) == []
-    assert differing(first, repeat(first)) == []
+    assert differing(one, rerun(one)) == []
+    assert differing(first, rerun(first)) == []
 
 
 def test_flow_is_the_limit_of_small_steps():
@@ -380,7 +380,7 @@ def test_an_interrupt_keeps_the_widths_that_were_guessed(monkeypatch):
     assert kept["width"].values.tolist() == [4]
     for name in ("test_error", "acceptance", "network_test_error"):
         np.testing.assert_array_equal(kept[name], whole[name].isel(width=slice(1)))
-    assert differing(kept, repeat(kept)) == []
+    assert differing(kept, rerun(kept)) == []
 
 
 def test_an_interrupt_keeps_the_runs_that_were_trained_at_all_widths(monkeypatch):
@@ -392,7 +392,7 @@ def test_an_interrupt_keeps_the_runs_that_were_trained_at_all_widths(monkeypatch
     monkeypatch.undo()
     kept = caught.value.partial
     np.testing.assert_array_equal(kept["network_loss"], whole["network_loss"][:3])
-    assert differing(kept, repeat(kept)) == []
+    assert differing(kept, rerun(kept)) == []
     # One run has no standard error, and is no result.
     interrupt_at(monkeypatch, "train", 4)
     with pytest.raises(Interrupted) as caught:

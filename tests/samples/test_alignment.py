@@ -176,7 +176,7 @@ def test_one_dimension_does_not_move():
 
 
 def test_the_problem_is_rebuilt_and_repeated():
-    from flowlimits.data.rerun import differing, repeat
+    from flowlimits.data.rerun import differing, rerun
 
     X, y, _ = linear_data(10, 3, 0)
     problem = fl.EarlyAlignment(X, y, width=3, balance=[0.5, 1, -1], rng=0)
@@ -186,7 +186,7 @@ def test_the_problem_is_rebuilt_and_repeated():
         fl.EarlyAlignment.population([1.0, 2.0], width=2, rng=0).solve([1.0]),
     ):
         rebuilt = fl.load_problem(run)
-        assert differing(run, repeat(run)) == []
+        assert differing(run, rerun(run)) == []
         assert type(rebuilt) is fl.EarlyAlignment
     assert fl.load_problem(problem.solve([1.0])) == problem
     assert differing(problem.solve([1.0], threads=1), problem.solve([1.0], threads=3)) == []

@@ -244,14 +244,14 @@ def test_the_problem_is_rebuilt_from_its_result(tmp_path):
     run = problem.solve([1.0])
     fl.save(run, tmp_path / "run.nc")
     assert fl.load_problem(fl.load(tmp_path / "run.nc")) == problem
-    from flowlimits.data.rerun import differing, repeat
+    from flowlimits.data.rerun import differing, rerun
 
-    assert differing(run, repeat(run)) == []
+    assert differing(run, rerun(run)) == []
     stopped = fl.SampleFlow(X, y, width=4, rng=0).solve([1.0, 20.0], events=[fl.Event("risk", 0.3)])
-    assert differing(stopped, repeat(stopped)) == []
+    assert differing(stopped, rerun(stopped)) == []
     early = fl.SampleFlow(X, y, width=4, rng=0).solve([1.0, 5.0, 20.0], events=[fl.Event("risk", 0.3, stop=True)])
     assert early.time.size < 3
-    assert differing(early, repeat(early)) == []
+    assert differing(early, rerun(early)) == []
     assert "2410.02348" in fl.cite(problem)
 
 

@@ -12,7 +12,7 @@ from quiet import study, without_provenance
 
 import flowlimits as fl
 from flowlimits.studies import store
-from flowlimits.studies.shards import DamagedShardError, decode
+from flowlimits.studies.blocks import DamagedShardError, decode
 
 AXES = {"a": np.linspace(0, 1, 12), "b": np.arange(6.0)}
 
@@ -96,7 +96,7 @@ def test_a_shard_with_a_pickle_in_it_is_damaged_and_not_loaded(tmp_path):
     study(functions.product, {"a": [1.0], "b": [2.0]}, folder=tmp_path)
     import io
 
-    from flowlimits.studies.shards import name_of
+    from flowlimits.studies.blocks import name_of
 
     buffer = io.BytesIO()
     np.savez(buffer, meta=np.array([Trap()], dtype=object))

@@ -17,7 +17,7 @@ from quiet import study, without_provenance
 
 import flowlimits as fl
 from flowlimits.studies import driver as underway
-from flowlimits.studies.shards import decode
+from flowlimits.studies.blocks import decode
 
 HERE = Path(__file__).parents[1] / "support"
 

@@ -137,7 +137,7 @@ def test_running_out_of_steps_keeps_the_finished_part():
     ],
 )
 def test_a_result_rebuilds_its_problem_and_repeats_itself(fields, tmp_path):
-    from flowlimits.data.rerun import differing, repeat
+    from flowlimits.data.rerun import differing, rerun
 
     stated = problem(**fields)
     limit = stated.solve([0.1, 1.0], spectrum=[0.5, 1.5], events=[fl.Event("overlap", 0.5)], rtol=1e-7, keep_state=True)
@@ -145,7 +145,7 @@ def test_a_result_rebuilds_its_problem_and_repeats_itself(fields, tmp_path):
     loaded = fl.load(tmp_path / "limit.nc")
     assert fl.load_problem(loaded) == stated
     assert hash(fl.load_problem(loaded)) == hash(stated)
-    assert differing(loaded, repeat(loaded)) == []
+    assert differing(loaded, rerun(loaded)) == []
 
 
 def test_a_first_curve_loads_no_heavy_parts_of_scipy():

@@ -7,7 +7,7 @@ import pytest
 
 import flowlimits as fl
 from flowlimits.core.threads import Interrupted
-from flowlimits.data.rerun import repeat
+from flowlimits.data.rerun import rerun
 from flowlimits.quadratic.extensive import simulation
 from flowlimits.quadratic.finite.reduced_path import ReducedPath, Request, Tolerances
 
@@ -94,7 +94,7 @@ def test_threads_change_no_bit():
 
 def test_a_result_repeats_itself():
     first = small(runs=2, observables=["overlap", "eigenvalues"])
-    again = repeat(first)
+    again = rerun(first)
     assert set(again.data_vars) == set(first.data_vars)
     np.testing.assert_array_equal(first["eigenvalues"], again["eigenvalues"])
 

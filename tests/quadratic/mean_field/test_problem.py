@@ -68,13 +68,13 @@ def test_the_bias_of_finite_width_is_of_order_one_over_it():
 
 
 def test_simulations_state_their_width_and_repeat_themselves():
-    from flowlimits.data.rerun import repeat
+    from flowlimits.data.rerun import rerun
 
     problem = fl.MeanFieldQuadratic([0.5, 0.3, 0.0], 0.2)
     first = problem.simulate([0.1, 1.0], student_width=7, runs=3, rng=5, threads=2)
     assert first["eigenvalues"].dims == ("run", "time", "eigenvalue")
     assert first.attrs["student_width"] == 7
-    np.testing.assert_array_equal(repeat(first)["risk"], first["risk"])
+    np.testing.assert_array_equal(rerun(first)["risk"], first["risk"])
     W = np.random.default_rng(0).standard_normal((7, 3))
     own = problem.simulate([0.5], student_width=7, weights=W)
     exact = fl.QuadraticFlow(W, np.diag(np.sqrt([0.5, 0.3, 0.0])) * 3).solve([0.5])
