@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ode
-from ..core.solve import Options, Path
+from ..core.solve import Options, Path, cost
 from ..core.threads import Unfinished
 from ..ode.driver import Jacobian
 from ..ode.functions import address_of
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 GROUPS = ("Q_groups", "R_groups")
 #: States beyond which the implicit method, whose cost grows with their cube, is not tried.
 LARGE = 600
-EVENT_GRID = 400
 
 
 def tolerances(problem: Physics, method: str) -> None:
@@ -177,12 +175,6 @@ class CommitteePath(Path):
         report = dataclasses.replace(report, status=ode.Status.INFEASIBLE, reached=reached, message=message)
         raise ode.IntegrationError(message, self.times, self.states, report) from None
 
-    def restart(self, i: int) -> CommitteePath:
-        later = copy.copy(self)
-        if i >= 0:
-            later.begin, later.start = float(self.times[i]), self.states[i]
-        return later
-
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         return self._describe([name for name in names if name != "risk"])
 
@@ -235,22 +227,10 @@ class CommitteePath(Path):
     def provenance(self, seconds: float) -> dict[str, Any]:
         name = f"{self.family.name}, coordinates" if self.factored else self.family.name
         plain: dict[str, Any] = {"family": name, "rtol": self.asked.rtol, "atol": self.asked.atol}
-        plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
-        for name in ("steps", "rejected", "evaluations", "jacobians"):
-            plain[name] = sum(getattr(report, name) for report in self.reports)
-        return plain | {"wall_time": seconds}
+        return plain | cost(self.reports) | {"wall_time": seconds}
 
     def watched(self, times: np.ndarray) -> CommitteePath:
-        """Look for events on a finer grid, on which a flow may diverge after the event at which it was to stop."""
-        last = times[-1]
-        first = times[times > 0][0] if last > 0 else 0.0
-        grid = np.unique(np.concatenate([[0.0], times, np.linspace(0.0, last, EVENT_GRID), np.geomspace(max(first, 1e-6 * last), last, EVENT_GRID)])) if last > 0 else times  # fmt: skip
-        seen = self.restart(-1)
-        try:
-            seen.run(grid)
-        except ode.IntegrationError as error:
-            seen.failure = error
-        return seen
+        return self.watched_finely(times)
 
     def failed(self, error: Unfinished) -> Unfinished:
         if not isinstance(error, ode.IntegrationError) or error.report.status is ode.Status.INFEASIBLE:

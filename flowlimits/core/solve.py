@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -68,9 +68,12 @@ class Path(ABC):
     def run(self, times: np.ndarray) -> None:
         """Solve at `times`, which may be empty; when `Unfinished` is raised, times and states hold the finished part."""
 
-    @abstractmethod
-    def restart(self, i: int) -> Path:
+    def restart(self, i: int) -> Self:
         """Return the path that continues from time i of the last run; i = -1 is the start."""
+        later = copy.copy(self)
+        if i >= 0:
+            later.begin, later.start = float(self.times[i]), self.states[i]
+        return later
 
     @abstractmethod
     def values(self, names: Sequence[str]) -> Mapping[str, np.ndarray]:
@@ -99,9 +102,37 @@ class Path(ABC):
         seen.times, seen.states = np.append(self.begin, self.times), np.vstack([self.start, self.states])
         return seen
 
+    def watched_finely(self, times: np.ndarray) -> Self:
+        """Return the path with a run on a finer grid, on which a flow may diverge after the event at which it was to stop."""
+        seen = self.restart(-1)
+        try:
+            seen.run(event_grid(times))
+        except Unfinished as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            seen.failure = error
+        return seen
+
     def failed(self, error: Unfinished) -> Unfinished:
         """Return the error that says what the problem knows about a failure."""
         return error
+
+
+def event_grid(times: np.ndarray, count: int = 400) -> np.ndarray:
+    """Return the start, the times, and as many more on an even and on a geometric grid: events are looked for between them."""
+    last = float(times[-1])
+    grids = [np.zeros(1), times]
+    if last > 0:
+        first = max(float(times[times > 0][0]), 1e-6 * last)
+        grids += [np.linspace(0.0, last, count), np.geomspace(first, last, count)]
+    return np.unique(np.concatenate(grids))
+
+
+def cost(reports: Sequence[Any]) -> dict[str, Any]:
+    """Return the methods of some integrations, and their steps and evaluations summed."""
+    names = ("steps", "rejected", "evaluations", "jacobians")
+    methods = ", ".join(dict.fromkeys(report.method for report in reports))
+    return {"method": methods} | {name: sum(getattr(report, name) for report in reports) for name in names}
 
 
 class Limit(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from .. import ode
 from ..core import checks
-from ..core.solve import Options, Path
+from ..core.solve import Options, Path, cost, event_grid
 from . import equations, forms, rules
 from . import observables as named
 from .forms import Form
@@ -108,20 +107,10 @@ class MeanFieldPath(Path):
         self.times, self.states = times, self.solution.states
         _warn_if_poor(self.solution, chosen=self.count is not None)
 
-    def restart(self, i: int) -> MeanFieldPath:
-        later = copy.copy(self)
-        if i >= 0:
-            later.begin, later.start = float(self.times[i]), self.states[i]
-        return later
-
     def watched(self, times: np.ndarray) -> MeanFieldPath:
         """Look for events on a finer grid."""
-        last, seen = float(times[-1]), self.restart(-1)
-        grids = [np.zeros(1), times]
-        if last > 0:
-            first = max(float(times[times > 0][0]), 1e-6 * last)
-            grids += [np.linspace(0.0, last, EVENT_GRID), np.geomspace(first, last, EVENT_GRID)]
-        seen.run(np.unique(np.concatenate(grids)))
+        seen = self.restart(-1)
+        seen.run(event_grid(times, EVENT_GRID))
         return seen
 
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -145,10 +134,7 @@ class MeanFieldPath(Path):
             "form": solution.form.name, "particles": solution.form.particles, "rule": solution.rule.kind, "accuracy": solution.accuracy,
             "rtol": self.options.rtol, "atol": self.options.atol,
         }  # fmt: skip
-        plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
-        for name in ("steps", "rejected", "evaluations", "jacobians"):
-            plain[name] = sum(getattr(report, name) for report in self.reports)
-        return plain | {"wall_time": seconds}
+        return plain | cost(self.reports) | {"wall_time": seconds}
 
     def _integrate(self, form: Form, state: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Return the states at `times` from `state` at the time of the beginning."""

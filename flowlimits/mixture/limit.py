@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -225,10 +224,8 @@ class XorPath(Path):
         return states, [report]
 
     def restart(self, i: int) -> XorPath:
-        later = copy.copy(self)
+        later = super().restart(i)
         later.reports = []
-        if i >= 0:
-            later.begin, later.start = float(self.times[i]), self.states[i]
         return later
 
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:

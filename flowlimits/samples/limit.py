@@ -199,12 +199,6 @@ class SamplePath(Path):
         self.times, self.states = times, np.vstack([early, states])
         self.report, self.forced = report, forced
 
-    def restart(self, i: int) -> SamplePath:
-        later = copy.copy(self)
-        if i >= 0:
-            later.begin, later.start = float(self.times[i]), self.states[i]
-        return later
-
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         return observe(self.physics, self.states, self.width, list(names))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from .. import ode
 from ..core import checks
-from ..core.solve import Options, Path
+from ..core.solve import Options, Path, cost
 from ..core.threads import Unfinished
 from ..ode.inputs import check_method
 from ..ode.jacobians import arrow
@@ -22,7 +21,6 @@ SCALARS = ("risk", "Q", "R", "overlap")
 BY_GROUP = ("Q_groups", "R_groups")
 #: Nodes on each side of zero for the teacher's field, and for the rest of the student's; both grow until averages agree.
 FEWEST, MOST = 24, 384
-EVENT_GRID = 400
 #: Relaxation times of the fastest group beyond which the implicit method begins at once.
 STIFF_SPAN = 1000.0
 
@@ -89,12 +87,6 @@ class UnitPath(Path):
                 return
             self.nodes = more(self.nodes)
 
-    def restart(self, i: int) -> UnitPath:
-        later = copy.copy(self)
-        if i >= 0:
-            later.begin, later.start = float(self.times[i]), self.states[i]
-        return later
-
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         return describe(self.problem, self.states, (), self.nodes)
 
@@ -107,22 +99,10 @@ class UnitPath(Path):
 
     def provenance(self, seconds: float) -> dict[str, Any]:
         plain: dict[str, Any] = {"nodes": self.nodes, "rtol": self.asked.rtol, "atol": self.asked.atol}
-        plain["method"] = ", ".join(dict.fromkeys(report.method for report in self.reports))
-        for name in ("steps", "rejected", "evaluations", "jacobians"):
-            plain[name] = sum(getattr(report, name) for report in self.reports)
-        return plain | {"wall_time": seconds}
+        return plain | cost(self.reports) | {"wall_time": seconds}
 
     def watched(self, times: np.ndarray) -> UnitPath:
-        """Look for events on a finer grid, on which a flow may diverge after the event at which it was to stop."""
-        last = times[-1]
-        first = max(times[times > 0][0], 1e-6 * last) if last > 0 else 0.0
-        fine = [np.linspace(0.0, last, EVENT_GRID), np.geomspace(first, last, EVENT_GRID)] if last > 0 else []
-        seen = self.restart(-1)
-        try:
-            seen.run(np.unique(np.concatenate([[0.0], times, *fine])))
-        except ode.IntegrationError as error:
-            seen.failure = error
-        return seen
+        return self.watched_finely(times)
 
     def failed(self, error: Unfinished) -> Unfinished:
         if not isinstance(error, ode.IntegrationError) or self.problem.learning_rate == 0:
