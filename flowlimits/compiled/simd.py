@@ -21,7 +21,7 @@ from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, models, overload, register_model, type_callable
 
-from .numbers import maximum, minimum, where
+from .views import maximum, minimum, where
 
 #: Problems side by side: the numbers that one vector instruction handles on processors of today, and two on older ones.
 LANES = 8

@@ -1,15 +1,53 @@
-"""Matrices on the scratch array (compiled part).
+"""Choices between numbers, and matrices on the scratch array (compiled part).
 
-Inside compiled code a slice that is reshaped counts references and checks shapes, which takes longer than the matrix algebra of a
-narrow network; a view built directly takes nothing.
+The choices are words that serve one problem and all SIMD lanes alike: `simd`, which only batches load, defines the same functions
+for vectors of one number per lane.  A slice that is reshaped counts references and checks shapes, which takes longer than the matrix
+algebra of a narrow network; a view built directly takes nothing.
 """
 
+import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
 from .jit import A1, A2
+
+
+def maximum(first, second):
+    """Return ``max(first, second)`` in every lane."""
+    return np.where(second > first, second, first)[()]
+
+
+def minimum(first, second):
+    """Return ``min(first, second)`` in every lane."""
+    return np.where(second < first, second, first)[()]
+
+
+def where(condition, this, other):
+    """Return `this` in the lanes where the condition holds, `other` elsewhere; also of single numbers."""
+    return np.where(condition, this, other)[()]
+
+
+@overload(maximum)
+def _maximum(first, second):
+    if isinstance(first, types.Float) and isinstance(second, types.Float):
+        return lambda first, second: second if second > first else first
+    return None
+
+
+@overload(minimum)
+def _minimum(first, second):
+    if isinstance(first, types.Float) and isinstance(second, types.Float):
+        return lambda first, second: second if second < first else first
+    return None
+
+
+@overload(where)
+def _where(condition, this, other):
+    if isinstance(condition, types.Boolean):
+        return lambda condition, this, other: this if condition else other
+    return None
 
 
 def matrix(work, at, rows, columns):

@@ -217,18 +217,6 @@ def tolerances(rtol: Any, atol: Any) -> tuple[float, float]:
     return checked, number("atol", atol, nonnegative=True)
 
 
-def of_solve(
-    rtol: Any, atol: Any, max_steps: Any, keep_state: Any, progress_bar: Any
-) -> tuple[tuple[float, float], int, bool, bool | None]:
-    """Return the arguments that every `solve` over times takes."""
-    return (
-        tolerances(rtol, atol),
-        integer("max_steps", max_steps, minimum=1),
-        boolean("keep_state", keep_state),
-        progress(progress_bar),
-    )
-
-
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line outside this package that led here, however many functions lie between."""
     level, frame = 1, sys._getframe(1)

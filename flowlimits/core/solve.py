@@ -215,9 +215,9 @@ def check(problem: Problem, limit: Limit, given: Mapping[str, Any]) -> Options:
         rtol, atol = (default[0] if rtol is None else rtol), (default[1] if atol is None else atol)
     if events != ():
         events = check_events(events, list(limit.event_variables(problem)))
-    tolerances, max_steps, keep_state, progress = checks.of_solve(
-        rtol, atol, given["max_steps"], given.get("keep_state", False), given["progress"]
-    )
+    tolerances, max_steps = checks.tolerances(rtol, atol), checks.integer("max_steps", given["max_steps"], minimum=1)
+    keep_state = checks.boolean("keep_state", given.get("keep_state", False))
+    progress = checks.progress(given["progress"])
     return Options(*tolerances, method, names, events, max_steps, keep_state, progress, given)
 
 

@@ -8,7 +8,7 @@ fewer than 6 others between two of them, stability seems to limit the step.
 import numpy as np
 
 from ..compiled.jit import call_rhs, jit
-from ..compiled.numbers import maximum, minimum, where
+from ..compiled.views import maximum, minimum, where
 from .dense import copy, evaluate
 from .dop853 import STABLE
 from .layout import DENSE_FROM, DENSE_MODE, DENSE_WHILE, END, MAX_STEP, NEXT, H, T

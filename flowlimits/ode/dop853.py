@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import overload
 
 from ..compiled.jit import call_rhs, jit
-from ..compiled.numbers import maximum, where
+from ..compiled.views import maximum, where
 from .dense import defect, evaluate
 
 

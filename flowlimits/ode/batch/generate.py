@@ -22,9 +22,9 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, ADDRESS, call_rhs, callback, jit
-from ...compiled.numbers import maximum, minimum
 from ...compiled.simd import LANES, each, spread
 from ...compiled.simd_arrays import TABLE_ROWS, packed, table_of
+from ...compiled.views import maximum, minimum
 from .operations import Program
 from .steps import LANES_SIGNATURE, call_traced
 

@@ -9,9 +9,9 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, ADDRESS, call_rhs, jit
-from ...compiled.numbers import where
 from ...compiled.simd import LANES
 from ...compiled.simd_arrays import A3, address_of_numbers, packed, table_of, tail
+from ...compiled.views import where
 from .. import dop853
 from ..control import LAST as END_SLOPE
 from ..control import ORDER, all_finite, guess_step, trial_step

@@ -8,9 +8,9 @@ from numba import types
 from numba.extending import overload
 
 from ...compiled.jit import _call_by_address, _intrinsic, call_rhs, jit
-from ...compiled.numbers import minimum, where
 from ...compiled.simd import LANES, holds
 from ...compiled.simd_arrays import PACKED, STRIDED, numbers_at, tail
+from ...compiled.views import minimum, where
 from ..control import LAST, at_limit, between, factors, fit, following, too_small
 from ..dop853 import velocity
 from .layout import (
