@@ -127,10 +127,7 @@ class QuadraticModel(MarginModel):
                 )
             return
         default = np.where(np.arange(self.width) % 2 == 0, 1.0, -1.0)
-        signs = default if self.signs is None else checks.array("signs", self.signs, (self.width,))
-        if not (np.abs(signs) == 1).all():
-            raise ValueError(f"Argument `signs` must hold 1 and -1, but holds {signs[np.abs(signs) != 1][0]:g}.")
-        self._freeze("signs", signs)
+        self._freeze("signs", _check_signs(default if self.signs is None else self.signs, self.width))
 
     @property
     def kind(self) -> int:  # type: ignore[override]
@@ -209,11 +206,8 @@ class NormOnlyModel(MarginModel):
 
     def __post_init__(self) -> None:
         directions = checks.array("directions", self.directions, ("width", "d"))
-        signs = checks.array("signs", self.signs, (directions.shape[0],))
-        if not (np.abs(signs) == 1).all():
-            raise ValueError(f"Argument `signs` must hold 1 and -1, but holds {signs[np.abs(signs) != 1][0]:g}.")
         self._freeze("directions", directions)
-        self._freeze("signs", signs)
+        self._freeze("signs", _check_signs(self.signs, len(directions)))
 
     def blocks(self, features: int) -> dict[str, tuple[int, ...]]:
         return {"s": (self.directions.shape[0],)}
@@ -302,6 +296,13 @@ class UserModel(MarginModel):
                 f"The gradient of `{self.function.__name__}` contradicts its output: theta.gradient must be order * output = "
                 f"{self.order * value:.6g}, but is {gradient @ theta:.6g}."
             )
+
+
+def _check_signs(value: Any, width: int) -> np.ndarray:
+    signs = checks.array("signs", value, (width,))
+    if not (np.abs(signs) == 1).all():
+        raise ValueError(f"Argument `signs` must hold 1 and -1, but holds {signs[np.abs(signs) != 1][0]:g}.")
+    return signs
 
 
 def _compile(function: Any) -> Any:

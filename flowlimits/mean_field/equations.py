@@ -29,6 +29,9 @@ ROOT_HALF = math.sqrt(0.5)
 INVERSE_ROOT = 1.0 / math.sqrt(2.0 * math.pi)
 TWO_OVER_ROOT = 2.0 * INVERSE_ROOT
 
+#: Kinds of activations.
+ERF, RELU, POLYNOMIAL = range(3)
+
 
 @jit
 def erf_row(y, s, value, slope, change):
@@ -77,6 +80,17 @@ def polynomial_row(y, s, powers, eta, weights, value, slope, change):
             change[g] += weights[n] * eta[n] * first
 
 
+@jit
+def smooth_row(kind, y, s, powers, eta, weights, value, slope, change):
+    """Write sbar of an activation and its derivatives by y and by s, at the points y."""
+    if kind == ERF:
+        erf_row(y, s, value, slope, change)
+    elif kind == RELU:
+        relu_row(y, s, value, slope, change)
+    else:
+        polynomial_row(y, s, powers, eta, weights, value, slope, change)
+
+
 (
     PARTICLES,
     DIRECTIONS,
@@ -94,9 +108,6 @@ def polynomial_row(y, s, powers, eta, weights, value, slope, change):
     REMAINDERS,
 ) = range(14)
 HEADER = 14
-
-#: Kinds of activations.
-ERF, RELU, POLYNOMIAL = range(3)
 
 
 @jit(inline="always")

@@ -18,19 +18,15 @@ from .equations import (
     CENTRED,
     DEGREE,
     DIRECTIONS,
-    ERF,
     KIND,
     NODES,
     PARTICLES,
-    RELU,
     REMAINDERS,
-    erf_row,
     finish,
     form_at,
     masses_and_variances,
-    polynomial_row,
-    relu_row,
     rows_of,
+    smooth_row,
 )
 
 
@@ -67,15 +63,10 @@ def smooth(y, params, q, line, S, Y, D):
             u = y[c * P + j]
             for g in range(G):
                 line[g] += u * params[xi + c * G + g]
-        if kind == ERF:
-            erf_row(line, length(y, P, m, R, j), S[j], Y[j], D[j])
-        elif kind == RELU:
-            relu_row(line, length(y, P, m, R, j), S[j], Y[j], D[j])
-        else:
-            polynomial_row(line, length(y, P, m, R, j), powers, eta, weights, S[j], Y[j], D[j])
-            if params[CENTRED] != 0.0:
-                for g in range(G):
-                    S[j, g] -= q[j]
+        smooth_row(kind, line, length(y, P, m, R, j), powers, eta, weights, S[j], Y[j], D[j])
+        if params[CENTRED] != 0.0:
+            for g in range(G):
+                S[j, g] -= q[j]
 
 
 @jit

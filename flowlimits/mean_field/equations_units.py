@@ -16,22 +16,7 @@ from numba import types
 from ..compiled.jit import A1, A2, ADDRESS, RHS_SIGNATURE, call_rhs, callback, jit
 from ..compiled.views import vector
 from . import equations_pairs as pairs
-from .equations import (
-    CENTRED,
-    DEGREE,
-    DIRECTIONS,
-    ERF,
-    KIND,
-    PARTICLES,
-    RATE,
-    RELU,
-    REST,
-    erf_row,
-    finish,
-    half_of,
-    polynomial_row,
-    relu_row,
-)
+from .equations import CENTRED, DEGREE, DIRECTIONS, KIND, PARTICLES, RATE, REST, finish, half_of, smooth_row
 
 RNG = types.npy_rng
 
@@ -67,12 +52,7 @@ def add_target(y, dy, params, work, scratch):
         for c in range(m):
             for g in range(G):
                 line[g] += y[c * P + i] * params[at + c * G + g]
-        if kind == ERF:
-            erf_row(line, s, value, slope, change)
-        elif kind == RELU:
-            relu_row(line, s, value, slope, change)
-        else:
-            polynomial_row(line, s, powers, eta, weights, value, slope, change)
+        smooth_row(kind, line, s, powers, eta, weights, value, slope, change)
         total, along = 0.0, 0.0
         for g in range(G):
             total += target[g] * value[g]

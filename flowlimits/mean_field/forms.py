@@ -118,13 +118,16 @@ def header(physics: MeanFieldPhysics, particles: Particles, remainders: int) -> 
     head[equations.PARTICLES], head[equations.DIRECTIONS] = P, m
     head[equations.RATE], head[equations.DECAY] = physics.second_layer_rate, physics.weight_decay
     head[equations.HEATED], head[equations.SPHERICAL] = physics.temperature > 0, physics.spherical
-    polynomial = activations.is_polynomial(physics.activation)
-    head[equations.KIND] = (
-        equations.POLYNOMIAL if polynomial else equations.ERF if physics.activation == "erf" else equations.RELU
-    )
-    head[equations.DEGREE] = activations.degree(physics.activation) if polynomial else 0
+    head[equations.KIND], head[equations.DEGREE], _ = described(physics.activation)
     head[equations.CENTRED] = physics.activation == "centred"
     return head
+
+
+def described(activation: activations.Activation) -> tuple[int, int, np.ndarray]:
+    """Return the kind of an activation, and degree and table of a polynomial."""
+    if activations.is_polynomial(activation):
+        return equations.POLYNOMIAL, activations.degree(activation), activations.table(activation).ravel()
+    return (equations.ERF if activation == "erf" else equations.RELU), 0, np.zeros(1)
 
 
 def outside(physics: MeanFieldPhysics) -> int | None:
@@ -176,11 +179,7 @@ def teacher_energy(physics: MeanFieldPhysics, U: np.ndarray) -> float:
     """Return half the mean square of the teacher's output."""
     from .equations_pairs import energy
 
-    activation = physics.teacher_activation
-    polynomial = activations.is_polynomial(activation)
-    kind = equations.POLYNOMIAL if polynomial else equations.ERF if activation == "erf" else equations.RELU
-    table = activations.table(activation).ravel() if polynomial else np.zeros(1)
-    degree = activations.degree(activation) if polynomial else 0
+    kind, degree, table = described(physics.teacher_activation)
     b = np.ascontiguousarray(physics.teacher_shares)
     return float(energy(kind, np.array(U), b, table, degree, np.zeros(len(U) * (degree + 1))))
 

@@ -19,11 +19,11 @@ Index = tuple[int, ...]
 
 def indices(coordinates: int, degree: int) -> list[Index]:
     """Return the multi-indices of total degree 0, 1, ..., degree."""
-    listed = []
-    for n in range(degree + 1):
-        for factors in combinations_with_replacement(range(coordinates), n):
-            listed.append(tuple(factors.count(c) for c in range(coordinates)))
-    return listed
+    return [
+        tuple(factors.count(c) for c in range(coordinates))
+        for n in range(degree + 1)
+        for factors in combinations_with_replacement(range(coordinates), n)
+    ]
 
 
 def factorial(index: Index) -> float:
@@ -43,12 +43,8 @@ def coefficients(activation: activations.Activation, degree: int, q: np.ndarray)
         # Derivatives at zero of erf(y/sqrt(2 (1 + q))).
         v = 1.0 + q
         for n in range(1, degree + 1, 2):
-            c[n] = (
-                (-1.0) ** ((n - 1) // 2)
-                * math.prod(range(n - 2, 0, -2))
-                * np.sqrt(2.0 / (math.pi * v))
-                * v ** (-(n - 1) / 2)
-            )
+            leading = (-1.0) ** ((n - 1) // 2) * math.prod(range(n - 2, 0, -2))
+            c[n] = leading * np.sqrt(2.0 / (math.pi * v)) * v ** (-(n - 1) / 2)
     else:
         # Derivatives at zero of y Phi(y/sigma) + sigma phi(y/sigma).
         sigma = np.sqrt(q)
@@ -56,12 +52,8 @@ def coefficients(activation: activations.Activation, degree: int, q: np.ndarray)
         if degree:
             c[1] = 0.5
         for n in range(2, degree + 1, 2):
-            c[n] = (
-                (-1.0) ** ((n - 2) // 2)
-                * math.prod(range(n - 3, 0, -2))
-                / math.sqrt(2.0 * math.pi)
-                * sigma ** (1.0 - n)
-            )
+            leading = (-1.0) ** ((n - 2) // 2) * math.prod(range(n - 3, 0, -2))
+            c[n] = leading / math.sqrt(2.0 * math.pi) * sigma ** (1.0 - n)
     return c
 
 

@@ -109,13 +109,10 @@ def check_times(runs: Sequence[xr.Dataset]) -> np.ndarray:
     """Return the time grid that all runs share."""
     times = np.asarray(runs[0]["time"].values, dtype=float)
     for other in runs[1:]:
-        if not _same_times(times, other["time"].values):
+        found = other["time"].values
+        if times.shape != found.shape or not np.allclose(times, found, rtol=1e-12, atol=0):
             raise ValueError("The runs are on different time grids: simulate them at the same times.")
     return times
-
-
-def _same_times(one: np.ndarray, two: np.ndarray) -> bool:
-    return one.shape == two.shape and bool(np.allclose(one, two, rtol=1e-12, atol=0))
 
 
 def choose(theory: xr.Dataset, runs: Sequence[xr.Dataset], variables: Any, times: np.ndarray) -> Points:
