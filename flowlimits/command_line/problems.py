@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from ..core import fields
-from ..core.registry import PROBLEMS
-from ..core.words import did_you_mean
+from ..core.registry import PROBLEMS, did_you_mean
 from .text import ARRAY, ARRAYS, MATRIX, NUMBER_OR_ARRAY, NUMBERS, NumberOrWord
 
 Flags = dict[str, Any]

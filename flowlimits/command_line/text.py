@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from ..core.files import check_writable
-from ..core.words import printable
 from ..toml import grids
 
 # Parameter types: grids of times, lists of numbers, paths that can be written.
@@ -111,7 +110,24 @@ ROWS = 12
 
 def say(text: Any, *, err: bool = False) -> None:
     """Print text; control characters, which may come from a file, are escaped."""
-    click.echo(printable(text), err=err)
+    click.echo(_printable(text), err=err)
+
+
+def _printable(text: Any) -> str:
+    """Return text with its control characters, line ends and tabulators apart, written as escapes.
+
+    What comes from a file could otherwise move the cursor or change the title of a terminal.
+    """
+    return "".join(
+        character if character in "\n\t" or not _controls(character) else ascii(character)[1:-1]
+        for character in str(text)
+    )
+
+
+def _controls(character: str) -> bool:
+    """Whether a character is a control, of ASCII or of C1, or turns the direction of text."""
+    code = ord(character)
+    return code < 0x20 or 0x7F <= code < 0xA0 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
 
 
 def describe(result: Any) -> str:

@@ -1,7 +1,7 @@
 """The table lists the fields of networks of fixed width."""
 
 from ..core.fields import Draw, Field, Table, array, boolean, integer, number
-from ..core.words import SEED
+from ..core.registry import SEED
 
 TABLES = {
     "Committee": Table(

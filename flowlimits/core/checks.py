@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from .words import SEED, did_you_mean
+from .registry import SEED, did_you_mean
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

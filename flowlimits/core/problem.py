@@ -20,9 +20,8 @@ import numpy as np
 
 from . import fields
 from .checks import show
-from .registry import DESCRIPTIONS
+from .registry import DESCRIPTIONS, did_you_mean
 from .storage import ARRAY_PREFIX, arrays_of, load
-from .words import did_you_mean
 
 if TYPE_CHECKING:
     import xarray as xr

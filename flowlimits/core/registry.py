@@ -1,11 +1,14 @@
 """The registry knows where each public name lives, and nothing else does.
 
-The tables are static: nothing is imported by a name that stands in a file, and a name that is not here is refused.
+The tables are static: nothing is imported by a name that stands in a file, and a name that is not here is refused, with
+the nearest one that is.  Only the standard library is imported here, so that the command line stays light.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import difflib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 #: Public modules.
 MODULES = ("committee", "conventions", "margin", "ode", "plot", "random_networks")
@@ -93,3 +96,12 @@ NAMES = {name: module for name, module in DESCRIPTIONS.items() if name not in _I
 
 #: What files hold beside Datasets: the module, by the attribute `kind`, whose `from_dataset` makes it.
 STORED = {"verdict": "flowlimits.verdict.comparison"}
+
+#: The hint of everything with an argument `rng` to `seed`.
+SEED = {"seed": "give the seed as `rng`."}
+
+
+def did_you_mean(word: Any, known: Iterable[str], quote: str = "`") -> str:
+    """Return ``; did you mean `name`?`` with the known name nearest to what a user wrote, empty if none is near."""
+    found = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
+    return f"; did you mean {quote}{found[0]}{quote}?" if found else ""

@@ -1,7 +1,7 @@
 """The table lists the fields of networks of infinite width."""
 
 from ..core.fields import Field, Table, array, boolean, number
-from ..core.words import SEED
+from ..core.registry import SEED
 
 TABLES = {
     "MeanField": Table(

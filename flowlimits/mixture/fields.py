@@ -1,7 +1,7 @@
 """The table lists the fields of XOR mixtures."""
 
 from ..core.fields import Table, array, choice, integer, number
-from ..core.words import SEED
+from ..core.registry import SEED
 
 #: In the order of their numbers in the compiled equations.
 LOSSES = ("squared", "logistic", "exponential")

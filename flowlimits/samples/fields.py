@@ -1,7 +1,7 @@
 """The tables list the fields of flows on a finite sample."""
 
 from ..core.fields import Field, Table, array, boolean, choice, integer, number
-from ..core.words import SEED
+from ..core.registry import SEED
 
 ACTIVATIONS = ("relu", "square", "tanh", "softplus")
 LOSSES = ("squared", "logistic", "exponential")

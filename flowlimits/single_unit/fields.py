@@ -1,7 +1,7 @@
 """The table lists the fields of a single unit."""
 
 from ..core.fields import Field, Table, array, number
-from ..core.words import SEED
+from ..core.registry import SEED
 
 TABLES = {
     "SingleUnit": Table(

@@ -30,8 +30,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from ..core.fields import table_of
-from ..core.registry import PROBLEMS
-from ..core.words import did_you_mean
+from ..core.registry import PROBLEMS, did_you_mean
 from ..toml.file import SECTIONS, ConfigError, check_table, problem_from_table, read_toml
 from ..toml.values import Grid, Table, check_grid, is_array_file, read_array
 from .table import check_axes

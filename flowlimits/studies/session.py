@@ -15,8 +15,8 @@ import numpy as np
 
 from ..core import streams
 from ..core.checks import show
+from ..core.registry import did_you_mean
 from ..core.threads import Progress, check_threads, one_blas_thread
-from ..core.words import did_you_mean
 from . import worker
 from .blocks import Block, Failure
 from .driver import FAIL_AFTER, SUSPECT_AFTER, Driver, Journal, forget, suspicions

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from ..core.checks import show
 from ..core.problem import Problem
-from ..core.registry import PROBLEMS
-from ..core.words import did_you_mean
+from ..core.registry import PROBLEMS, did_you_mean
 from .tables import SPECTRA, WORD, ProblemTable, SimulateTable, SolveTable, problem_table
 from .values import Table
 
