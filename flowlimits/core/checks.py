@@ -178,6 +178,21 @@ def same_dimension(W: np.ndarray, W_star: np.ndarray) -> None:
     )
 
 
+def starting_weights(value: Any, runs: int, p: int | str, d: int) -> np.ndarray:
+    """Return own weights for all runs, shape (p, d), or for each, (runs, p, d); a letter p is any width."""
+    result = array("weights", value)
+    if (
+        result.ndim not in (2, 3)
+        or result.shape[-1] != d
+        or p not in ("p", result.shape[-2])
+        or (result.ndim == 3 and len(result) != runs)
+    ):
+        raise ValueError(
+            f"Argument `weights` must have shape ({p}, {d}) or ({runs}, {p}, {d}), but has shape {result.shape}."
+        )
+    return result
+
+
 def _check_shape(name: str, value: np.ndarray, shape: Sequence[int | str | None]) -> None:
     lengths: dict[str, int] = {}
     fits = value.ndim == len(shape)

@@ -319,10 +319,4 @@ def check_weights(weights: Any, sizes: Sizes, runs: int, data: str) -> np.ndarra
         return None
     if data == "hermitian":
         raise ValueError('Argument `weights` must be None for data="hermitian", whose weights are complex.')
-    checked = checks.array("weights", weights)
-    d = sizes.d
-    if checked.ndim not in (2, 3) or checked.shape[-1] != d or (checked.ndim == 3 and checked.shape[0] != runs):
-        raise ValueError(
-            f"Argument `weights` must have shape (p, {d}) or ({runs}, p, {d}), but has shape {checked.shape}."
-        )
-    return checked
+    return checks.starting_weights(weights, runs, "p", sizes.d)

@@ -67,7 +67,7 @@ def simulate(
     d = _check_dimension(physics, dimension)
     places = _places(physics, d)
     asked = observables.check(physics, observables.check_names(observables_, observables.FUNCTION), points, degree)
-    own = None if weights is None else _check_weights(weights, count, p, d)
+    own = None if weights is None else checks.starting_weights(weights, count, p, d)
     a = None if second_layer is None else checks.array("second_layer", second_layer, (p,))
     if step is not None and physics.temperature == 0:
         raise ValueError(
@@ -147,15 +147,6 @@ def _check_dimension(physics: MeanFieldPhysics, dimension: Any) -> int:
             f"Argument `dimension` must exceed the {m} directions of the teacher, since the units have lengths outside them, but is {d}."
         )
     return d
-
-
-def _check_weights(weights: Any, runs: int, p: int, d: int) -> np.ndarray:
-    checked = checks.array("weights", weights)
-    if checked.shape not in ((p, d), (runs, p, d)):
-        raise ValueError(
-            f"Argument `weights` must have shape ({p}, {d}) or ({runs}, {p}, {d}), but has shape {checked.shape}."
-        )
-    return checked
 
 
 def _places(physics: MeanFieldPhysics, d: int) -> Places:

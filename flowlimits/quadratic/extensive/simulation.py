@@ -179,11 +179,7 @@ def check_weights(weights: Any, problem: Physics, d: int, runs: int) -> np.ndarr
     """Return own starting weights, shape (p, d) or (runs, p, d)."""
     if weights is None:
         return None
-    checked = checks.array("weights", weights)
-    if checked.ndim not in (2, 3) or checked.shape[-1] != d or (checked.ndim == 3 and checked.shape[0] != runs):
-        raise ValueError(
-            f"Argument `weights` must have shape (p, {d}) or ({runs}, p, {d}), but has shape {checked.shape}."
-        )
+    checked = checks.starting_weights(weights, runs, "p", d)
     return check_size("weights", checked)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...core import checks, results, streams
 from ...core.threads import run_threads
 from ..finite.limit import check_observables, make_path
@@ -42,7 +40,9 @@ def simulate(
     tolerances = Tolerances(*checks.tolerances(rtol, atol))
     length = check_step(checks.choice("method", method, ("flow", "gd")), step, times)
     names = check_observables(ALL if observables is None else observables)
-    own = None if weights is None else check_weights(problem, weights, p, count)
+    own = None
+    if weights is not None:
+        own = check_size("weights", checks.starting_weights(weights, count, p, problem.dimension))
     root = streams.root(rng)
     generators = streams.generators(root, count)
     factor = problem._root()
@@ -68,14 +68,3 @@ def simulate(
         )  # fmt: skip
 
     return run_threads(run, count, threads=threads, progress=progress, description="runs", assemble=assemble)
-
-
-def check_weights(problem: Physics, weights: Any, p: int, runs: int) -> np.ndarray:
-    """Return own starting weights."""
-    checked = checks.array("weights", weights)
-    if checked.shape not in ((p, problem.dimension), (runs, p, problem.dimension)):
-        raise ValueError(
-            f"Argument `weights` must have shape ({p}, {problem.dimension}) or ({runs}, {p}, {problem.dimension}), "
-            f"but has shape {checked.shape}."
-        )
-    return check_size("weights", checked)
