@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ode
 from ..core import checks
-from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, differing, together
+from ..core.one_by_one import INTERRUPTED, SUCCESS, General, Options, Solutions, common_length, differing, together
 from ..gaussian import hermite
 from ..ode import inputs as ode_inputs
 from ..ode.batch.integrate_batch import solve_batch
@@ -54,24 +54,17 @@ def solve_fields(owner: type, fields: dict[str, Any], options: Options) -> Solut
             raise TypeError(
                 f"Argument `{name}` is missing: the overlaps Q, R and T of the start, with one axis more where they differ."
             )
-    number, first = 0, ""
     for name, value in arrays.items():
-        if value.ndim == AXES[name] + 1:
-            if first and len(value) != number:
-                raise ValueError(
-                    f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {len(value)}."
-                )
-            number, first = len(value), first or name
-        elif value.ndim != AXES[name]:
+        if value.ndim not in (AXES[name], AXES[name] + 1):
             raise ValueError(
                 f"Argument `{name}` must have {AXES[name]} axes, or one more for the problems, but has shape {value.shape}."
             )
-    if not first:
+    lengths = {name: len(value) for name, value in arrays.items() if value.ndim == AXES[name] + 1}
+    if not lengths:
         raise ValueError(
             "Argument `fields` must hold at least one array with one value for each problem; for a single problem use `solve`."
         )
-    if number == 0:
-        raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
+    number = common_length(lengths)
     Q, R, T = check_overlaps(arrays["Q"], arrays["R"], arrays["T"])
     first_problem = one_of(fields, arrays, 0)
     many = Many(first_problem, number, Q, R, T, {name: arrays[name] for name in arrays if name not in ("Q", "R", "T")})

@@ -146,16 +146,8 @@ def one_by_one(owner: type, fields: dict[str, Any]) -> list[Any]:
     lengths = {name: len(value) for name, value in fields.items() if _per_problem(value)}
     if not lengths:
         raise ValueError("Argument `fields` must hold at least one list or array with one value for each problem.")
-    first, number = next(iter(lengths.items()))
-    for name, length in lengths.items():
-        if length != number:
-            raise ValueError(
-                f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {length}."
-            )
-    if number == 0:
-        raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
     made = []
-    for index in range(number):
+    for index in range(common_length(lengths)):
         own = {name: value[index] if name in lengths else value for name, value in fields.items()}
         try:
             made.append(
@@ -164,6 +156,19 @@ def one_by_one(owner: type, fields: dict[str, Any]) -> list[Any]:
         except (TypeError, ValueError) as error:
             raise type(error)(f"Problem {index}: {error}") from None
     return made
+
+
+def common_length(lengths: Mapping[str, int]) -> int:
+    """Return the number of problems, from the lengths of the arguments that hold one value for each."""
+    first, number = next(iter(lengths.items()))
+    for name, length in lengths.items():
+        if length != number:
+            raise ValueError(
+                f"Arguments must hold one value for each problem, but `{first}` holds {number} and `{name}` {length}."
+            )
+    if number == 0:
+        raise ValueError(f"Argument `{first}` must hold at least one problem, but is empty.")
+    return number
 
 
 def _per_problem(value: Any) -> bool:
