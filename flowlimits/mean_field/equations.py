@@ -21,9 +21,8 @@ and for a polynomial the sum over Gauss-Hermite nodes, as many as make it exact.
 import math
 
 import numpy as np
-from numba import types
 
-from ..compiled.jit import A1, A2, ADDRESS, call_rhs, jit
+from ..compiled.jit import jit
 
 ROOT_HALF = math.sqrt(0.5)
 INVERSE_ROOT = 1.0 / math.sqrt(2.0 * math.pi)
@@ -169,10 +168,3 @@ def half_of(mass, values, P):
     for j in range(P):
         total += mass[j] * values[j]
     return 0.5 * total
-
-
-@jit(types.void(ADDRESS, A2, A1, A1, A2))
-def velocities(address, states, params, work, out):
-    """Write the velocities of the right-hand side at `address` at each state."""
-    for n in range(states.shape[0]):
-        call_rhs(address, 0.0, states[n], out[n], params, work)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from .. import ode
+from ..committee.equations.evaluate import velocities
 from ..core import checks
 from ..core.solve import Options, Path, cost, event_grid
-from . import equations, forms, rules
+from . import forms, rules
 from . import observables as named
 from .forms import Form
 from .physics import MeanFieldPhysics
@@ -221,7 +222,7 @@ def _warn_if_nothing_moves(physics: MeanFieldPhysics) -> None:
     form = forms.build(physics, forms.choose(physics, particles.masses.size), particles, 0)
     state = particles.state()
     after = np.zeros((1, state.size))
-    equations.velocities(form.module.rhs.address, state[None], form.params, np.zeros(form.work_size), after)
+    velocities(form.module.rhs.address, state[None], form.params, np.zeros(form.work_size), after)
     size = np.abs(after).max(initial=0.0) + 1e-300
     if np.abs(after[0, : particles.projections.size]).max() <= 1e-12 * max(size, 1.0):
         checks.warn(

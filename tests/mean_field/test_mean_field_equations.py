@@ -5,6 +5,7 @@ import pytest
 from scipy.special import erf as scipy_erf
 
 import flowlimits as fl
+from flowlimits.committee.equations.evaluate import velocities
 from flowlimits.mean_field import equations, forms, rules
 from tests.support.naive_mean_field import FIVE, TWO, Naive, erf_moments, polynomial_moments, relu_moments
 
@@ -23,7 +24,7 @@ def velocity(made, name, level=2):
     form = form_of(made, name, level)
     state = rules.particles_of(made, rules.Rule("atoms")).state()
     out = np.zeros((1, state.size))
-    equations.velocities(form.module.rhs.address, state[None], form.params, np.zeros(form.work_size), out)
+    velocities(form.module.rhs.address, state[None], form.params, np.zeros(form.work_size), out)
     P, m = form.particles, form.directions
     return (
         out[0, : m * P].reshape(m, P).T,
