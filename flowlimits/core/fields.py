@@ -225,9 +225,9 @@ ARGUMENTS = {
 
 
 def table_of(name: str) -> Table:
-    """Return the table of a class of problems; it stands in the module `fields` beside the class."""
-    module = importlib.import_module(PROBLEMS[name].module.rpartition(".")[0] + ".fields")
-    tables: dict[str, Table] = module.TABLES
+    """Return the table of a class of problems; it stands in the module `fields` of its room."""
+    package, room, *_ = PROBLEMS[name].module.split(".")
+    tables: dict[str, Table] = importlib.import_module(f"{package}.{room}.fields").TABLES
     return tables[name]
 
 

@@ -13,7 +13,7 @@ from ...core.results import Variable
 from ...spectrum.groups import CovarianceGroups
 from ...spectrum.spectrum import Spectrum
 from ..commuting import Atoms
-from .fields import STARTS, TABLES
+from ..fields import STARTS, TABLES
 
 TABLE = TABLES["ExtensiveQuadratic"]
 #: Only runs of a finite step end that way.

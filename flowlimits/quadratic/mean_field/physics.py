@@ -12,10 +12,10 @@ from ...core import checks, results
 from ...core.problem import Description, Problem
 from ...spectrum.covariance import decompose
 from ..commuting import Atoms
+from ..fields import TABLES
 from ..finite.equations_reduced import OBSERVABLES
 from ..finite.physics import VARIABLES
 from ..finite.start import Flow, Teacher
-from .fields import TABLES
 
 TABLE = TABLES["MeanFieldQuadratic"]
 ALL = (*OBSERVABLES, "eigenvalues")

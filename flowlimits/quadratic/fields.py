@@ -1,7 +1,8 @@
-"""The table lists the fields of quadratic networks at finite dimension."""
+"""The tables list the fields of quadratic networks: at finite dimension, of infinite width, of extensive width."""
 
-from ...core.fields import Draw, Table, array, choice, integer, number
+from ..core.fields import Draw, Field, Table, array, choice, integer, number
 
+STARTS = ("orthonormal", "gaussian")
 ACTIVATIONS = ("square", "centred")
 ABSENT = {
     "input_covariance": "the covariance of the inputs is `covariance`.",
@@ -29,7 +30,7 @@ TABLES = {
         | dict.fromkeys(("dimension", "student_width", "teacher_width", "rng"), _DRAWN),
         Draw(
             (
-                choice("ensemble", "Law of the weights of student and teacher.", ("orthonormal", "gaussian"), "orthonormal"),
+                choice("ensemble", "Law of the weights of student and teacher.", STARTS, "orthonormal"),
                 integer("dimension", "Dimension d of the inputs.", minimum=1),
                 integer("student_width", "Number of student neurons.", minimum=1),
                 integer("teacher_width", "Number of teacher neurons.", minimum=1),
@@ -41,5 +42,36 @@ TABLES = {
         ),
         simulate=("times", "method", "step", "observables"),
         required=("step",),
+    ),
+    "MeanFieldQuadratic": Table(
+        (
+            array("teacher_eigenvalues", "Eigenvalues of Z* = W*^T W* / (k d), such as 1,1,0,0.", ("d",)),
+            Field("start", "number_or_array", "E[w w^T]/d at the start, as a multiple of the identity."),
+            ACTIVATION,
+            WEIGHT_DECAY,
+            array("covariance", "Covariance of the inputs in the teacher's eigenbasis.", None, None),
+        ),
+        ABSENT,
+        size="student_width",
+        size_help="Number of student neurons.",
+    ),
+    "ExtensiveQuadratic": Table(
+        (
+            number("student_ratio", "Student width over dimension.", positive=True),
+            Field("teacher", "spectrum", "Spectral law of the teacher."),
+            Field("start", "law", "Starting weights.", "orthonormal", choices=STARTS),
+            ACTIVATION,
+            WEIGHT_DECAY,
+            array("covariance", "Eigenvalue of the inputs' covariance on each of the teacher's nodes, in their order.", None, None),
+        ),
+        ABSENT
+        | {
+            "sample_ratio": ABSENT["samples"],
+            "teacher_ratio": "the teacher is a spectrum: teacher=Spectrum.orthonormal(ratio), or Spectrum.marchenko_pastur(ratio).",
+            "dimension": "it is the limit of infinite dimension; simulate(times, dimension=...) takes one.",
+        },
+        solve=("times", "rtol", "atol", "method", "observables", "spectrum"),
+        size="dimension",
+        size_help="Dimension d of the inputs.",
     ),
 }  # fmt: skip
