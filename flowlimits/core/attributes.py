@@ -63,38 +63,36 @@ def check(dataset: xr.Dataset, where: str = "") -> None:
     ValueError
         With the name of the attribute.
     """
-    _validate(_Attributes, {str(name): _plain(value) for name, value in dataset.attrs.items()}, where, "attribute")
+    _validate(_Attributes, {str(name): _plain(value) for name, value in dataset.attrs.items()}, "attribute", where)
 
 
-def provenance_of(dataset: xr.Dataset, where: str = "") -> dict[str, Any]:
+def provenance_of(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the provenance of a result as a dict; ValueError if there is none, or none of a result."""
-    found = _object(dataset, "provenance", where)
-    _validate(_Provenance, found, where, "provenance")
+    found = _object(dataset, "provenance")
+    _validate(_Provenance, found, "provenance")
     root = found.get("root_seed")
     if root is not None and root != {}:
-        _validate(_Root, root, where, "provenance.root_seed")
+        _validate(_Root, root, "provenance.root_seed")
         if not all(word.isdecimal() and len(word) < 200 for word in root["entropy"]):
-            raise ValueError(
-                f"{where}The provenance of this Dataset must have digits as entropy, but has {show(root)}."
-            )
+            raise ValueError(f"The provenance of this Dataset must have digits as entropy, but has {show(root)}.")
     return found
 
 
-def problem_of(dataset: xr.Dataset, where: str = "") -> dict[str, Any]:
+def problem_of(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the plain form of the problem of a result; ValueError if it is none."""
-    return _object(dataset, "problem", where)
+    return _object(dataset, "problem")
 
 
-def _object(dataset: xr.Dataset, name: str, where: str) -> dict[str, Any]:
+def _object(dataset: xr.Dataset, name: str) -> dict[str, Any]:
     text = dataset.attrs.get(name)
     if not isinstance(text, str):
-        raise ValueError(f"{where}The attribute `{name}` of this Dataset must be text, but is {show(text)}.")
+        raise ValueError(f"The attribute `{name}` of this Dataset must be text, but is {show(text)}.")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}The attribute `{name}` of this Dataset is no JSON: {error}.") from None
+        raise ValueError(f"The attribute `{name}` of this Dataset is no JSON: {error}.") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{where}The attribute `{name}` of this Dataset must be a JSON object, but is {show(found)}.")
+        raise ValueError(f"The attribute `{name}` of this Dataset must be a JSON object, but is {show(found)}.")
     return found
 
 
@@ -104,7 +102,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _validate(model: type[BaseModel], found: Mapping[str, Any], where: str, what: str) -> None:
+def _validate(model: type[BaseModel], found: Mapping[str, Any], what: str, where: str = "") -> None:
     try:
         model.model_validate(dict(found))
     except ValidationError as error:

@@ -32,12 +32,12 @@ MOST_ELEMENTS = 2**33
 LARGEST = 1e50
 
 
-def show(value: Any, limit: int = 60) -> str:
+def show(value: Any) -> str:
     """Return a short form of `value` for a message, in one line and without addresses in memory."""
     if inspect.isfunction(value):
         return f"the function `{value.__name__}`"
     text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def number(
@@ -285,13 +285,13 @@ def named_arguments(**absent: str) -> Callable[[Callable[Arguments, Result]], Ca
     return decorate
 
 
-def steps_at(times: np.ndarray, step: float, name: str = "times") -> np.ndarray:
+def steps_at(times: np.ndarray, step: float) -> np.ndarray:
     """Return the whole numbers of steps nearest to `times`."""
     with np.errstate(over="ignore", divide="ignore"):
         counts = np.round(times / step)
     if not counts.max(initial=0.0) <= MOST_STEPS:
         raise ValueError(
-            f"Argument `{name}` must lie within {MOST_STEPS:.3g} steps, but reaches {times.max():g}, which takes {counts.max():.3g} steps of {step:g}."
+            f"Argument `times` must lie within {MOST_STEPS:.3g} steps, but reaches {times.max():g}, which takes {counts.max():.3g} steps of {step:g}."
         )
     return counts.astype(np.int64)
 

@@ -259,14 +259,6 @@ def provenance(dataset: xr.Dataset) -> dict[str, Any]:
     return provenance_of(dataset)
 
 
-def size_of(dataset: xr.Dataset) -> int:
-    """Return the size (dimension, or student width) that a simulation was run at."""
-    for name in ("dimension", "student_width"):
-        if name in dataset.attrs:
-            return int(dataset.attrs[name])
-    raise ValueError("This Dataset names no size: it needs the attribute `dimension` (see fl.wrap).")
-
-
 def time_variables(dataset: xr.Dataset) -> list[str]:
     """Return the names of the scalar variables that depend on time (and on the run, if there are runs)."""
     allowed: Sequence[set[str]] = ({"time"}, {"run", "time"})

@@ -111,11 +111,10 @@ class EmpiricalPhysics(Problem):
         """Whether infinitely many samples without decay give the teacher: no noise, and a student that can be it."""
         return self.noise == 0 and self.width >= self.law.rank - 1e-12 and not self.teacher.indefinite
 
-    def setting(self, decay: float = 0.0, width: float | None = None) -> np.ndarray:
+    def setting(self, decay: float = 0.0) -> np.ndarray:
         """Return the numbers of `equations.system`, on its scale of the decay."""
         law = self.law
-        kappa = self.width if width is None else width
-        return np.array([law.kind, kappa, law.mean, law.mean_square, law.low, law.high, self.noise, decay / 4])
+        return np.array([law.kind, self.width, law.mean, law.mean_square, law.low, law.high, self.noise, decay / 4])
 
     def fields(self) -> Mapping[str, Any]:
         """Return the fields by name."""

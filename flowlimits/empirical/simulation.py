@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 OBSERVABLES = ("risk", "train_risk", "in_sample_risk", "overlap", "misalignment", "trace")
-#: Evaluations of the gradient in one run, at most.
-MOST_EVALUATIONS = 1_000_000
-#: The flow ends where the student moves by less than this share of itself per unit of tau.
-GRADIENT_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,9 @@ _GREEK = re.compile(
 )
 
 
-def new_axes(width: float = COLUMN, height: float = 2.55) -> Axes:
-    """Return the Axes of a new figure of that size in inches."""
-    axes = new_figure(width, height).subplots()
+def new_axes() -> Axes:
+    """Return the Axes of a new figure of the width of a column."""
+    axes = new_figure(COLUMN, 2.55).subplots()
     dress(axes)
     return axes
 
@@ -175,11 +175,11 @@ def is_geometric(times: np.ndarray) -> bool:
     return spread[0] < spread[1]
 
 
-def spans_decades(values: list[np.ndarray], decades: float = 1.5) -> bool:
-    """Return whether all the finite values are positive and spread over that many decades."""
+def spans_decades(values: list[np.ndarray]) -> bool:
+    """Return whether all the finite values are positive and spread over one and a half decades."""
     joined = np.concatenate([np.ravel(v) for v in values])
     joined = joined[np.isfinite(joined)]
-    return bool(joined.size and joined.min() > 0 and np.log10(joined.max() / joined.min()) >= decades)
+    return bool(joined.size and joined.min() > 0 and np.log10(joined.max() / joined.min()) >= 1.5)
 
 
 def thinned(times: np.ndarray, xscale: str, place: tuple[int, int]) -> np.ndarray:

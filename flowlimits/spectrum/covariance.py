@@ -84,7 +84,7 @@ class Covariance:
         return inputs * np.sqrt(self.eigenvalues)
 
 
-def groups_of(covariance: Any, name: str = "covariance") -> CovarianceGroups:
+def groups_of(covariance: Any) -> CovarianceGroups:
     """Return the groups of a covariance for a problem stated by overlaps.
 
     Parameters
@@ -99,18 +99,14 @@ def groups_of(covariance: Any, name: str = "covariance") -> CovarianceGroups:
     if isinstance(covariance, Spectrum):
         if covariance.indefinite:
             raise ValueError(
-                f"Argument `{name}` must have no negative eigenvalues, but is {covariance!r}: a covariance has none."
+                f"Argument `covariance` must have no negative eigenvalues, but is {covariance!r}: a covariance has none."
             )
         return CovarianceGroups(*covariance.groups)
-    return decompose(covariance, name=name).groups
+    return decompose(covariance).groups
 
 
 def decompose(
-    covariance: Any,
-    dimension: int | None = None,
-    name: str = "covariance",
-    weights: str = "W",
-    entries: str = "columns",
+    covariance: Any, dimension: int | None = None, weights: str = "W", entries: str = "columns"
 ) -> Covariance:
     """Return a covariance in its eigenbasis, checked.
 
@@ -122,8 +118,8 @@ def decompose(
         matrices and diagonals are sorted by decreasing eigenvalue.
     dimension : int, optional
         The dimension d of the weights; needed for a law, and checked otherwise.
-    name, weights, entries : str
-        What the messages call the covariance, and the weights whose columns, or other entries, it must fit.
+    weights, entries : str
+        What the messages call the weights whose columns, or other entries, it must fit.
 
     Raises
     ------
@@ -133,26 +129,26 @@ def decompose(
     if covariance is None or isinstance(covariance, Spectrum | CovarianceGroups):
         if dimension is None:
             raise ValueError(
-                f"Argument `{name}` must be a matrix or a diagonal where no dimension is known, but is {covariance!r}."
+                f"Argument `covariance` must be a matrix or a diagonal where no dimension is known, but is {covariance!r}."
             )
         groups = groups_of(covariance)
         sizes = groups.multiplicities(dimension)
         return Covariance(CovarianceGroups(groups.eigenvalues, sizes / dimension), sizes)
-    given = checks.array(name, covariance)
+    given = checks.array("covariance", covariance)
     if given.ndim not in (1, 2) or (given.ndim == 2 and given.shape[0] != given.shape[1]):
         raise ValueError(
-            f"Argument `{name}` must be a Spectrum, a diagonal (d,) or a matrix (d, d), but has shape {given.shape}."
+            f"Argument `covariance` must be a Spectrum, a diagonal (d,) or a matrix (d, d), but has shape {given.shape}."
         )
     if dimension is not None and len(given) != dimension:
         wanted = f"({dimension},)" if given.ndim == 1 else f"({dimension}, {dimension})"
         raise ValueError(
-            f"Argument `{name}` must have shape {wanted}, as `{weights}` has {dimension} {entries}, but has shape {given.shape}."
+            f"Argument `covariance` must have shape {wanted}, as `{weights}` has {dimension} {entries}, but has shape {given.shape}."
         )
     if given.ndim == 1:
         if (given < 0).any():
             i = int(np.argmax(given < 0))
             raise ValueError(
-                f"Argument `{name}` must not be negative, but is {given[i]:.6g} at index [{i}]: variances are not."
+                f"Argument `covariance` must not be negative, but is {given[i]:.6g} at index [{i}]: variances are not."
             )
         order = np.argsort(-given, kind="stable")
         return _grouped(given[order], None if (np.diff(order) == 1).all() else order, 0.0)
@@ -160,11 +156,13 @@ def decompose(
     if difference.max() > 1e-9 * np.abs(given).max():
         i, j = divmod(int(difference.argmax()), len(given))
         raise ValueError(
-            f"Argument `{name}` must be symmetric, but {name}[{i}, {j}] is {given[i, j]:.6g} and {name}[{j}, {i}] is {given[j, i]:.6g}."
+            f"Argument `covariance` must be symmetric, but covariance[{i}, {j}] is {given[i, j]:.6g} and covariance[{j}, {i}] is {given[j, i]:.6g}."
         )
     values, vectors = np.linalg.eigh(0.5 * (given + given.T))
     if values[0] < -1e-12 * len(values) * abs(values[-1]):
-        raise ValueError(f"Argument `{name}` must be positive semidefinite, but has the eigenvalue {values[0]:.6g}.")
+        raise ValueError(
+            f"Argument `covariance` must be positive semidefinite, but has the eigenvalue {values[0]:.6g}."
+        )
     values[np.abs(values) <= 1e-13 * len(values) * values[-1]] = 0.0
     return _grouped(np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors[:, ::-1]), EQUAL)
 

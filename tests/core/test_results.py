@@ -41,7 +41,6 @@ def test_a_result_follows_the_schema(limit, runs):
     assert results.provenance(runs)["call"] == {"verb": "simulate", "dimension": 50, "runs": 4}
     assert results.provenance(runs)["root_seed"] == {"entropy": ["3"], "spawn_key": []}
     assert results.time_variables(runs) == ["risk", "overlap", "misalignment"]
-    assert results.size_of(runs) == 50
 
 
 def test_versions_are_those_of_the_loaded_packages():
@@ -211,9 +210,6 @@ def test_a_dataset_without_a_problem_says_so(limit):
     with pytest.raises(ValueError) as caught:
         results.provenance(bare)
     assert str(caught.value) == "This Dataset holds no provenance: it is not a result of flowlimits."
-    with pytest.raises(ValueError) as caught:
-        results.size_of(bare)
-    assert str(caught.value) == "This Dataset names no size: it needs the attribute `dimension` (see fl.wrap)."
     bare.attrs["problem"] = "{"
     with pytest.raises(ValueError, match=r"^The attribute `problem` of this Dataset is no JSON: "):
         fl.load_problem(bare)
