@@ -176,7 +176,7 @@ class Session:
                     self.pool, point, record, commit, journal, lambda index: bool(table.status[index] == FINISHED)
                 )
                 # Workers of other processes limit themselves.
-                with one_blas_thread() if self.pool.local else nullcontext():
+                with one_blas_thread if self.pool.local else nullcontext():
                     driver.run(indices, alone)
         finally:
             if own:
