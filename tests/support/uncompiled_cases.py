@@ -271,6 +271,24 @@ def mean_field():
 
 
 @case
+def implicit_steps_under_a_covariance():
+    from flowlimits.quadratic.finite import equations_matrix
+    from flowlimits.quadratic.finite.matrix_path import form_of
+
+    form = form_of(fl.QuadraticFlow(X[:2, :3], X[2:3, :3], covariance=[2.0, 1.0, 0.5], weight_decay=0.1)._flow())
+    _, params, size = form.compiled(*form.V.shape)
+    options = {"method": "radau", "rtol": 1e-4, "work_size": size, "structure": form.jacobian(*form.V.shape).structure}
+    rhs = fl.ode.right_hand_side(equations_matrix.group_flow)
+    found = [fl.ode.integrate(rhs, np.append(form.V.ravel(), 0.0), [0.3, 3.0], params, **options)[1]]
+    law = fl.Spectrum([1.6, 0.5], [0.5, 0.5])
+    for physics in ({"spherical": True, "learning_rate": 0.1}, {"second_layer_rate": 0.5, "weight_decay": 0.1}):
+        found.append(
+            fl.Committee(Q, R, T, covariance=law, activation="erf", **physics).solve([2.0], method="radau", rtol=1e-4)
+        )
+    return found
+
+
+@case
 def networks_of_squares_with_a_covariance():
     found = fl.MeanFieldQuadratic([1.0, 0.5, 0.5, 0.0], 0.3, covariance=[2.0, 1.0, 1.0, 0.5]).solve(LATE)
     teacher = fl.Spectrum([2.0, 2.0, 0.0], [0.25, 0.25, 0.5])
