@@ -259,7 +259,8 @@ class FlowPath(Path):
         """Return the error with its time on the problem's clock."""
         report = error.report
         reached = report.reached / 2
-        told = replace(report, message=message_of(report.status, reached, ADVICE), reached=reached)
+        advice = self.engine.form.advice if isinstance(self.engine, MatrixPath) else ADVICE
+        told = replace(report, message=message_of(report.status, reached, advice), reached=reached)
         return type(error)(told.message, error.times / 2, error.states, told)
 
 

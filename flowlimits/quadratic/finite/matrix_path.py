@@ -21,7 +21,7 @@ from ...ode.jacobians import Jacobian, Structure
 from ...ode.report import Report, Status
 from . import equations_matrix
 from .equations_reduced import OBSERVABLES
-from .reduced_path import ADVICE, Outcome, Request, Tolerances, padded
+from .reduced_path import ADVICE, Outcome, Request, Tolerances, observe_matrix, padded
 from .start import Flow, Split, Teacher, split, teacher_of, triangle
 
 #: Operations of one evaluation from which on the products of BLAS beat compiled loops.
@@ -36,8 +36,7 @@ class IsotropicForm:
     square: bool
     decay: float
 
-    method = "dop853"
-    advice = ADVICE
+    method, settles, advice = "dop853", False, ADVICE
 
     @property
     def teacher(self) -> Teacher:
@@ -95,7 +94,7 @@ class GroupForm:
         That of the fields: eigenvalues of S^(1/2) Z* S^(1/2).
     """
 
-    method = "auto"
+    method, settles = "auto", True
     advice = ADVICE | {Status.TOO_MANY_STEPS: "Raise `max_steps`, or ask for earlier times only."}
 
     def __init__(self, flow: Flow):
@@ -179,16 +178,11 @@ def form_of(flow: Flow) -> Form:
 
 
 def _load_blas() -> None:
-    """Compiled code that calls BLAS needs scipy.linalg, whose import takes a while."""
-    import scipy.linalg  # noqa: F401
+    import scipy.linalg  # noqa: F401  (compiled code that calls BLAS needs it, and its import takes a while)
 
 
 #: Weight decay times the time of one piece, whose absolute tolerance follows from its start.
 FADING = 5.0
-#: Largest entry of V below which ratios are formed from a scaled V.
-FAINT = 1e-50
-#: Largest entry of V below which it has lost digits to underflow.
-LOST = 1e-290
 #: Numbers of a Jacobian that are worth their memory.
 ROOM_OF_JACOBIAN = 3.0e7
 #: Numbers that the states at requested times may take in memory at once.
@@ -221,10 +215,10 @@ class MatrixPath:
 
     def _march(self, s, visit) -> Report:
         """Integrate from the path's beginning and call ``visit(i, V, phi)`` at every requested time, in pieces that fit into memory."""
-        y, begin, first_step, i = np.append(self.V.ravel(), 0.0), 0.0, 0.0, 0
+        y, begin, first_step, i, stretch = np.append(self.V.ravel(), 0.0), 0.0, 0.0, 0, 1.0
         total: Report | None = None
         while i < s.size:
-            asked, fades = self._piece(s[i:] - self.begin, begin, y.size)
+            asked, fades = self._piece(s[i:] - self.begin, begin, y.size, stretch)
             run = self._integration(
                 y, asked, begin, first_step, 0 if total is None else total.steps + total.rejected, fades
             )
@@ -235,18 +229,25 @@ class MatrixPath:
                 self._visit_all(i, error.states[:reached], visit)
                 done = s[: i + reached] - self.begin
                 raise type(error)(str(error), done, np.zeros((done.size, 0)), joined(total, error.report)) from None
+            total, left = joined(total, report), float(np.abs(run.y[:-1]).max() / np.abs(y[:-1]).max(initial=1e-300))
+            # What does not fade may be followed in longer and longer pieces; one in which it has lost digits is repeated.
+            repeat, stretch = (
+                stretch > 1 and left < math.exp(-FADING),
+                2 * stretch if left > 0.5 and self.form.settles else 1.0,
+            )
+            if repeat:
+                continue
             count = asked.size - bool(
                 asked[-1] < s[-1] - self.begin and asked[-1] != s[i + asked.size - 1] - self.begin
             )
             self._visit_all(i, states[:count], visit)
-            y, begin, first_step = run.y, float(asked[-1]), float(run.real[ode_layout.H])
-            total, i = joined(total, report), i + count
+            y, begin, first_step, i = run.y, float(asked[-1]), float(run.real[ode_layout.H]), i + count
         assert total is not None
         return total
 
-    def _piece(self, s: np.ndarray, begin: float, size: int) -> tuple[np.ndarray, bool]:
+    def _piece(self, s: np.ndarray, begin: float, size: int, stretch: float) -> tuple[np.ndarray, bool]:
         """Return the times of the next piece, and whether weight decay may take V far down in it."""
-        end = begin + FADING / self.form.decay if self.form.decay > 0 else math.inf
+        end = begin + stretch * FADING / self.form.decay if self.form.decay > 0 else math.inf
         inside = s[: max(int(ROOM / size), 1)]
         if inside[-1] <= end:
             return inside, begin > 0
@@ -307,24 +308,3 @@ def joined(first: Report | None, second: Report) -> Report:
         evaluations=first.evaluations + second.evaluations, wall_time=first.wall_time + second.wall_time,
         switches=first.switches,
     )  # fmt: skip
-
-
-def observe_matrix(V: np.ndarray, values: np.ndarray, square: bool, multiplier: float) -> list[float]:
-    """Return risk, overlap, misalignment, trace and multiplier of V V^T against diag(values), (Q4) and (Q9)."""
-    Z = V @ V.T
-    diagonal = np.diag_indices(V.shape[0])
-    own = Z[diagonal].copy()
-    trace = float(own.sum())
-    a, b, c = float((values**2).sum()), float(own @ values), float((Z**2).sum())
-    Z[diagonal] = own - values
-    theta = math.fsum(Z[diagonal])
-    risk = float((Z**2).sum()) + (0.5 * theta**2 if square else 0.0)
-    top = float(np.abs(V).max())
-    if a == 0 or top < LOST or not math.isfinite(c):
-        return [risk, math.nan, math.nan, trace, multiplier]
-    if top < FAINT:
-        return [risk, *observe_matrix(V / top, values, square, multiplier)[1:3], trace, multiplier]
-    # The part of Z orthogonal to Z*: for a small student from Z, near the teacher from Z - Z*.
-    Z[diagonal] = own - b / a * values if b < 0.5 * a else Z[diagonal] - float(Z[diagonal] @ values) / a * values
-    geometric = math.sqrt(a * c)
-    return [risk, b / geometric, a * float((Z**2).sum()) / (geometric * (geometric + b)), trace, multiplier]

@@ -20,6 +20,10 @@ ADVICE = {
     Status.STEP_TOO_SMALL: "Loosen `rtol` and `atol`, which are below round-off here.",
     Status.NOT_FINITE: "The weights or the teacher are too large for floating-point numbers: rescale them.",
 }
+#: Largest entry of V below which ratios are formed from a scaled V.
+FAINT = 1e-50
+#: Largest entry of V below which it has lost digits to underflow.
+LOST = 1e-290
 #: Exponent of the complement from which on it must be a group of rows of its own.
 STEEP = 25.0
 #: 4 (largest eigenvalue) (last time) from which on the implicit method pays.
@@ -238,3 +242,24 @@ def instant(reached: float) -> Report:
         jacobians=0, factorisations=0, reached=float(reached), wall_time=0.0, rtol=0.0, atol=0.0, event_times=np.zeros(0),
         crossings=(), event_states=(), message=message_of(Status.SUCCESS, float(reached), None),
     )  # fmt: skip
+
+
+def observe_matrix(V: np.ndarray, values: np.ndarray, square: bool, multiplier: float) -> list[float]:
+    """Return risk, overlap, misalignment, trace and multiplier of V V^T against diag(values), (Q4) and (Q9)."""
+    Z = V @ V.T
+    diagonal = np.diag_indices(V.shape[0])
+    own = Z[diagonal].copy()
+    trace = float(own.sum())
+    a, b, c = float((values**2).sum()), float(own @ values), float((Z**2).sum())
+    Z[diagonal] = own - values
+    theta = math.fsum(Z[diagonal])
+    risk = float((Z**2).sum()) + (0.5 * theta**2 if square else 0.0)
+    top = float(np.abs(V).max())
+    if a == 0 or top < LOST or not math.isfinite(c):
+        return [risk, math.nan, math.nan, trace, multiplier]
+    if top < FAINT:
+        return [risk, *observe_matrix(V / top, values, square, multiplier)[1:3], trace, multiplier]
+    # The part of Z orthogonal to Z*: for a small student from Z, near the teacher from Z - Z*.
+    Z[diagonal] = own - b / a * values if b < 0.5 * a else Z[diagonal] - float(Z[diagonal] @ values) / a * values
+    geometric = math.sqrt(a * c)
+    return [risk, b / geometric, a * float((Z**2).sum()) / (geometric * (geometric + b)), trace, multiplier]

@@ -151,6 +151,19 @@ def test_late_times_are_reached_in_few_steps():
     assert seen["evaluations"] < 3000
 
 
+@pytest.mark.parametrize("decay", [0.1, 4.5])
+def test_weight_decay_to_late_times_is_logistic(decay):
+    """dz/ds = (4 c^2 l - decay) z - 4 c^2 z^2 for one centred unit on one axis: it settles, or fades below 10^-100."""
+    c, l, z = 1.5, 0.4, 0.3
+    W, W_star = np.array([[np.sqrt(2 * z), 0.0]]), np.array([[np.sqrt(2 * l), 0.0]])
+    times = np.array([1.0, 100.0, 1e5 if decay < 1 else 150.0])
+    result = fl.QuadraticFlow(W, W_star, "centred", decay, covariance=[c, 0.5]).solve(times, rtol=1e-10, atol=1e-12)
+    gain, loss = 4 * c**2 * l - decay, 4 * c**2
+    grown = np.exp(np.minimum(2 * times * gain, 600.0))
+    np.testing.assert_allclose(result.trace, c * gain * z * grown / (gain + loss * z * (grown - 1)), rtol=1e-7)
+    assert json.loads(result.attrs["provenance"])["steps"] < 1000
+
+
 @pytest.mark.parametrize("activation", ["square", "centred"])
 @pytest.mark.parametrize("kind", [float, complex])
 def test_solutions_with_the_jacobian(activation, kind):
