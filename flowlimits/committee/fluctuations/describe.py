@@ -1,4 +1,11 @@
-"""The variables of a result that say how runs of finite dimension deviate from a solution."""
+r"""The variables of a result beside its solution: how runs of finite dimension deviate from it, and its derivatives.
+
+Derivatives with respect to numbers of the problem obey the tangent equations (docs/committee.md, C20),
+
+.. math:: \dot\delta = J\delta + \partial F/\partial\theta, \qquad \delta(0) = 0,
+
+in which F is linear in every number that is offered, so that its derivative is a difference.
+"""
 
 from __future__ import annotations
 
@@ -8,87 +15,130 @@ from typing import Any
 
 import numpy as np
 
-from ..equations import system
+from ...core import checks
+from ..equations import evaluate, layout, system
 from ..observables import SCALARS, STARTS
-from . import sensitivities
+from ..schedule import Schedule
 from .derivatives import Equations, of_function
-from .track import LARGEST, Extra, Track
+from .track import LARGEST, TANGENT, Track
 
 #: Shares of the natural size of an overlap up to which the standard deviation of a run, and the bias, are small.
 SMALL_DEVIATION, SMALL_BIAS = 0.1, 0.05
 #: Norms of fields below this share of the largest one do not count as small: deviations are compared with the whole.
 SCALE = 0.1
+#: The numbers with respect to which there are derivatives, and their places in the parameters of the compiled equations.
+PLACES = {
+    "learning_rate": layout.LEARNING_RATE,
+    "noise": layout.NOISE,
+    "weight_decay": layout.WEIGHT_DECAY,
+    "second_layer_rate": layout.SECOND_LAYER_RATE,
+}
+
+Extra = dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]
+#: The values of the risk or of an observable at states of the fields, by its name.
+Scalars = Callable[[str, np.ndarray], np.ndarray]
 
 
 def check(problem: Any, size: int, given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the numbers with respect to which derivatives are wanted; refuse problems without fluctuations, or with too many overlaps."""
-    asked = given.get("fluctuations", False)
-    if asked:
-        if problem.kind != "limit" and asked != STARTS:
+    """Return the numbers with respect to which derivatives are wanted; refuse problems without what is asked for.
+
+    Parameters
+    ----------
+    size : int
+        The number of order parameters.
+    """
+    deviations = given.get("fluctuations", False)
+    names = tuple(
+        checks.choice("sensitivities", one, list(PLACES))
+        for one in checks.items("sensitivities", given.get("sensitivities", ()), str)
+    )
+    if deviations and problem.kind != "limit" and deviations != STARTS:
+        raise ValueError(
+            "Argument `fluctuations` is for one-pass SGD, learning_rate > 0: gradient flow is exact at every dimension; "
+            f'"{STARTS}" predicts what Gaussian starts change.'
+        )
+    if deviations and problem.unexplained is not None:
+        raise ValueError(
+            "Argument `fluctuations` must be False for teachers with `unexplained` fields: it is not known here."
+        )
+    for argument, asked, what in (
+        ("fluctuations", deviations, "the covariance of "), ("sensitivities", names, "")
+    ):  # fmt: skip
+        if asked and problem.coordinates is not None:
+            raise ValueError(f"Argument `{argument}` is for overlaps, and not for problems with `coordinates`.")
+        if asked and size > LARGEST:
             raise ValueError(
-                "Argument `fluctuations` is for one-pass SGD, learning_rate > 0: gradient flow is exact at every dimension; "
-                f'"{STARTS}" predicts what Gaussian starts change.'
+                f"Argument `{argument}` follows {what}at most {LARGEST} order parameters, but this problem has {size}: take fewer units or groups."
             )
-        if problem.coordinates is not None:
-            raise ValueError("Argument `fluctuations` is for overlaps, and not for problems with `coordinates`.")
-        if problem.unexplained is not None:
-            raise ValueError(
-                "Argument `fluctuations` must be False for teachers with `unexplained` fields: it is not known here."
-            )
-        if size > LARGEST:
-            raise ValueError(
-                f"Argument `fluctuations` follows the covariance of at most {LARGEST} order parameters, but this problem has {size}: "
-                "take fewer units or groups."
-            )
-    return sensitivities.check(problem, size, given.get("sensitivities", ()))
+    if "learning_rate" in names and isinstance(problem.learning_rate, Schedule):
+        raise ValueError(
+            "Argument `sensitivities` may name `learning_rate` where it is a number, but it is a Schedule."
+        )
+    if "second_layer_rate" in names and problem.second_layer_rate == 0:
+        raise ValueError("Argument `sensitivities` may name `second_layer_rate` where it is positive, but it is 0.")
+    return names
 
 
-def further(
-    path: Any, names: Sequence[str], scalars: Callable[[str, np.ndarray], np.ndarray]
-) -> tuple[Extra, dict[str, Any]]:
-    """Return what was asked for beside the solution at the times of a path: variables, and attributes; see `variables`."""
-    extra: Extra = {}
-    attrs: dict[str, Any] = {}
-    if path.asked.given.get("fluctuations"):
-        extra, attrs = variables(path, path.times, names, scalars)
-    if path.parameters:
-        extra |= sensitivities.variables(path, path.times, path.parameters, names, scalars)
-    return extra, attrs
-
-
-def variables(
-    path: Any, times: np.ndarray, names: Sequence[str], scalars: Callable[[str, np.ndarray], np.ndarray]
-) -> tuple[Extra, dict[str, Any]]:
-    """Return standard deviations, biases and the dimension from which on they hold, and attributes that say how they were found.
+def further(path: Any, names: Sequence[str], scalars: Scalars) -> tuple[Extra, dict[str, Any]]:
+    """Return what was asked for beside the solution at the times of a path: variables, and attributes.
 
     Parameters
     ----------
     path : CommitteePath
-    times : ndarray
-        At most the last time of the path.
     names : sequence of str
         The observables that were asked for.
     scalars : callable
-        ``scalars(name, states)``: the values of the risk or of an observable at states of the fields.
     """
-    drawn = path.asked.given["fluctuations"] == STARTS
-    steps = path.given.kind == "limit"
+    extra: Extra = {}
+    attrs: dict[str, Any] = {}
+    if path.asked.given.get("fluctuations"):
+        extra, attrs = deviations(path, names, scalars)
+    if path.parameters:
+        extra |= sensitivities(path, names, scalars)
+    return extra, attrs
+
+
+def deviations(path: Any, names: Sequence[str], scalars: Scalars) -> tuple[Extra, dict[str, Any]]:
+    """Return standard deviations, biases and the dimension from which on they hold, and attributes that say how they were found."""
+    problem, times, states = path.given, path.times, path.states
+    drawn, steps = path.asked.given["fluctuations"] == STARTS, problem.kind == "limit"
     track = Track(path, float(times[-1]), random=steps)
     if drawn:
         track.draw_starts()
     track.run()
     bias = track.means()
     S, m = track.covariance_at(times), track.vectors_at(times, bias, track.mean_source)
-    states = path.states
-    equations = track.equations
-    described = _Described(path.given, equations)
-    described.overlaps(S, m)
+    equations, seen = track.equations, problem.seen()
+    project = equations.to_fields(np.eye(S.shape[1]))
+    spread = np.sqrt(np.maximum(np.einsum("dj,tde,ej->tj", project, S, project), 0.0))
+    found = _unpacked(seen, equations, spread, m @ project)
     if equations.grouped:
-        described.by_group(S, m, names)
+        # The overlaps by group that were asked for.
+        own = np.sqrt(np.maximum(np.diagonal(S, axis1=1, axis2=2), 0.0))
+        blocks = [
+            x[:, : equations.groups * equations.block].reshape(len(x), equations.groups, equations.block)
+            for x in (own, m)
+        ]
+        pairs = zip(*(system.unpack_overlaps(seen, x) for x in blocks))
+        found |= {name: pair for name, pair in zip(("Q_groups", "R_groups"), pairs) if name in names}
     for name in ("risk", *[name for name in names if name in SCALARS]):
-        described.scalar(name, *of_function(equations, functools.partial(scalars, name), states, S, m))
-    described.needs(
-        _needed(equations, track.states, track.S, bias), track.times, _needed(equations, states, S, m), times
+        found[name] = of_function(equations, functools.partial(scalars, name), states, S, m)
+    extra: Extra = {}
+    for name, (deviation, mean) in found.items():
+        symbol = problem.variables[name].symbol.strip("$")
+        said = "standard deviation of a run, times sqrt(d), of"
+        extra[f"std_{name}"] = _described(problem, name, deviation, said, rf"$\sqrt{{d}}\,\Delta {symbol}$")
+        said = "mean of runs minus limit, times d, of"
+        extra[f"bias_{name}"] = _described(problem, name, mean, said, rf"$d\,\delta {symbol}$")
+    before = np.maximum.accumulate(_needed(equations, track.states, track.S, bias))
+    before = before[np.searchsorted(track.times, times, side="right") - 1]
+    extra["needs_dimension"] = (
+        ("time",),
+        np.maximum.accumulate(np.maximum(before, _needed(equations, states, S, m))),
+        {
+            "long_name": "dimension below which the predicted deviations are not to be used from this time on",
+            "symbol": r"$d_{\min}$",
+        },
     )
     runs = "runs from Gaussian starts" if drawn else "runs"
     attrs = {
@@ -97,7 +147,49 @@ def variables(
     if steps:
         rule = track.increments.rule
         attrs["increments"] = "exact moments" if rule.exact else f"quasi-Monte Carlo, relative error {rule.error:.1e}"
-    return described.extra, attrs
+    return extra, attrs
+
+
+def sensitivities(path: Any, names: Sequence[str], scalars: Scalars) -> Extra:
+    """Return the derivatives of Q, R, a trained second layer, the risk and the observables `names`."""
+    problem, times, states = path.given, path.times, path.states
+    track = Track(path, float(times[-1]), random=False, tolerance=TANGENT)
+    equations, parameters = track.equations, path.parameters
+    track.begin_covariance = np.diag(equations.natural(path.start[None])[0] ** 2)
+    track.run()
+    sources = np.stack([_slopes(track, PLACES[one]) for one in parameters], axis=-1)
+    tangents = track.vectors_at(times, track.propagate(np.zeros((equations.count, len(parameters))), sources), sources)
+    nothing = np.zeros((len(times), equations.count, equations.count))
+    extra: Extra = {}
+    for i, parameter in enumerate(parameters):
+        delta = tangents[..., i]
+        found = {name: one for name, (one,) in _unpacked(problem.seen(), equations, equations.to_fields(delta)).items()}
+        for name in ("risk", *[one for one in names if one in SCALARS]):
+            found[name] = of_function(equations, functools.partial(scalars, name), states, nothing, delta)[1]
+        for name, values in found.items():
+            symbol = problem.variables[name].symbol.strip("$")
+            said = f"derivative with respect to {parameter} of"
+            extra[f"{name}_by_{parameter}"] = _described(problem, name, values, said, rf"$\partial {symbol}$")
+    return extra
+
+
+def _unpacked(seen: Any, equations: Equations, *states: np.ndarray) -> dict[str, tuple[Any, ...]]:
+    """Return Q, R and a trained second layer, each of all the states of the fields that are given."""
+    found = dict(zip(("Q", "R", "second_layer"), zip(*(system.unpack(seen, one) for one in states))))
+    if not equations.trained:
+        del found["second_layer"]
+    return found
+
+
+def _described(
+    problem: Any, name: str, values: np.ndarray, said: str, symbol: str
+) -> tuple[tuple[str, ...], Any, dict[str, str]]:
+    """Return values that belong to a variable with its dimensions and what they are."""
+    variable = problem.variables[name]
+    attributes = {"long_name": f"{said} the {variable.long_name}", "symbol": symbol}
+    if not np.isfinite(values).all():
+        attributes["undefined"] = "nan where the variable itself is"
+    return ("time", *variable.dims), values, attributes
 
 
 def _needed(equations: Equations, states: np.ndarray, S: np.ndarray, m: np.ndarray) -> np.ndarray:
@@ -107,62 +199,15 @@ def _needed(equations: Equations, states: np.ndarray, S: np.ndarray, m: np.ndarr
     return np.maximum(deviation.max(axis=1), (np.abs(m) / (SMALL_BIAS * size)).max(axis=1))
 
 
-class _Described:
-    """Arrays with their dimensions and names."""
-
-    def __init__(self, problem: Any, equations: Equations):
-        self.problem, self.equations = problem, equations
-        self.extra: Extra = {}
-
-    def _put(self, name: str, deviation: np.ndarray, bias: np.ndarray) -> None:
-        variable = self.problem.variables[name]
-        dims = ("time", *variable.dims)
-        symbol = variable.symbol.strip("$")
-        for prefix, values, said, sign in (
-            ("std", deviation, "standard deviation of a run, times sqrt(d), of the", rf"$\sqrt{{d}}\,\Delta {symbol}$"),
-            ("bias", bias, "mean of runs minus limit, times d, of the", rf"$d\,\delta {symbol}$"),
-        ):
-            attributes = {"long_name": f"{said} {variable.long_name}", "symbol": sign}
-            if not np.isfinite(values).all():
-                attributes["undefined"] = "nan where the variable itself is"
-            self.extra[f"{prefix}_{name}"] = (dims, values, attributes)
-
-    def overlaps(self, S: np.ndarray, m: np.ndarray) -> None:
-        """Add Q, R and a trained second layer."""
-        seen = self.problem.seen()
-        project = self.equations.to_fields(np.eye(S.shape[1]))
-        deviation = np.sqrt(np.maximum(np.einsum("dj,tde,ej->tj", project, S, project), 0.0))
-        for name, one, other in zip(
-            ("Q", "R", "second_layer"), system.unpack(seen, deviation), system.unpack(seen, m @ project)
-        ):
-            if name != "second_layer" or self.equations.trained:
-                self._put(name, one, other)
-
-    def by_group(self, S: np.ndarray, m: np.ndarray, names: Sequence[str]) -> None:
-        """Add the overlaps by group that were asked for."""
-        seen, L, block = self.problem.seen(), self.equations.groups, self.equations.block
-        deviation = np.sqrt(np.maximum(np.diagonal(S, axis1=1, axis2=2), 0.0))
-        found = [
-            system.unpack_overlaps(seen, values[:, : L * block].reshape(len(values), L, block))
-            for values in (deviation, m)
-        ]
-        for place, name in enumerate(("Q_groups", "R_groups")):
-            if name in names:
-                self._put(name, found[0][place], found[1][place])
-
-    def scalar(self, name: str, deviation: np.ndarray, bias: np.ndarray) -> None:
-        """Add the risk or an observable."""
-        self._put(name, deviation, bias)
-
-    def needs(self, at_nodes: np.ndarray, nodes: np.ndarray, at_times: np.ndarray, times: np.ndarray) -> None:
-        """Add the smallest dimension at which deviations have been small up to a time."""
-        before = np.maximum.accumulate(at_nodes)[np.searchsorted(nodes, times, side="right") - 1]
-        values = np.maximum.accumulate(np.maximum(before, at_times))
-        self.extra["needs_dimension"] = (
-            ("time",),
-            values,
-            {
-                "long_name": "dimension below which the predicted deviations are not to be used from this time on",
-                "symbol": r"$d_{\min}$",
-            },
-        )
+def _slopes(track: Track, place: int) -> np.ndarray:
+    """Return dF/d(number) at the nodes, shape (T, D)."""
+    equations = track.equations
+    out = np.empty((2, *track.states.shape))
+    for n, (t, y) in enumerate(zip(track.times, track.states)):
+        params = equations.parameters(equations.rate(t)).copy()
+        step = max(abs(float(params[place])), 1.0)
+        for one in out:
+            evaluate.velocities(equations.address, y[None], params, equations.work, one[n : n + 1])
+            params[place] += step
+        out[:, n] /= step
+    return out[1] - out[0]

@@ -34,8 +34,6 @@ WIDE = 16.0
 #: Order parameters that are followed: their covariance has the square of this number of entries.
 LARGEST = 400
 
-Extra = dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]
-
 
 class Track:
     """Nodes along a solution with J and the sources there.
