@@ -19,8 +19,7 @@ from numba import types
 from ..compiled.jit import A1, A2, RHS_SIGNATURE, callback, jit
 from ..compiled.views import matrix
 from ..gaussian.hermite import coefficient_rows, slope_rows, vanishes
-from .equations import DEGREE, DIRECTIONS, NODES, PARTICLES, REST, finish, form_at, masses_and_variances, rows_of
-from .equations_function import dot
+from .equations import DEGREE, DIRECTIONS, NODES, PARTICLES, REST, dot, finish, form_at, masses_and_variances, rows_of
 
 ORDER, PARENT, FACTOR, WEIGHT, TARGET, POWERS = range(6)
 

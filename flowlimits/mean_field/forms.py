@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .physics import MeanFieldPhysics
 
 FORMS = ("pairs", "function", "low rank")
-MODULES = {"pairs": "equations_pairs", "function": "equations_function", "low rank": "equations_low_rank"}
+MODULES = {"pairs": "equations_pairs", "function": "equations", "low rank": "equations_low_rank"}
 #: Monomials beyond which the low-rank form costs more than it saves.
 MOST_MONOMIALS = 5000
 #: Points per angle in the coarsest rule for erf and ReLU.
@@ -203,8 +203,6 @@ def function_at(
     physics: MeanFieldPhysics, particles: Particles, points: np.ndarray, weights: np.ndarray, target: np.ndarray
 ) -> Form:
     """Return the function form at given points of the span."""
-    from .equations_function import work_size
-
     rows = table_of_rows(physics)
     head = header(physics, particles, rows.shape[1] - physics.directions)
     P, m = particles.projections.shape
@@ -212,7 +210,7 @@ def function_at(
     params = np.concatenate(
         [head, particles.masses, rows.ravel(), points.T.ravel(), weights, target, smoothing(physics)]
     )
-    return Form("function", P, m, params, work_size(P, len(points)), float(P * len(points)), True)
+    return Form("function", P, m, params, equations.work_size(P, len(points)), float(P * len(points)), True)
 
 
 def smoothing(physics: MeanFieldPhysics) -> np.ndarray:
