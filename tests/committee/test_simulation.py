@@ -173,14 +173,8 @@ def test_own_weights_start_the_simulation_and_the_result_states_their_overlaps()
         )
         np.testing.assert_allclose(result["Q"][0, 0], W @ W.T / 40, atol=1e-13)
         np.testing.assert_allclose(fl.load_problem(result).T, W_star @ W_star.T / 40)
-        again = fl.repeat.repeat(result) if hasattr(fl, "repeat") else _repeat(result)
+        again = fl.rerun(result)
         np.testing.assert_array_equal(again["Q"], result["Q"])
-
-
-def _repeat(result):
-    from flowlimits.data.rerun import rerun
-
-    return rerun(result)
 
 
 def test_a_result_repeats_itself_bit_for_bit(tmp_path):
@@ -188,7 +182,7 @@ def test_a_result_repeats_itself_bit_for_bit(tmp_path):
         [0.05, 0.1], dimension=60, runs=3, rng=5, observables=["overlap"]
     )
     path = fl.save(result, tmp_path / "runs.nc")
-    again = _repeat(fl.load(path))
+    again = fl.rerun(fl.load(path))
     for name in ("Q", "R", "risk", "overlap", "time"):
         np.testing.assert_array_equal(again[name], result[name])
 

@@ -175,4 +175,4 @@ def test_results_with_groups_are_repeated_bit_for_bit(tmp_path):
     fl.save(problem.solve([0.0, 1.0]), tmp_path / "one.nc")
     found = fl.load(tmp_path / "one.nc")
     assert fl.load_problem(found) == problem
-    assert rerun.differing(found, rerun.repeat(found)) == []
+    assert rerun.differing(found, rerun.rerun(found)) == []

@@ -123,4 +123,4 @@ def test_simulations_are_repeated_bit_for_bit():
     found = problem.simulate(
         [0.1, 0.5], student_width=4, dimension=5, runs=2, rng=3, observables=["function"], step=0.02
     )
-    assert rerun.differing(found, rerun.repeat(found)) == []
+    assert rerun.differing(found, rerun.rerun(found)) == []

@@ -269,12 +269,12 @@ def test_results_are_saved_loaded_and_repeated_bit_for_bit(tmp_path):
         fl.save(problem.solve([0.0, 1.0], observables=["components"]), tmp_path / "one.nc")
         found = fl.load(tmp_path / "one.nc")
         assert load_problem(found) == problem
-        assert rerun.differing(found, rerun.repeat(found)) == []
+        assert rerun.differing(found, rerun.rerun(found)) == []
     law = fl.MeanField([[1.0]], fl.Ensemble.gaussian(6))
     fl.save(law.solve([1.0], particles=10), tmp_path / "two.nc")
     found = fl.load(tmp_path / "two.nc")
     assert np.isnan(found.attrs["accuracy"])
-    assert rerun.differing(found, rerun.repeat(found)) == []
+    assert rerun.differing(found, rerun.rerun(found)) == []
 
 
 def test_a_target_is_named_in_the_file_and_not_rebuilt(tmp_path):
