@@ -78,7 +78,10 @@ def moments(R, Q, params, out, spare):
     """Write H_0, H_1, N and the risk at the covariances R, Q of the fields, (U3)."""
     T, kind = params[TEACHER], int(params[KIND])
     ratio = R / T
-    rest = max(Q - R * ratio, 0.0)
+    rest = Q - R * ratio
+    if rest < 0.0:
+        # Round-off at a perfect student: on this side the noise would be negative, and drive it away.
+        rest, Q = 0.0, R * ratio
     if kind == SQUARED:
         curvature = 1.0
         pull = R - params[VY]
@@ -96,7 +99,7 @@ def moments(R, Q, params, out, spare):
         curvature, pull, noise, risk = logistic(ratio, math.sqrt(rest), params)
     else:
         curvature, pull, noise, risk = averages(kind, ratio, math.sqrt(rest), params, spare)
-    out[CURVATURE], out[PULL], out[NOISE], out[RISK] = curvature, (pull - curvature * R) / T, noise, risk
+    out[CURVATURE], out[PULL], out[NOISE], out[RISK] = curvature, (pull - curvature * R) / T, max(noise, 0.0), risk
 
 
 @jit

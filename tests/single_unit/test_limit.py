@@ -193,6 +193,17 @@ def test_results_are_saved_rebuilt_and_repeated(tmp_path):
     np.testing.assert_array_equal(again.solve([1.0, 2.0])["risk"], found["risk"])
 
 
+def test_a_student_of_sgd_stays_perfect():
+    """Overlaps beyond R^2 = Q T by round-off have no negative noise, which drove phase retrieval away after t = 200."""
+    problem = fl.SingleUnit(
+        "square", Q=0.3, R=0.05, covariance=fl.Spectrum([2.0, 1.0, 0.25], [0.25, 0.35, 0.4]), learning_rate=0.05
+    )
+    for method in ("auto", "dop853"):
+        found = problem.solve([10.0, 200.0, 1000.0], method=method)
+        assert (found["risk"].values[1:] < 1e-12).all()
+        assert (found["overlap"].values[1:] > 1 - 1e-9).all()
+
+
 def test_solutions_are_continued_repeated_listed_and_pickled():
     problem = unit("logistic", learning_rate=0.5)
     whole = problem.solve([0.5, 2.0, 8.0])
