@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from . import checks, results
 from .events import Event, check_events, locate
 from .problem import Problem
-from .threads import Unfinished
+from .threads import Interrupted, Unfinished
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -171,7 +172,7 @@ def solve(problem: Problem, limit: Limit, times: Any, **given: Any) -> xr.Datase
     path = limit.path(problem, options, float(asked[-1]))
     happened: np.ndarray | None = None
 
-    def result() -> xr.Dataset:
+    def result(seconds: float | None = None) -> xr.Dataset:
         parts = {"kind": problem.kind} | path.contents()
         if happened is not None:
             names = [f"{event.variable}={event.value:g}" for event in options.events]
@@ -180,9 +181,13 @@ def solve(problem: Problem, limit: Limit, times: Any, **given: Any) -> xr.Datase
         if path.times.size < asked.size and happened is not None:
             # A result that stopped at an event does not show the times that led to it.
             call["times"] = asked.tolist()
-        return results.build(
-            problem, times=path.times, call=call, provenance=path.provenance(time.perf_counter() - began), **parts
-        )
+        spent = time.perf_counter() - began if seconds is None else seconds
+        return results.build(problem, times=path.times, call=call, provenance=path.provenance(spent), **parts)
+
+    def kept(seconds: float) -> xr.Dataset | None:
+        with contextlib.suppress(FloatingPointError):  # numbers that are not to be trusted are no partial result
+            return result(seconds)
+        return None
 
     try:
         if not options.events or path.cuts:
@@ -199,10 +204,15 @@ def solve(problem: Problem, limit: Limit, times: Any, **given: Any) -> xr.Datase
     except Unfinished as error:
         failed = path.failed(error)
         happened = None
-        with contextlib.suppress(FloatingPointError):  # numbers that are not to be trusted are no partial result
-            failed.partial = result() if path.times.size else None
+        if path.times.size:
+            failed.partial = partial(kept, time.perf_counter() - began)
         raise failed from None
-    return result()
+    try:
+        return result()
+    except KeyboardInterrupt:
+        stopped = Interrupted("Interrupted after the last time, while the variables of the result were computed.", {})
+        stopped.partial = partial(kept, time.perf_counter() - began)
+        raise stopped from None
 
 
 def check(problem: Problem, limit: Limit, given: Mapping[str, Any]) -> Options:

@@ -15,19 +15,17 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from . import checks
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-
 Result = TypeVar("Result")
 #: Seconds of work, as far as can be told, from which on progress is shown unasked.
 PATIENCE = 2.0
+#: Seconds between two looks for an interrupt while compiled code runs in a thread of its own.
+TURN = 0.1
 
 
 class OneLine(BaseException):
@@ -37,7 +35,25 @@ class OneLine(BaseException):
         return [f"{type(self).__name__}: {self}"]
 
 
-class Unfinished(BaseException):
+class Keeps:
+    """What an error keeps: its `partial` may be given as a function, which is called when somebody asks."""
+
+    _partial: Any = None
+
+    @property
+    def partial(self) -> Any:
+        """The finished part as a result, or None."""
+        if callable(self._partial):
+            made, self._partial = self._partial, None
+            self._partial = made()
+        return self._partial
+
+    @partial.setter
+    def partial(self, value: Any) -> None:
+        self._partial = value
+
+
+class Unfinished(Keeps, BaseException):
     """A computation stopped before the last requested time.
 
     Attributes
@@ -47,10 +63,9 @@ class Unfinished(BaseException):
     report : Report
         How it went; `report.status` says why it stopped.
     partial : xarray.Dataset or None
-        The finished part as a result, where a problem was solved and at least one time was reached.
+        The finished part as a result, where a problem was solved and at least one time was reached.  It is made when it is
+        first asked for, so that an interrupt is answered at once.
     """
-
-    partial: xr.Dataset | None = None
 
     def __init__(self, message: str, times: np.ndarray, states: np.ndarray, report: Any) -> None:
         super().__init__(message)
@@ -62,7 +77,7 @@ class Unfinished(BaseException):
         return type(self), (str(self), self.times, self.states, self.report)
 
 
-class Interrupted(OneLine, KeyboardInterrupt):
+class Interrupted(Keeps, OneLine, KeyboardInterrupt):
     """An interrupt in the middle of several runs.
 
     Attributes
@@ -76,7 +91,6 @@ class Interrupted(OneLine, KeyboardInterrupt):
     def __init__(self, message: str, finished: dict[int, Any]):
         super().__init__(message)
         self.finished = finished
-        self.partial: Any = None
 
 
 def available_threads() -> int:
@@ -119,6 +133,36 @@ def _libraries(modules: int) -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+def plainly(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return ``function(*arguments)``."""
+    return function(*arguments)
+
+
+def interruptible(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return ``function(*arguments)``, called in a thread so that an interrupt need not wait for it.
+
+    What was left behind by an interrupt runs to its end; it must write to nothing that is used afterwards.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function(*arguments)
+    made: list[Result] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            made.append(function(*arguments))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(TURN)
+    if errors:
+        raise errors[0]
+    return made[0]
 
 
 class Progress:

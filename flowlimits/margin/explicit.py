@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from ..core.threads import Progress
+from ..core.threads import TURN, Progress
 from .equations_explicit import EDGE, NOT_FINITE, REACHED, RUNNING, STATIONARY, advance, steepest
 from .state import BudgetError, State, Trajectory
 
@@ -69,7 +69,7 @@ class _Run:
         self.done = int(np.searchsorted(clock, state.clock, side="right"))
         self.outputs[: self.done] = state.start
         self.best = [state.start]
-        self.speed = 0.0
+        self.speed, self.turn = 0.0, 16
         self.doublings: list[float] = []
 
     def until(self, ell: float, bar: Progress | None) -> None:
@@ -80,17 +80,22 @@ class _Run:
         targets = np.union1d(self.clock[self.clock <= ell], [ell])
         outputs, extras = np.zeros((targets.size, self.theta.size)), np.zeros((targets.size, 2))
         done = begin = int(np.searchsorted(targets, start, side="right"))
-        shown = 0
+        shown, taken = 0, 0.0
         while True:
             before = time.perf_counter(), self.numbers[2]
-            left = int(min(SLICE, self.budget - self.numbers[2]))
+            # In turns that let an interrupt through, whatever a step costs.
+            left = int(min(self.turn, SLICE - taken, self.budget - self.numbers[2]))
             status, done = advance(
                 state.kind, state.loss, state.geometry, self.theta, state.X, state.y, state.extra, targets, done, self.numbers,
                 self.vertex, outputs, extras, self.fraction, self.step, left,
             )  # fmt: skip
+            steps, seconds = self.numbers[2] - before[1], max(time.perf_counter() - before[0], 1e-9)
+            self.speed, taken = steps / seconds, taken + steps
+            self.turn = int(min(max(self.turn * min(TURN / seconds, 8.0), 1.0), SLICE))
+            if status == RUNNING and taken < SLICE and self.numbers[2] < self.budget:
+                continue
             self.best.append(self.theta.copy())
-            steps = self.numbers[2] - before[1]
-            self.speed = steps / max(time.perf_counter() - before[0], 1e-9)
+            taken = 0.0
             if bar is not None:
                 reached = int(1000 * (self.numbers[3] - start) / (ell - start))
                 bar.update(max(0, min(reached, 1000) - shown))

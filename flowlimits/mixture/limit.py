@@ -11,7 +11,7 @@ import numpy as np
 from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
-from ..core.threads import Unfinished
+from ..core.threads import Unfinished, interruptible, plainly
 from . import equations, equations_atoms, equations_sampled, sliding
 from .fields import LOSSES
 from .physics import XorMixturePhysics
@@ -19,6 +19,8 @@ from .physics import XorMixturePhysics
 #: Blocks of points whose spread tells the error of an average, and standard errors that are stated.
 BLOCKS = 16
 STATED = 2.0
+#: Width from which on the average over points at one time may take a tenth of a second.
+WIDE = 8
 
 
 def check_points(name: str, value: Any, width: int) -> int:
@@ -66,17 +68,20 @@ def observe(
     a = np.ascontiguousarray(states[:, K * K + 2 * K :])
     full: dict[str, np.ndarray] = {"Q": Q, "R": R, "second_layer": a}
     count = states.shape[0]
+    call = interruptible if K >= WIDE else plainly
     found: dict[str, float] = {}
     if "risk" in names:
         blocks = np.zeros((count, BLOCKS))
-        full["risk"] = np.array([risk(physics, Q[i], R[i], a[i], error_points, blocks[i]) for i in range(count)])
+        full["risk"] = np.array([call(risk, physics, Q[i], R[i], a[i], error_points, blocks[i]) for i in range(count)])
         if blocks.any():
             found["risk_error"] = _largest_error(blocks)
     if names & {"error", "clean_error"}:
         grid = normal_points(error_points, K + 2)
         blocks = np.zeros((count, BLOCKS))
         clean = np.array([
-            equations_sampled.clean_error(Q[i], R[i], a[i], physics.separation, physics.noise_scale, grid, blocks[i])
+            call(
+                equations_sampled.clean_error, Q[i], R[i], a[i], physics.separation, physics.noise_scale, grid, blocks[i]
+            )
             for i in range(count)
         ])  # fmt: skip
         full["clean_error"] = clean
@@ -263,6 +268,6 @@ def _velocity_error(physics: XorMixturePhysics, state: np.ndarray, points: int) 
         head = parameters(physics, "points", points)[: equations_sampled.HEAD]
         params = np.concatenate([head, normal_points(points, physics.width + 2, seed).ravel()])
         dy = np.empty_like(state)
-        equations.evaluate(equations_sampled.sampled_flow.address, 0.0, state, dy, params, np.zeros(0))
+        interruptible(equations.evaluate, equations_sampled.sampled_flow.address, 0.0, state, dy, params, np.zeros(0))
         velocities.append(dy)
     return float(np.abs(velocities[0] - velocities[1]).max() / max(np.abs(velocities[0]).max(), 1e-300))

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.threads import Progress, advance, one_blas_thread
+from ..core.threads import TURN, Progress, advance, interruptible, one_blas_thread
 from . import control, layout
 from .jacobians import Jacobian, implicit_arrays
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of
 
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.
 SLICE = 0.15
-#: Seconds between two looks for an interrupt while a slice runs in a thread of its own, and the number of components from
-#: which on it does so from the beginning.
-TURN, LARGE = 0.1, 400
+#: Number of components from which on a slice runs in a thread of its own from the beginning.
+LARGE = 400
 #: Evaluations of at most so many components that take less than so many seconds are not worth a slice of one step.
 FEW, BRIEF = 64, 2e-5
 #: Numbers of components between which matrices are multiplied by one thread of BLAS: from about there on it takes several,
@@ -151,7 +150,7 @@ class Integration:
             with one_blas_thread if self.y.size in ONE_BLAS_THREAD else nullcontext():
                 while code in (layout.RUNNING, layout.LOG_FULL, layout.STIFF, layout.NONSTIFF):
                     before = time.perf_counter()
-                    code = self.watched_slice(budget) if self.slow else self.slice(budget)
+                    code = interruptible(self.slice, budget) if self.slow else self.slice(budget)
                     took = max(time.perf_counter() - before, 1e-9)
                     self.slow = self.slow or (budget <= 1 and took > 0.2 * TURN)
                     if budget == 0 and took < BRIEF and self.y.size <= FEW:
@@ -174,26 +173,6 @@ class Integration:
         finally:
             bar.close()
         return self.finish(status_of(code), time.perf_counter() - began, advice)
-
-    def watched_slice(self, budget: int) -> int:
-        """Run a slice in a thread, so that an interrupt need not wait for a step whose evaluations are slow."""
-        if threading.current_thread() is not threading.main_thread():
-            return self.slice(budget)
-        ended: list[Any] = []
-
-        def work() -> None:
-            try:
-                ended.append(self.slice(budget))
-            except BaseException as error:
-                ended.append(error)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(TURN)
-        if isinstance(ended[0], BaseException):
-            raise ended[0]
-        return ended[0]
 
     @property
     def step(self) -> float:

@@ -238,14 +238,14 @@ def integrate(
         integration = Integration(address_of(rhs.function), y, until, parameters, start=at, max_steps=left, **options)
         try:
             found = integration.run(shown, advice)
-        except (IntegrationError, IntegrationInterrupted) as error:
+        except IntegrationError as error:
             guard.reached(error.times, error.states)
             # What stopped it may be a branch that is first reached in the step after.
             after = error.report.reached + max(integration.step, 1e-6 * (wanted[-1] - begin))
             guard.reached(np.array([after]), integration.y[None])
             short = error.report.status in SHORT_STEPS and guard.active
             if short and slides(guard.velocity, error.report.reached, integration.y, integration.step):
-                raise error.with_advice(ADVICE) from None  # type: ignore[union-attr]
+                raise error.with_advice(ADVICE) from None
             raise
         guard.reached(*found[:2])
         return found

@@ -183,8 +183,8 @@ class CommutingPath:
             overlap, missed = b / geometric, a * (across**2 @ q) / (geometric * (geometric + b))
             logs = u + np.log(c * np.where(l > 0, l, 1.0))
         for i in np.flatnonzero(logs.max(axis=1) < FAINT):
-            k = int(logs[i].argmax())
-            scaled = np.exp((logs[i] - logs[i, k]) if not self.vanishing else self._above(k, int(i), s[i]))
+            k = int(np.argmax(logs[i]))
+            scaled = np.exp((logs[i] - logs[i, k]) if not self.vanishing else self._above(k, int(i), float(s[i])))
             b, size = float(scaled @ (q * c * l)), float(scaled**2 @ q)
             geometric, across = math.sqrt(a * size), scaled - b / a * c * l
             overlap[i], missed[i] = b / geometric, a * float(across**2 @ q) / (geometric * (geometric + b))

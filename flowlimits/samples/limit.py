@@ -12,9 +12,9 @@ import numpy as np
 from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
-from ..core.threads import Progress, Unfinished
+from ..core.threads import Progress, Unfinished, interruptible, plainly
 from ..ode import inputs as ode_inputs
-from ..ode.driver import SLICE
+from ..ode.driver import LARGE, SLICE
 from ..ode.report import IntegrationError, IntegrationInterrupted, Report, Status, message_of
 from . import equations
 from . import equations_steps as kernel
@@ -74,19 +74,36 @@ def follow(
     began = time.perf_counter()
     bar = Progress(max(float(times[-1]) - at, 1e-300), "integrate", progress)
     code, budget = kernel.RUNNING, 8
+    call = interruptible if y.size >= LARGE else plainly
     status = Status.INTERRUPTED
     try:
         while code == kernel.RUNNING:
             before = time.perf_counter()
-            code = kernel.walk(
-                sample_flow.address, real, count, y, times, states, d, m, K, ynew, point, rates, params, work, budget
+            code = call(
+                kernel.walk,
+                sample_flow.address,
+                real,
+                count,
+                y,
+                times,
+                states,
+                d,
+                m,
+                K,
+                ynew,
+                point,
+                rates,
+                params,
+                work,
+                budget,
             )
             took = max(time.perf_counter() - before, 1e-9)
             budget = int(min(max(budget * min(SLICE / took, 4.0), 1.0), 1e7))
             bar.reach(float(real[kernel.T]) - at)
         status = _STATUS[code]
     except KeyboardInterrupt:
-        pass
+        # A slice that was left behind still writes to the others.
+        real, count, states = real.copy(), count.copy(), states.copy()
     finally:
         bar.close()
     report = _report(status, real, count, time.perf_counter() - began)

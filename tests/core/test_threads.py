@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -179,3 +180,19 @@ def test_wide_equations_keep_blas_to_one_thread(monkeypatch, size, asked):
     monkeypatch.setattr(driver, "one_blas_thread", Counted())
     fl.ode.integrate(relax, np.ones(size), [0.1])
     assert len(entered) == asked
+
+
+def test_an_interrupt_does_not_wait_for_what_runs_in_a_thread():
+    """The main thread looks up every tenth of a second, whatever the call does; here it does not end before the interrupt is answered."""
+    answered = threading.Event()
+
+    def long():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert answered.wait(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel.interruptible(long)
+    answered.set()
+    assert parallel.interruptible(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        parallel.interruptible(divmod, 7, 0)

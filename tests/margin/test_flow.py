@@ -9,6 +9,7 @@ from naive_margin import read
 
 import flowlimits as fl
 from flowlimits import margin
+from flowlimits.margin import explicit
 
 DECADE = np.log(10)
 
@@ -232,3 +233,17 @@ def test_parity_margin_in_four_dimensions():
     X, y, best = margin.parity(4)
     found = float(margin.MarginFlow(margin.ReLUModel(40), X, y, rng=0).solve([40000.0], kkt=False)["margin"][-1])
     assert -2e-4 < found / best - 1 < 1e-9
+
+
+def test_explicit_steps_are_taken_in_turns_of_any_length(monkeypatch):
+    """An interrupt comes between two turns; where they end changes no bit."""
+    X, y, _ = margin.parity(3)
+    problem = margin.MarginFlow(margin.ReLUModel(8), X, y, rng=0)
+    whole = problem.solve([5.0, 20.0], kkt=False)
+    advance, turns = explicit.advance, []
+    monkeypatch.setattr(explicit, "advance", lambda *given: turns.append(given[-1]) or advance(*given))
+    monkeypatch.setattr(explicit, "TURN", 1e-4)
+    again = problem.solve([5.0, 20.0], kkt=False)
+    assert len(turns) > 4
+    for name in whole.data_vars:
+        np.testing.assert_array_equal(whole[name], again[name], err_msg=name)

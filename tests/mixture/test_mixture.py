@@ -348,3 +348,60 @@ def test_an_interrupt_keeps_the_finished_runs(monkeypatch):
     with pytest.raises(parallel.Interrupted, match="after 2 of 3 runs") as caught:
         problem.simulate([1.0], dimension=10, runs=3, rng=3, threads=1, progress=False)
     np.testing.assert_array_equal(caught.value.partial["Q"], whole["Q"][:2])
+
+
+def interrupted_solve(monkeypatch, problem, times):
+    """Return the interrupt of a solve that came when half of the times were reached."""
+    from flowlimits import ode
+    from flowlimits.mixture import limit
+
+    def half(*arguments, **options):
+        reached, states, report = integrate(*arguments, **options)
+        raise ode.IntegrationInterrupted("Interrupted.", reached[:2], states[:2], report)
+
+    integrate = ode.integrate
+    monkeypatch.setattr(limit.ode, "integrate", half)
+    with pytest.raises(ode.IntegrationInterrupted) as caught:
+        problem.solve(times)
+    monkeypatch.undo()
+    return caught.value
+
+
+def test_an_interrupt_is_answered_before_the_finished_part_is_made(monkeypatch):
+    """The error against clean labels took up to 1.7 s per time: it is made when somebody asks."""
+    from flowlimits.mixture import limit
+
+    problem = fl.XorMixture(2, noise_scale=0.6, scale=0.5, dimension=10, rng=0)
+    whole = problem.solve([0.5, 1.0, 1.5, 2.0])
+    observe, calls = limit.observe, []
+    stopped = interrupted_solve(monkeypatch, problem, [0.5, 1.0, 1.5, 2.0])
+    monkeypatch.setattr(limit, "observe", lambda *given: calls.append(1) or observe(*given))
+    assert not calls
+    for _ in range(2):
+        for name in ("risk", "clean_error", "Q"):
+            np.testing.assert_array_equal(stopped.partial[name], whole[name][:2])
+    assert len(calls) == 1
+
+
+def test_an_interrupt_while_the_variables_are_made_keeps_the_solution(monkeypatch):
+    from flowlimits.core.threads import Interrupted
+    from flowlimits.mixture import limit
+
+    problem = fl.XorMixture(2, noise_scale=0.6, scale=0.5, dimension=10, rng=0)
+    whole, observe = problem.solve([0.5, 1.0]), limit.observe
+    monkeypatch.setattr(limit, "observe", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(Interrupted, match="after the last time") as caught:
+        problem.solve([0.5, 1.0])
+    monkeypatch.setattr(limit, "observe", observe)
+    np.testing.assert_array_equal(caught.value.partial["clean_error"], whole["clean_error"])
+
+
+def test_wide_networks_are_averaged_where_an_interrupt_can_come(monkeypatch):
+    from flowlimits.mixture import limit
+
+    calls = []
+    monkeypatch.setattr(limit, "interruptible", lambda function, *given: calls.append(1) or function(*given))
+    fl.XorMixture(2, noise_scale=0.6, scale=0.5, dimension=10, rng=0).solve([0.0], error_points=32)
+    assert not calls
+    fl.XorMixture(limit.WIDE, noise_scale=0.6, scale=0.5, dimension=10, rng=0).solve([0.0], error_points=32)
+    assert len(calls) == 2

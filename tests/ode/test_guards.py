@@ -211,3 +211,16 @@ def test_one_parameter_for_each_problem_or_all_of_them():
     assert np.allclose(own[:, 0, 0], np.exp([-1.0, -2.0, -3.0]), rtol=1e-7)
     all_of_them = ode.integrate_batch(by_closure(1), np.ones((3, 1)), [1.0], [[1.0, 2.0, 3.0]])[1]
     assert np.allclose(all_of_them[:, 0, 0], np.exp(-2.0), rtol=1e-7)
+
+
+def test_the_equations_of_the_package_are_not_run_by_the_interpreter(monkeypatch):
+    """Of wide networks one call took seconds, which no interrupt of a compiled loop shortens; the tests of the package look at them."""
+    import flowlimits as fl
+    from flowlimits.ode import guards
+
+    calls = []
+    monkeypatch.setattr(guards.Guard, "_call", lambda *given: calls.append(given[1]) or True)
+    fl.XorMixture(2, noise_scale=0.6, scale=0.5, dimension=10, rng=0).solve([0.1], error_points=32)
+    assert not calls
+    ode.integrate(OSCILLATOR, [1.0, 0.0], [0.1])
+    assert calls
