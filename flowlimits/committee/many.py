@@ -209,7 +209,7 @@ class Many:
         }  # fmt: skip
         counts = dict.fromkeys(("steps", "rejected", "evaluations"), 0)
         operations, methods, described = 0, set(), 0
-        from ..core.threads import Progress
+        from ..core.progress import Progress
 
         bar = Progress(number, "problems", options.progress)
         room = np.empty((min(BLOCK, number), times.size, size))

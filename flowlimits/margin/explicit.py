@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from ..core.threads import TURN, Progress
+from ..core.progress import Progress
+from ..core.threads import TURN
 from .equations_explicit import EDGE, NOT_FINITE, REACHED, RUNNING, STATIONARY, advance, steepest
 from .state import BudgetError, State, Trajectory
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.threads import TURN, Progress, advance, interruptible, one_blas_thread
+from ..core.progress import Progress
+from ..core.threads import TURN, advance, interruptible, one_blas_thread
 from . import control, layout
 from .jacobians import Jacobian, implicit_arrays
 from .report import IntegrationError, IntegrationInterrupted, Report, Status, message_of, status_of

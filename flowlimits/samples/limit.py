@@ -11,8 +11,9 @@ import numpy as np
 
 from .. import ode
 from ..core import checks
+from ..core.progress import Progress
 from ..core.solve import Options, Path
-from ..core.threads import Progress, Unfinished, interruptible, plainly
+from ..core.threads import Unfinished, interruptible, plainly
 from ..ode import inputs as ode_inputs
 from ..ode.driver import LARGE, SLICE
 from ..ode.report import IntegrationError, IntegrationInterrupted, Report, Status, message_of

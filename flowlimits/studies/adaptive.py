@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.checks import integer, number, show
-from ..core.threads import Progress
+from ..core.progress import Progress
 from .blocks import Block, Failure
 from .session import Points, Session
 from .table import FINISHED, Table, to_dataset

@@ -15,8 +15,9 @@ import numpy as np
 
 from ..core import streams
 from ..core.checks import show
+from ..core.progress import Progress
 from ..core.registry import did_you_mean
-from ..core.threads import Progress, check_threads, one_blas_thread
+from ..core.threads import check_threads, one_blas_thread
 from . import worker
 from .blocks import Block, Failure
 from .driver import FAIL_AFTER, SUSPECT_AFTER, Driver, Journal, forget, suspicions

@@ -87,7 +87,7 @@ def test_long_work_shows_a_bar_of_its_own_accord(monkeypatch):
 def test_bars_that_the_environment_disables_are_not_drawn():
     code = (
         "import io, sys\n"
-        "from flowlimits.core.threads import Progress\n"
+        "from flowlimits.core.progress import Progress\n"
         "sys.stderr = io.StringIO()\n"
         "sys.stderr.isatty = lambda: True\n"
         "bar = Progress(2, 'runs', True)\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.threads import Progress
+from ...core.progress import Progress
 from .. import layout
 from ..functions import RightHandSide
 from ..report import Status, message_of, status_of
