@@ -141,6 +141,29 @@ def test_helpers_become_machine_code_with_their_callers_and_alone_only_for_pytho
         linking.JITCPUCodegen._library_class = kind
 
 
+@pytest.mark.slow
+def test_the_first_use_compiles_no_more_functions_than_it_needs(tmp_path):
+    code = """
+        import flowlimits as fl
+        from flowlimits.compiled import linking
+
+        names = []
+        finalize = linking._Library.finalize
+
+        def counted(self):
+            names.append(self.name.rpartition(".")[2])
+            finalize(self)
+
+        linking._Library.finalize = counted
+        problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25))
+        problem.solve([0.1, 0.2])
+        problem.simulate([0.1, 0.2], dimension=40, runs=2, rng=0, progress=False)
+        print(*names)
+    """
+    names = run(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
+    assert len([name for name in names if name != "nrt"]) <= 11, names
+
+
 def test_a_change_in_a_callee_of_another_file_is_noticed(tmp_path):
     (tmp_path / "helper.py").write_text(
         "from flowlimits.compiled.jit import jit\n\n@jit\ndef rate(y):\n    return 2.0 * y\n"
