@@ -194,7 +194,7 @@ ARGUMENTS = {
         Field("weight_decays", "grid", "Weight decays, written like times.", None),
         Field("widths", "integers", "Widths, such as 10,30,100.", None),
         integer("runs", "Number of independent runs.", None),
-        choice("start", "Draw the student's start anew in every run.", ("random",), None),
+        choice("start", "Draw the student's start anew in every run.", ("random", "gaussian"), None),
         integer("rng", "Random stream: equal numbers give equal runs.  [default: fresh]", None),
         integer("threads", "Number of threads; it changes no number.  [default: all processors]", None),
         number("rtol", "Relative tolerance.", None),

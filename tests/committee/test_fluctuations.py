@@ -416,7 +416,8 @@ SETTINGS = {
 
 
 #: Times and dimensions; at d = 400 the theory of the groups on the sphere says itself that it is not to be used.
-TIMES, DIMENSION = {"square": [0.5, 1.0]}, {"groups, sphere": 1600}
+TIMES = {"square": [0.5, 1.0], "groups, sphere": [0.5, 1.0]}
+DIMENSION = {"groups, sphere": 1600}
 
 
 def check_four_thousand_runs(name, times, dimension):
