@@ -111,3 +111,24 @@ def test_functions_of_the_main_program_travel(place, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert abs(float(done.stdout) - np.e) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["joblib", "dask"])
+def test_schedulers_send_functions_and_problems(how):
+    """What encloses something travels by cloudpickle, which both use."""
+    decay, _ = made_here(2.0)
+    problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.orthonormal(0.25))
+
+    def risk(sent):
+        return float(sent.solve([1.0]).risk[0])
+
+    work = [(travellers.end, travellers.growth), (travellers.end, decay), (risk, problem)]
+    if how == "joblib":
+        joblib = pytest.importorskip("joblib")
+        found = joblib.Parallel(2, backend="loky")(joblib.delayed(function)(sent) for function, sent in work)
+    else:
+        dask = pytest.importorskip("dask")
+        waiting = [dask.delayed(function)(sent) for function, sent in work]
+        found = dask.compute(*waiting, scheduler="processes", num_workers=2)
+    assert np.allclose(found, [np.e, np.exp(-2), risk(problem)], rtol=1e-7)
