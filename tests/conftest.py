@@ -10,7 +10,7 @@ from hypothesis import settings
 from flowlimits.command_line import main as cli
 from flowlimits.command_line import problems
 from flowlimits.compiled.announce import announcement
-from flowlimits.core import fields, registry, threads
+from flowlimits.core import fields, progress, registry
 from flowlimits.core.registry import DESCRIPTIONS
 from flowlimits.toml import file
 
@@ -38,7 +38,7 @@ def _close_figures():
 def run(capsys, tmp_path, monkeypatch):
     """Call the command line in a new folder; return its status, what it printed, and its errors."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(threads, "PATIENCE", float("inf"))  # on a busy machine everything takes long
+    monkeypatch.setattr(progress, "PATIENCE", float("inf"))  # on a busy machine everything takes long
 
     def call(line):
         with pytest.raises(SystemExit) as end:
