@@ -31,7 +31,8 @@ import functools
 import importlib
 import sys
 import types as python_types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import numba
@@ -44,10 +45,17 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError as CompilationError
 from numba.extending import intrinsic
 
-from . import lookups as lookups  # quicker ones, from here on
-from .announce import compiling
+from .announce import compiling as announced
 from .cache import OPTIONS, LazyCache
-from .linking import as_part
+
+try:
+    from .linking import as_part, within
+except (AttributeError, ImportError):  # a Numba of other insides: everything is a whole, and compiled in twice the time
+
+    def as_part(dispatcher: Any) -> None:
+        """Leave the function as it is."""
+
+    within = nullcontext  # type: ignore[assignment]
 
 
 def _defer_blas() -> None:
@@ -84,6 +92,14 @@ JACOBIAN_SIGNATURE = types.void(FLOAT, A1, A2, A1, A1)
 STRUCTURED_SIGNATURE = types.void(FLOAT, A1, A1, A2, A2, A1, A1)
 #: g(t, y, params, work) returns the value whose sign is watched
 EVENT_SIGNATURE = FLOAT(FLOAT, A1, A1, A1)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Compile a function of this package, or find it in the cache."""
+    with announced(), within():
+        yield
+
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 

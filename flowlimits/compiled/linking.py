@@ -5,9 +5,12 @@ call it, and inlines its text into the caller, where all but the doors happens a
 lowered, until a function with an address collects the parts that it needs, each once, and optimises all of them together.  What they
 compute stays the same: within the rules of arithmetic that `jit` asks for, the compiler never changes a rounding.
 
-Numba's own implementations of `numpy.empty`, `min`, `sum` and the like are parts too, wherever they are compiled.
+All of this holds `within` the compilation of a function of this package, where Numba's own implementations of `numpy.empty`, `min`, `sum` and the
+like are parts too.  What a user compiles, before, after or in another thread, is compiled by Numba as it is.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numba.core import sigutils, typing
@@ -17,6 +20,8 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.environment import lookup_environment
 from numba.core.errors import ForceLiteralArg
 from numba.core.event import trigger_event
+
+from . import lookups
 
 
 def _callers_first(library):
@@ -59,7 +64,7 @@ class _Library(JITCodeLibrary):
             if variable.name.startswith("_ZN08NumbaEnv"):
                 environment = lookup_environment(variable.name)
                 if environment is not None:
-                    self._codegen.set_env(variable.name, environment)  # type: ignore[attr-defined]
+                    _set_env(self._codegen, variable.name, environment)
 
     def _optimize_functions(self, ll_module):
         if not hasattr(self._codegen, "_pass_builder"):  # Numba 0.61
@@ -98,12 +103,37 @@ def _call_template(self, args, kws):
 
 
 _set_env_at, _call_template_of_whole = JITCPUCodegen.set_env, Dispatcher.get_call_template
-JITCPUCodegen.set_env, JITCPUCodegen._library_class = _set_env, _Library  # type: ignore[method-assign]
-Dispatcher.get_call_template = _call_template  # type: ignore[method-assign]
+_CHANGES: tuple[tuple[Any, str, Any], ...] = (
+    (JITCPUCodegen, "set_env", _set_env),
+    (JITCPUCodegen, "_library_class", _Library),
+    (Dispatcher, "get_call_template", _call_template),
+    *lookups.CHANGES,
+)
+_before: list[Any] = []
+_depth = 0
+
+
+@contextmanager
+def within() -> Iterator[None]:
+    """Compile a function of this package: Numba's classes are changed for as long, and nobody else compiles meanwhile."""
+    global _depth
+    with global_compiler_lock:
+        if _depth == 0:
+            _before[:] = [vars(owner).get(name) for owner, name, _ in _CHANGES]
+            for owner, name, value in _CHANGES:
+                setattr(owner, name, value)
+        _depth += 1
+        try:
+            yield
+        finally:
+            _depth -= 1
+            if _depth == 0:
+                for (owner, name, _), value in zip(_CHANGES, _before):
+                    setattr(owner, name, value) if value is not None else delattr(owner, name)
 
 
 def as_part(dispatcher: Any) -> None:
-    """Let a function be a part wherever compiled code calls it; called from Python it is compiled as ever."""
+    """Let a function be a part wherever code compiled `within` calls it; elsewhere it is compiled as ever."""
     own = dispatcher._compiler
     options = dict(own.targetoptions, no_cpython_wrapper=True, no_cfunc_wrapper=True)
     compiler = type(own)(own.py_func, own.targetdescr, options, own.locals, own.pipeline_class)
@@ -118,6 +148,8 @@ def as_part(dispatcher: Any) -> None:
                 raise error.bind_fold_arguments(lambda args, kws: compiler.fold_argument_types(args, kws)[1]) from None
 
     def get_call_template(arguments, keywords):
+        if not _depth:
+            return _call_template_of_whole(dispatcher, arguments, keywords)
         signature, arguments = compiler.fold_argument_types(arguments, keywords)
         arguments = tuple(arguments)
         with global_compiler_lock:
@@ -129,6 +161,8 @@ def as_part(dispatcher: Any) -> None:
         return template, signature, arguments, {}
 
     def get_overload(signature):
+        if not _depth:
+            return type(dispatcher).get_overload(dispatcher, signature)
         arguments, _ = sigutils.normalize_signature(signature)
         return parts[tuple(arguments)].entry_point
 

@@ -49,5 +49,9 @@ def _hash(self):
 
 
 _find_call_type = BaseFunction.get_call_type
-BaseFunction.get_call_type = _call_type  # type: ignore[method-assign]
-TargetConfig.values, TargetConfig.__hash__ = _values, _hash  # type: ignore[method-assign]
+#: Class, name and what stands there while a function of this package is compiled.
+CHANGES = (
+    (BaseFunction, "get_call_type", _call_type),
+    (TargetConfig, "values", _values),
+    (TargetConfig, "__hash__", _hash),
+)

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -47,9 +48,9 @@ def cache_of_this_process():
 
 
 def test_user_functions_and_loops_come_from_the_cache_of_the_first_process(tmp_path):
-    import flowlimits.ode  # compiles the loops if this is the first process of all
+    from flowlimits.ode import explicit_loop
 
-    assert flowlimits.ode
+    _jit.compile_now(explicit_loop.advance)  # unless an earlier process did
     code = """
         import flowlimits as fl
         from flowlimits.ode import explicit_loop as explicit
@@ -98,7 +99,7 @@ def test_functions_and_callbacks_are_compiled_when_they_are_wanted():
 
 
 @pytest.mark.skipif(_jit.INTERPRETED, reason="nothing is compiled")
-def test_helpers_become_machine_code_with_their_callers_and_alone_only_for_python():
+def test_helpers_become_machine_code_with_their_callers_and_alone_only_for_python(monkeypatch):
     made = []
 
     class Finalised(linking._Library):
@@ -129,16 +130,49 @@ def test_helpers_become_machine_code_with_their_callers_and_alone_only_for_pytho
     def second(x):
         return double(x, 2.0) + first(x)
 
-    kind = linking.JITCPUCodegen._library_class
-    linking.JITCPUCodegen._library_class = Finalised
-    try:
-        assert (first(3.0), second(3.0)) == (10.0, 18.0)
-        assert made == ["first", "second"]
-        assert not double.overloads
-        assert (double(3.0), double(3.0, 0.0)) == (7.0, 6.0)
-        assert made[2:] == ["double", "double"]
-    finally:
-        linking.JITCPUCodegen._library_class = kind
+    changes = [(*one[:2], Finalised if one[2] is linking._Library else one[2]) for one in linking._CHANGES]
+    monkeypatch.setattr(linking, "_CHANGES", changes)
+    assert (first(3.0), second(3.0)) == (10.0, 18.0)
+    assert made == ["first", "second"]
+    assert not double.overloads
+    assert (double(3.0), double(3.0, 0.0)) == (7.0, 6.0)
+    assert "double" not in made  # compiled by Numba as it is
+
+
+@pytest.mark.skipif(_jit.INTERPRETED, reason="nothing is compiled")
+def test_what_a_user_compiles_is_compiled_by_numba_as_it_is():
+    """Functions of both use the same of Numba's own implementations and helpers, in either order."""
+
+    def classes():
+        return [vars(owner).get(name) for owner, name, _ in linking._CHANGES]
+
+    @_jit.jit
+    def helper(x):
+        return np.array([x, 2.0 * x]).sum() + max(x, 1.0)
+
+    @_jit.jit(_jit.FLOAT(_jit.FLOAT))
+    def ours(x):
+        return helper(x) + np.ones(3).sum()
+
+    def theirs(x):
+        return helper(x) + np.ones(3).sum() + np.arange(4.0).sum()
+
+    plain = classes()
+    assert linking._Library not in plain
+    before = numba.njit(theirs)(3.0)
+    assert ours(3.0) == 15.0
+    assert classes() == plain
+    after = numba.njit(lambda x: theirs_compiled(x) + helper(x))
+    theirs_compiled = numba.njit(theirs)
+    assert (before, after(3.0)) == (21.0, 33.0)
+    whole = theirs_compiled.overloads[(numba.types.float64,)].library
+    assert type(whole) is linking.JITCodeLibrary
+
+    @_jit.jit(_jit.FLOAT(_jit.FLOAT))
+    def ours_again(x):
+        return helper(x) + np.arange(4.0).sum() + np.ones(3).sum()
+
+    assert ours_again(3.0) == 21.0
 
 
 @pytest.mark.slow
@@ -422,3 +456,19 @@ def test_matrix_products_compile_though_scipy_linalg_is_loaded_late():
         "assert 'scipy.linalg' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
+
+
+@pytest.mark.slow
+def test_a_numba_of_other_insides_compiles_all_the_same(tmp_path):
+    code = """
+        import numba.core.codegen
+
+        del numba.core.codegen.JITCodeLibrary
+        import flowlimits as fl
+
+        print(f"{float(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([1.0])['risk'][0]):.12f}")
+    """
+    import flowlimits as fl
+
+    expected = float(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([1.0])["risk"][0])
+    assert run(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path)) == [f"{expected:.12f}"]
