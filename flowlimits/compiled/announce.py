@@ -1,4 +1,4 @@
-"""What surrounds a compilation: the notice that it takes long, and rare collections of garbage."""
+"""What surrounds a compilation: the notice that it takes long, rare collections of garbage, and what is said when it fails."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ class Announcement:
             sys.stderr.flush()
         except (AttributeError, OSError, ValueError):  # there is no stderr, or it is closed
             pass
+
+
+def reason(error: Exception) -> str:
+    """Return the telling line of Numba's message, and where it points to."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    dull = ("Failed in nopython", "During:", "File ", "This error", "<source", "Overload", "There are", "- Of which")
+    telling = [line for line in lines if not line.startswith(dull)]
+    first = telling[0] if telling else type(error).__name__
+    place = next((line for line in lines if line.startswith("File ")), "")
+    number = place.rpartition("line ")[2].strip(" ():") if "line " in place else ""
+    return f"{first.rstrip('.:')}{f' (line {number})' if number else ''}."
 
 
 class _Collections:

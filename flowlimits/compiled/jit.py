@@ -42,7 +42,7 @@ from numba.core import sigutils
 from numba.core.ccallback import CFunc
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError as CompilationError
+from numba.core.errors import NumbaError as CompilationError  # noqa: F401, for those who compile what a user wrote
 from numba.extending import intrinsic
 
 from .announce import compiling as announced
@@ -238,22 +238,6 @@ def is_strict(function: Any) -> bool:
     """Whether a compiled function or callback keeps the strict rules of floating-point arithmetic, in one thread."""
     options = getattr(getattr(function, "_compiler", function), "targetoptions", {})
     return not options.get("fastmath") and not options.get("parallel")
-
-
-def rounds_in_vectors() -> bool:
-    """Whether functions of several numbers at once may round differently from those of one: Intel's library does."""
-    return bool(getattr(numba.config, "USING_SVML", False))
-
-
-def reason(error: CompilationError) -> str:
-    """Return the telling line of Numba's message, and where it points to."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    dull = ("Failed in nopython", "During:", "File ", "This error", "<source", "Overload", "There are", "- Of which")
-    telling = [line for line in lines if not line.startswith(dull)]
-    first = telling[0] if telling else type(error).__name__
-    place = next((line for line in lines if line.startswith("File ")), "")
-    number = place.rpartition("line ")[2].strip(" ():") if "line " in place else ""
-    return f"{first.rstrip('.:')}{f' (line {number})' if number else ''}."
 
 
 def _intrinsic(function) -> Any:

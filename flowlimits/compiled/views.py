@@ -5,6 +5,7 @@ for vectors of one number per lane.  A slice that is reshaped counts references 
 algebra of a narrow network; a view built directly takes nothing.
 """
 
+import numba
 import numpy as np
 from numba import types
 from numba.core import cgutils
@@ -101,3 +102,8 @@ def _matrix(work, at, rows, columns):
 @overload(vector, inline="always")
 def _vector(work, at, length):
     return lambda work, at, length: _vector_view(work, at, length)  # type: ignore[call-arg]
+
+
+def rounds_in_vectors() -> bool:
+    """Whether functions of several numbers at once may round differently from those of one: Intel's library does."""
+    return bool(getattr(numba.config, "USING_SVML", False))

@@ -306,7 +306,8 @@ def _check_signs(value: Any, width: int) -> np.ndarray:
 
 
 def _compile(function: Any) -> Any:
-    from ..compiled.jit import CompilationError, callback, reason
+    from ..compiled.announce import reason
+    from ..compiled.jit import CompilationError, callback
 
     if not callable(function):
         raise TypeError(f"Argument `function` must be a function (theta, x, gradient), but is {checks.show(function)}.")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiled.announce import reason
 from ..compiled.cache import returns_a_value
 from ..compiled.jit import (
     EVENT_SIGNATURE,
@@ -23,7 +24,6 @@ from ..compiled.jit import (
     CompilationError,
     callback,
     is_callback,
-    reason,
 )
 from ..core import checks
 

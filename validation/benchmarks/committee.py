@@ -192,7 +192,7 @@ def product_time(p: int, k: int, noisy: bool, repeats: int = 50) -> float:
 
 def steps_per_second(problem: fl.Committee, dimension: int, method: str, count: int) -> float:
     """Return steps per second on one thread, best of several."""
-    state = simulation.start(problem, method, dimension, np.random.default_rng(0), None)
+    state = simulation.state_at_start(problem, method, dimension, np.random.default_rng(0), None)
     run = Run(problem, state, dimension, method)
     pace = np.array([problem.learning_rate, 1.0])
     return count / min(seconds(lambda: run.take(count, pace)) for _ in range(REPEATS))

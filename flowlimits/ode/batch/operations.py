@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiled.jit import rounds_in_vectors
+from ...compiled.views import rounds_in_vectors
 from .symbols import Symbol, UntraceableError, is_number
 
 #: Operations beyond which a trace compiles too slowly.

@@ -62,7 +62,7 @@ def run(quick: bool) -> dict[str, Any]:
     pace = np.array([RATE, 1.0])
 
     def compiled(method: str, dimension: int, steps: int) -> Callable[[], None]:
-        state = simulation.start(problem, method, dimension, np.random.default_rng(0), None)
+        state = simulation.state_at_start(problem, method, dimension, np.random.default_rng(0), None)
         chain = Run(problem, state, dimension, method)
         return lambda: chain.take(steps, pace)
 
