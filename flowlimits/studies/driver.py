@@ -200,7 +200,8 @@ class Driver:
             while self.queue or self.alone or self.flight:
                 self._fill()
                 finished, _ = wait(self.flight, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in finished:
+                # In the order of submission: a set has none.
+                for future in [one for one in self.flight if one in finished]:
                     self._collect(future)
                 if time.monotonic() - self.committed > COMMIT_SECONDS:
                     self._commit()
