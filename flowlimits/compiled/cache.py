@@ -198,6 +198,11 @@ class LazyCache(NullCache):
         return found
 
     def save_overload(self, sig, data):
+        library = data.library
+        library._ensure_finalized()
+        if library._object_caching_enabled and library._compiled_object is None:
+            # Ctrl-C while LLVM writes machine code arrives in the callback that keeps it, where Python drops all exceptions.
+            raise KeyboardInterrupt
         self._cache.save_overload(sig, data)
 
 

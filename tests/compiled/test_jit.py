@@ -472,3 +472,23 @@ def test_a_numba_of_other_insides_compiles_all_the_same(tmp_path):
 
     expected = float(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([1.0])["risk"][0])
     assert run(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path)) == [f"{expected:.12f}"]
+
+
+@pytest.mark.skipif(_jit.INTERPRETED, reason="nothing is compiled")
+def test_an_interrupt_that_was_dropped_while_machine_code_was_written_is_raised():
+    """LLVM hands the code to a callback, where Python drops exceptions: an error of Numba's followed, that there is no code."""
+
+    @_jit.jit(_jit.FLOAT(_jit.FLOAT))
+    def double(x):
+        return 2.0 * x
+
+    save = double._cache.save_overload
+
+    def as_after_an_interrupt(signature, result):
+        result.library._compiled_object = None
+        save(signature, result)
+
+    double._cache.save_overload = as_after_an_interrupt
+    with pytest.raises(KeyboardInterrupt):
+        double(1.0)
+    assert double(1.5) == 3.0
