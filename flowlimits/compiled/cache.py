@@ -26,6 +26,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 
 from .announce import missed
+from .beside import brings
 
 
 def codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -160,6 +161,9 @@ class _DiskCache(FunctionCache):
     def _index_key(self, sig, codegen):
         return (*super()._index_key(sig, codegen), _fingerprint(self._py_func))
 
+    def file(self, sig, codegen):
+        return self._cache_file._path(self._index_key(sig, codegen))  # type: ignore[attr-defined]
+
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
@@ -177,8 +181,10 @@ class LazyCache(NullCache):
     Helpers that only compiled code calls are part of their callers' cache entry, and need none in a warm process.
     """
 
-    def __init__(self, function):
-        self._function = function
+    def __init__(self, function, wanted=None):
+        self._function, self.found = function, False
+        #: The one signature, and the context for which it is compiled.
+        self.wanted = wanted
 
     @functools.cached_property
     def _cache(self):
@@ -191,10 +197,19 @@ class LazyCache(NullCache):
     def cache_path(self):
         return self._cache.cache_path
 
+    def file(self):
+        """Return the path of the function of the one signature; None where it was found or compiled already, or nothing is kept."""
+        if self.found or self.wanted is None or isinstance(self._cache, NullCache):
+            return None
+        return self._cache.file(self.wanted[0], self.wanted[1].codegen())
+
     def load_overload(self, sig, target_context):
         found = self._cache.load_overload(sig, target_context)
         if found is None:
             missed()
+            if brings(self.file):
+                found = self._cache.load_overload(sig, target_context)
+        self.found = found is not None
         return found
 
     def save_overload(self, sig, data):
@@ -203,6 +218,7 @@ class LazyCache(NullCache):
         if library._object_caching_enabled and library._compiled_object is None:
             # Ctrl-C while LLVM writes machine code arrives in the callback that keeps it, where Python drops all exceptions.
             raise KeyboardInterrupt
+        self.found = True
         self._cache.save_overload(sig, data)
 
 

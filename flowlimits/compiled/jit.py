@@ -152,7 +152,7 @@ def _fix(dispatcher, signature):
         return type(dispatcher).get_call_template(dispatcher, arguments, keywords)
 
     dispatcher._compile_for_args, dispatcher.get_call_template = for_python, for_compiled_code
-    dispatcher.compile_once = compile_once
+    dispatcher.compile_once, dispatcher._cache.wanted = compile_once, (signature, dispatcher.targetctx)
 
 
 def compile_now(value):
@@ -193,7 +193,7 @@ def callback(signature, *, at_once=False):
         result: Any = _Callback(
             function, sigutils.normalize_signature(signature), locals={}, options=dict(OPTIONS, nopython=True)
         )
-        result._cache = LazyCache(function)
+        result._cache = LazyCache(function, (result._sig, result._targetdescr.target_context))
         if at_once:
             with compiling():
                 result.compile()

@@ -26,7 +26,6 @@ from .storage import ARRAY_PREFIX, arrays_of, load
 if TYPE_CHECKING:
     import xarray as xr
 
-
 #: Numbers of an array that is shown with all of them.
 SMALL = 6
 
@@ -121,6 +120,8 @@ class Problem(Description, ABC):
     papers: ClassVar[tuple[str, ...]] = ()
     retired: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     ends: ClassVar[bool] = False
+    #: Returns the compiled functions that `simulate` needs, in the order of need, where they are worth a second process.
+    _compiled: ClassVar[Any] = tuple
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

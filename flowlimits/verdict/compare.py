@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..compiled.beside import beside
 from ..core import checks, streams
 from ..core.problem import Problem
+from ..core.threads import check_threads
 from . import effects, points, sentences, without_theory
 from . import judge as verdicts
 from .comparison import Comparison, assemble, curves, table_of
@@ -278,12 +280,13 @@ def convergence(
     root = streams.root(rng)
     if times is None:
         simulate = {"end": True} | simulate
-    limit = problem.solve(*grid) if judged else None
     simulated = []
-    for size in listed:
-        child = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, size))
-        options = {problem.size_name: size, "runs": runs, "rng": child, "threads": threads, "progress": progress}
-        simulated.append(problem.simulate(*grid, **options, **simulate))
+    with beside(problem._compiled(), check_threads(threads)):
+        limit = problem.solve(*grid) if judged else None
+        for size in listed:
+            child = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, size))
+            options = {problem.size_name: size, "runs": runs, "rng": child, "threads": threads, "progress": progress}
+            simulated.append(problem.simulate(*grid, **options, **simulate))
     if limit is None:
         return without_theory.extrapolate_runs([on_a_grid(run) for run in simulated], variables)
     return compare(limit, *simulated, level=level, variables=variables, resolution=resolution)

@@ -1,7 +1,8 @@
 """What the first use of each room costs on a machine: ``python -m validation.benchmarks.first_use [ROOM ...]``.
 
 Each room is used in a fresh process with an empty cache of compiled code, and once more with the cache that this left.  Processor time counts,
-threads included; the machine code of a function with an address is one, and its parts are the helpers that are compiled into it.
+threads included; the machine code of a function with an address is one, and its parts are the helpers that are compiled into it.  One
+processor serves them; on two, with the second process of `flowlimits.compiled.beside`, the rooms that start one are used once more.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from ..timing import machine
@@ -37,8 +39,11 @@ ROOMS = {
     "`fl.solve_many`": f"fl.solve_many([{_COMMITTEE.format('square')}] * 64, t)",
 }
 
+#: Where a second process compiles beside the first.
+BESIDE = ("README's first command", "`ExtensiveQuadratic.simulate`")
+
 _PROCESS = """
-import atexit, sys, time
+import atexit, os, sys
 import numpy as np
 import flowlimits as fl
 from numba.core import event
@@ -66,20 +71,22 @@ def f(t, y, dy, params, work):
 
 @atexit.register
 def say():
-    print(time.process_time(), Count.wholes, Count.parts, file=sys.stderr)
+    print(sum(os.times()[:4]), Count.wholes, Count.parts, file=sys.stderr)
 
 {0}
 """
 
 
-def use(code: str, cache: str) -> tuple[float, int, int]:
-    """Return the processor time of a fresh process, and how many functions and parts it compiled."""
+def use(code: str, cache: str, processors: int = 1) -> tuple[float, int, int]:
+    """Return the processor time of a fresh process and those it starts, and how many functions and parts it compiled itself."""
     script = Path(cache) / "use.py"
     script.write_text(_PROCESS.format(code))
     environment = os.environ | {"NUMBA_CACHE_DIR": cache, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(sys.path)}
+    available = sorted(os.sched_getaffinity(0))
     done = subprocess.run(
-        [sys.executable, str(script)], env=environment, cwd=cache, capture_output=True, text=True, check=False
-    )
+        [sys.executable, str(script)], env=environment, cwd=cache, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, available[:processors]),
+    )  # fmt: skip
     try:
         seconds, wholes, parts = done.stderr.strip().splitlines()[-1].split()
         return float(seconds), int(wholes), int(parts)
@@ -100,6 +107,13 @@ def main() -> None:
             cold, wholes, parts = use(code, cache)
             warm, _, _ = use(code, cache)
         print(f"| {name} | {wholes} | {parts} | {cold:.1f} s | {warm:.1f} s |", flush=True)
+    for name in BESIDE:
+        if asked and not any(one in name for one in asked):
+            continue
+        with tempfile.TemporaryDirectory() as cache:
+            began = time.perf_counter()
+            cold = use(ROOMS[name], cache, 2)[0]
+            print(f"{name}, on two processors: {time.perf_counter() - began:.1f} s on the wall, {cold:.1f} s of both.")
 
 
 if __name__ == "__main__":

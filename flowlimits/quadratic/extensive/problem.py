@@ -202,6 +202,11 @@ class ExtensiveQuadratic(Physics):
             rtol=rtol, atol=atol, threads=threads, progress=progress,
         )  # fmt: skip
 
+    def _compiled(self) -> Sequence[Any]:
+        from .simulation import compiled
+
+        return compiled(self)
+
     def realised(self, dimension: int, student_width: int | None = None) -> ExtensiveQuadratic:
         """Return the problem at the ratios and multiplicities of simulations of that dimension, and of that width if one is given."""
         d = checks.integer("dimension", dimension, minimum=1)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compiled.beside import beside
 from ...core import checks, results, streams
-from ...core.threads import run_threads
+from ...core.threads import check_threads, run_threads
 from ...spectrum.covariance import Covariance
 from ...spectrum.spectrum import Spectrum
 from ..finite.equations_reduced import OBSERVABLES
@@ -92,7 +93,8 @@ def simulate(
             run=True, dimension=d, root=root, attrs={"student_width": p, "teacher_width": k} | ratios,
         )  # fmt: skip
 
-    return run_threads(run, count, threads=threads, progress=progress, description="runs", assemble=assemble)
+    with beside(compiled(problem) if method == "flow" else (), check_threads(threads)):
+        return run_threads(run, count, threads=threads, progress=progress, description="runs", assemble=assemble)
 
 
 def cost(outcomes: list[Outcome], step: float | None) -> dict[str, Any]:
@@ -263,3 +265,21 @@ def starting_factor(start: str | Spectrum, rng: np.random.Generator, p: int, d: 
     if start == "orthonormal":
         return orthonormal_rows(rng, p, d).T / math.sqrt(p * d)
     return rng.standard_normal((d, p)) / math.sqrt(p * d)
+
+
+def compiled(problem: Physics) -> tuple[Any, ...]:
+    """Return the compiled functions that runs of the flow by its scalars need, in the order in which they are needed."""
+    if problem.covariance is not None or problem.indefinite:
+        return ()
+    from ...ode.implicit import jacobian, loop
+    from ..finite import equations_blocks, equations_general
+
+    orthonormal = problem.start == "orthonormal" and problem._law.kind == "orthonormal" and problem.student_ratio <= 1
+    equations: Any = equations_blocks if orthonormal else equations_general
+    systems = (
+        jacobian.factor_structured,
+        jacobian.solve_structured,
+        jacobian.factor_structured_complex,
+        jacobian.solve_structured_complex,
+    )
+    return equations.flow, equations.jacobian, *systems, loop.advance, equations.observe
