@@ -86,8 +86,7 @@ class Committee(Physics):
         for name in ("Q", "R", "T", "coordinates"):
             if name in physics:
                 raise TypeError(f"Argument `{name}` is not taken here: the overlaps are those of the weights.")
-        first, second = checks.array("W", W, ("p", "d")), checks.array("W_star", W_star, ("k", "d"))
-        checks.same_dimension(first, second)
+        first, second = checks.weights(W, W_star)
         d = first.shape[1]
         if physics.get("covariance") is not None:
             covariance = decompose(physics["covariance"], d)
@@ -121,7 +120,7 @@ class Committee(Physics):
         p = checks.integer("student_width", student_width, minimum=1)
         k = checks.integer("teacher_width", teacher_width, minimum=1)
         d = checks.integer("dimension", dimension, minimum=1)
-        size = checks.number("scale", scale, positive=True)
+        size = checks.number("scale", scale, positive=True, largest=checks.LARGEST_WEIGHT)
         spherical = checks.boolean("spherical", physics.get("spherical", False))
         from .starts import LARGEST_DRAWN, gaussian_weights, wishart_overlaps
 

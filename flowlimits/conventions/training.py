@@ -110,8 +110,8 @@ class Training(Convention):
 
     def overlaps(self, W: Any, W_star: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the package's (Q, R, T) of weights of the loop."""
-        W = checks.array("W", W, (self.student_width, self.dimension))
-        W_star = checks.array("W_star", W_star, (self._teacher_width, self.dimension))
+        W = checks.array("W", W, (self.student_width, self.dimension), largest=checks.LARGEST_WEIGHT)
+        W_star = checks.array("W_star", W_star, (self._teacher_width, self.dimension), largest=checks.LARGEST_WEIGHT)
         size = 1.0 if self.rows == "unit" else float(self.dimension)
         return W @ W.T / size, W @ W_star.T / size, W_star @ W_star.T / size
 

@@ -25,11 +25,12 @@ Result = TypeVar("Result")
 LARGEST_INTEGER = 2**63 - 1
 #: More steps or directions than this are refused: they would take weeks, or not fit into an integer.
 MOST = 1e12
-#: Steps that a float counts without gaps, and elements of the largest array (64 GB).
-MOST_STEPS = 2**53
+#: Elements of the largest array (64 GB).
 MOST_ELEMENTS = 2**33
-#: Numbers whose third powers, and the products of those, are floats with all their digits.
+#: Numbers of problems are at most this in size: then their sixth powers are floats with all their digits.
 LARGEST = 1e50
+#: That of weights whose products are overlaps.
+LARGEST_WEIGHT = 1e25
 
 
 def show(value: Any) -> str:
@@ -41,9 +42,10 @@ def show(value: Any) -> str:
 
 
 def number(
-    name: str, value: Any, *, positive: bool = False, nonnegative: bool = False, below: float = math.inf
-) -> float:
-    """Return `value` as a finite float; zero-dimensional arrays count as numbers."""
+    name: str, value: Any, *, positive: bool = False, nonnegative: bool = False, below: float = math.inf,
+    largest: float = LARGEST,
+) -> float:  # fmt: skip
+    """Return `value` as a float of at most `largest` in size; zero-dimensional arrays count as numbers."""
     scalar = _scalar(value)
     if not isinstance(scalar, Real):
         raise TypeError(f"Argument `{name}` must be a number, but is {show(value)}.")
@@ -59,6 +61,8 @@ def number(
         raise ValueError(f"Argument `{name}` must not be negative, but is {show(result)}.")
     if result >= below:
         raise ValueError(f"Argument `{name}` must be below {below:g}, but is {show(result)}.")
+    if abs(result) > largest:
+        raise ValueError(f"Argument `{name}` must be at most {largest:g} in size, but is {show(result)}: rescale it.")
     return result
 
 
@@ -135,14 +139,12 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
 
 
 def array(
-    name: str, value: Any, shape: Sequence[int | str | None] | None = None, *, allow_empty: bool = False
-) -> np.ndarray:
-    """Return `value` as a finite, C-contiguous float array of the given shape (a copy).
+    name: str, value: Any, shape: Sequence[int | str | None] | None = None, *, allow_empty: bool = False,
+    largest: float = LARGEST,
+) -> np.ndarray:  # fmt: skip
+    """Return `value` as a C-contiguous float array of the given shape (a copy) with numbers of at most `largest` in size.
 
-    Parameters
-    ----------
-    shape : sequence, optional
-        One entry per axis: a length, or a letter (equal letters are equal lengths) or None for any length.
+    The shape has one entry per axis: a length, or a letter (equal letters are equal lengths) or None for any length.
     """
     try:
         given = np.asarray(value)
@@ -158,19 +160,22 @@ def array(
         _check_shape(name, result, shape)
     if result.size == 0 and not allow_empty:
         raise ValueError(f"Argument `{name}` must not be empty, but has shape {result.shape}.")
-    if not np.isfinite(result).all():
-        where = np.argwhere(~np.isfinite(result))[0]
-        index = ", ".join(str(i) for i in where)
-        at = f" at index [{index}]" if result.ndim else ""
-        raise ValueError(f"Argument `{name}` must be finite, but is {result[tuple(where)]}{at}.")
+    fits = (np.abs(result) <= largest) & np.isfinite(result)
+    if not fits.all():
+        where = np.argwhere(~fits)[0]
+        wrong = result[tuple(where)]
+        at = f" at index [{', '.join(str(i) for i in where)}]" if result.ndim else ""
+        bound, advice = (f"at most {largest:g} in size", ": rescale it.") if np.isfinite(wrong) else ("finite", ".")
+        raise ValueError(f"Argument `{name}` must be {bound}, but is {wrong:{'g' if advice else ''}}{at}{advice}")
     return result
 
 
-def same_dimension(W: np.ndarray, W_star: np.ndarray) -> None:
-    """Refuse weights of student and teacher, shapes (p, d) and (k, d), whose dimensions differ."""
+def weights(student: Any, teacher: Any, largest: float = LARGEST_WEIGHT) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights of student and teacher, shapes (p, d) and (k, d)."""
+    W, W_star = array("W", student, ("p", "d"), largest=largest), array("W_star", teacher, ("k", "d"), largest=largest)
     d, other = W.shape[1], W_star.shape[1]
     if d == other:
-        return
+        return W, W_star
     # Networks with equally many rows, more than columns, are most likely stored with their inputs in rows.
     hint = "; rows are units: transpose both if yours are inputs." if len(W) == len(W_star) > max(d, other) else "."
     raise ValueError(
@@ -208,7 +213,7 @@ def _check_shape(name: str, value: np.ndarray, shape: Sequence[int | str | None]
 
 def times(value: Any, name: str = "times") -> np.ndarray:
     """Return `value` as a strictly increasing, non-negative, non-empty float array; a number is an array of one."""
-    result = np.atleast_1d(array(name, value, allow_empty=True))
+    result = np.atleast_1d(array(name, value, allow_empty=True, largest=math.inf))
     if result.ndim != 1:
         raise ValueError(f"Argument `{name}` must be one-dimensional, but has shape {result.shape}.")
     if result.size == 0:
@@ -229,7 +234,7 @@ def tolerances(rtol: Any, atol: Any) -> tuple[float, float]:
     checked = number("rtol", rtol, positive=True)
     if not 1e-14 <= checked <= 1e-1:
         raise ValueError(f"Argument `rtol` must lie between 1e-14 and 0.1, but is {checked:g}.")
-    return checked, number("atol", atol, nonnegative=True)
+    return checked, number("atol", atol, nonnegative=True, largest=math.inf)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -254,10 +259,7 @@ def unknown_arguments(owner: str, given: Iterable[str], known: Sequence[str], ab
 def named_arguments(**absent: str) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
     """Let a verb answer arguments that it does not take, or that are missing, with a sentence.
 
-    Parameters
-    ----------
-    **absent
-        Explains arguments that are not here; the others are answered with the nearest name.
+    Those of `absent` are explained there; the others are answered with the nearest name.
     """
 
     def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -287,13 +289,8 @@ def named_arguments(**absent: str) -> Callable[[Callable[Arguments, Result]], Ca
 
 def steps_at(times: np.ndarray, step: float) -> np.ndarray:
     """Return the whole numbers of steps nearest to `times`."""
-    with np.errstate(over="ignore", divide="ignore"):
-        counts = np.round(times / step)
-    if not counts.max(initial=0.0) <= MOST_STEPS:
-        raise ValueError(
-            f"Argument `times` must lie within {MOST_STEPS:.3g} steps, but reaches {times.max():g}, which takes {counts.max():.3g} steps of {step:g}."
-        )
-    return counts.astype(np.int64)
+    with np.errstate(over="ignore"):
+        return counts(times / step, f"Argument `times` asks, at steps of {step:.3g},")
 
 
 def check_elements(name: str, value: int, elements: float) -> None:
@@ -319,11 +316,11 @@ def check_classes(X: np.ndarray, y: np.ndarray, suffix: str = "") -> None:
 
 
 def check_scale(name: str, values: np.ndarray) -> None:
-    """Refuse data whose rows are so long or so short that products of them leave the range of floats."""
-    rows = np.abs(values).max(axis=tuple(range(1, values.ndim)), initial=0.0) if values.ndim > 1 else np.abs(values)
-    wrong = (rows > LARGEST) | ((rows > 0) & (rows < 1 / LARGEST))
+    """Refuse data with rows so short that products of them leave the range of floats."""
+    rows = np.abs(values).max(axis=tuple(range(1, values.ndim)), initial=0.0)
+    wrong = (rows > 0) & (rows < 1 / LARGEST)
     if wrong.any():
         i = int(np.argmax(wrong))
         raise ValueError(
-            f"Argument `{name}` must hold numbers between {1 / LARGEST:g} and {LARGEST:g} in size, but reaches {rows[i]:g} in row {i}: rescale it."
+            f"Argument `{name}` must be zero or at least {1 / LARGEST:g} in size, but reaches {rows[i]:g} in row {i}: rescale it."
         )

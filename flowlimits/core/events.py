@@ -42,7 +42,7 @@ class Event(Description):
     def __post_init__(self) -> None:
         if not isinstance(self.variable, str):
             raise TypeError(f"Argument `variable` must be the name of a variable, but is {checks.show(self.variable)}.")
-        object.__setattr__(self, "value", checks.number("value", self.value))
+        object.__setattr__(self, "value", checks.number("value", self.value, largest=math.inf))
         object.__setattr__(self, "stop", checks.boolean("stop", self.stop))
 
 
@@ -161,7 +161,7 @@ def crossing(dataset: xr.Dataset, variable: str, value: float, *, scale: str = "
         raise TypeError("Argument `dataset` must be a result in time (an xarray.Dataset with the coordinate `time`).")
     timed = [str(name) for name, array in dataset.data_vars.items() if "time" in array.dims]
     checks.choice("variable", variable, timed)
-    target = checks.number("value", value)
+    target = checks.number("value", value, largest=math.inf)
     checks.choice("scale", scale, SCALES)
     array = dataset[variable].transpose(..., "time")
     times = checks.times(dataset["time"].values, "time")
@@ -169,7 +169,7 @@ def crossing(dataset: xr.Dataset, variable: str, value: float, *, scale: str = "
         raise ValueError("A crossing needs at least two times, but the result has one.")
     values = np.asarray(array.values, dtype=float)
     if values.ndim == 1:
-        values = checks.array(variable, values)
+        values = checks.array(variable, values, largest=math.inf)
     axis = _axis(times, scale)
     flat = values.reshape(-1, times.size)
     found = np.array([_cross(axis, times, curve - target) for curve in flat])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,7 +79,7 @@ def wrap(
         checks.choice("errors", name, list(variables))
         if data[name][0][0] == "run":
             raise ValueError(f"Variable `{name}` is given run by run: its errors follow from the runs.")
-        error = checks.array(f"errors[{name}]", values, data[name][1].shape)
+        error = checks.array(f"errors[{name}]", values, data[name][1].shape, largest=math.inf)
         if (error < 0).any():
             raise ValueError(f"Argument `errors[{name}]` must not be negative, but is {error.min():g} somewhere.")
         data[f"{name}_error"] = (data[name][0], error, {"long_name": f"standard error of {name}"})
@@ -92,7 +93,7 @@ def wrap(
 def _wrapped(
     name: str, values: Any, grid: np.ndarray, like: Any, table: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
-    array = checks.array(name, values)
+    array = checks.array(name, values, largest=math.inf)
     rest: tuple[str, ...] = ()
     attributes: dict[str, Any] = {}
     if name in table:

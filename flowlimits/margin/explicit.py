@@ -44,7 +44,7 @@ def follow(
     run.until(min(settled, clock[-1]), None)
     sentence = "The loss of the start is below one: there was no first phase."
     if state.clock < state.threshold:
-        sentence = f"The loss of the start was {math.exp(-state.clock):.4g}: the first phase, until every sample was classified, took the same steps."
+        sentence = f"The loss of the start was {state.start_loss}: the first phase, until every sample was classified, took the same steps."
     report = {}
     if clock[-1] > settled:
         report["predicted_steps"] = run.announce(progress)

@@ -44,7 +44,7 @@ def follow_smooth(
     if ell < switch:
         early, final, first = _first_phase(state, clock[clock <= switch], switch, rtol, atol, budget)
         theta, numbers, ell = final[:-2], final[-2:], switch
-        sentence = f"The loss of the start was {math.exp(-state.clock):.4g}: the flow was first followed in the weights, to the loss {math.exp(-ell):.4g}."
+        sentence = f"The loss of the start was {state.start_loss}: the flow was first followed in the weights, to the loss {math.exp(-ell):.4g}."
     later = clock[early.shape[0] :]
     report = {"first_phase": first.provenance() if first else None}
     rows = [early]
@@ -126,9 +126,13 @@ def _above_noise(state: State, theta: np.ndarray, ell: float, rtol: float, atol:
     Below that the integrator would chase noise with ever smaller steps.
     """
     _, _, q, p, _ = state.evaluate(theta)
-    kappa = ell * float(np.linalg.norm(theta)) ** state.order / float(p @ q)
-    noise = sys.float_info.epsilon * kappa
-    return max(rtol, 50 * noise), max(atol, noise)
+    norm = float(np.linalg.norm(theta))
+    rounding, seen = sys.float_info.epsilon * ell * norm**state.order, float(p @ q)
+    if not rounding < seen:
+        raise ValueError(
+            f"The weights, of norm {norm:.3g}, are so large that the flow's margin is below their rounding: start from smaller ones."
+        )
+    return max(rtol, 50 * rounding / seen), max(atol, rounding / seen)
 
 
 def _norm_at(state: State, direction: np.ndarray, ell: float, guess: float) -> float:

@@ -179,7 +179,7 @@ class BudgetError(RuntimeError):
 
 def checked_clock(log_losses: Any) -> np.ndarray:
     """Return minus log losses as increasing times; refuse what looks like losses."""
-    values = np.atleast_1d(checks.array("log_losses", log_losses, allow_empty=True))
+    values = np.atleast_1d(checks.array("log_losses", log_losses, allow_empty=True, largest=math.inf))
     if values.ndim == 1 and values.size:
         falls = values.size > 1 and (np.diff(values) < 0).all()
         if (values > 0).all() and ((falls and values.max() <= 1) or values.max() <= LOOKS_LIKE_LOSS):
@@ -251,6 +251,11 @@ class State:
                 "The flow does not move from these weights: the gradients of the samples cancel or vanish, as at a sign-symmetric "
                 "start or at the origin. Draw or shift the weights."
             )
+
+    @property
+    def start_loss(self) -> str:
+        """The loss of the start, which need not be a floating-point number."""
+        return f"{math.exp(-self.clock):.4g}" if self.clock > -700 else f"e^{-self.clock:.4g}"
 
     def check_clock(self, clock: np.ndarray) -> None:
         """Refuse losses above that of the start."""

@@ -110,7 +110,7 @@ class Ensemble(Description):
             values,
             None,
             check_dimension(dimension, required=True),
-            checks.number("scale", scale, positive=True),
+            checks.number("scale", scale, positive=True, largest=checks.LARGEST_WEIGHT),
         )
         return made
 
@@ -144,8 +144,7 @@ class Ensemble(Description):
         The coordinates are those that `MeanField` takes for the teacher ``W_star @ W_star.T / d``, given as this matrix: an orthonormal
         basis made of its rows one after the other.  Each unit becomes a shell: units of the same u and s in all other directions.
         """
-        first, second = checks.array("W", W, ("p", "d")), checks.array("W_star", W_star, ("k", "d"))
-        checks.same_dimension(first, second)
+        first, second = checks.weights(W, W_star)
         p, d = first.shape
         rows = coordinates(second @ second.T / d)
         # The basis E, shape (m, d), solves rows E = W_star / sqrt d.

@@ -16,7 +16,7 @@ from .equations import factor
 from .fields import TABLES
 
 #: Smallest length whose square has all its digits.
-SMALLEST = 1e-150
+SMALLEST = 1 / checks.LARGEST
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -73,16 +73,11 @@ class XorMixturePhysics(Problem):
         )  # fmt: skip
         for name, value in given.items():
             put(self, name, value)
-        if not SMALLEST <= self.separation <= 1 / SMALLEST:
-            raise ValueError(
-                f"Argument `separation` must lie between {SMALLEST:g} and {1 / SMALLEST:g}, where its square has digits, but is "
-                f"{self.separation:g}."
-            )
-        if 0 < self.noise_scale < SMALLEST or self.noise_scale > 1 / SMALLEST:
-            bound = f"at least {SMALLEST:g}" if self.noise_scale < 1 else f"at most {1 / SMALLEST:g}"
-            raise ValueError(
-                f"Argument `noise_scale` must be 0 or {bound}, where its square has digits, but is {self.noise_scale:g}."
-            )
+        for name, least in (("separation", ""), ("noise_scale", "0 or ")):
+            if (value := getattr(self, name)) < SMALLEST and not (least and value == 0):
+                raise ValueError(
+                    f"Argument `{name}` must be {least}at least {SMALLEST:g}, but is {value:g}: rescale it."
+                )
         if not 0 <= self.label_noise < 0.5:
             raise ValueError(f"Argument `label_noise` must lie in [0, 1/2), but is {self.label_noise:g}.")
         if width is not None:
@@ -102,18 +97,6 @@ class XorMixturePhysics(Problem):
         if second_layer is None:
             second_layer = np.where(np.arange(K) % 2 == 0, 1.0, -1.0) / math.sqrt(K)
         self._freeze("second_layer", checks.array("second_layer", second_layer, (K,)))
-        self._check_outputs()
-
-    def _check_outputs(self) -> None:
-        """Refuse a start whose outputs, squared, leave the range of floats."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            fields = self.noise_scale * np.sqrt(np.maximum(np.diag(self.Q), 0.0)) + np.abs(self.R).max(axis=1)
-            largest = np.square((np.abs(self.second_layer) * fields).sum())
-        if not np.isfinite(largest):
-            raise ValueError(
-                f"Arguments `Q`, `R` and `second_layer` must leave squared outputs finite, but fields reach {fields.max():.3g}, and output "
-                f"weights {np.abs(self.second_layer).max():.3g}."
-            )
 
     def _draw(self, width: Any, scale: Any, dimension: Any, rng: Any) -> tuple[np.ndarray, np.ndarray]:
         width = checks.integer("width", width, minimum=1)
@@ -124,7 +107,7 @@ class XorMixturePhysics(Problem):
         dimension = checks.integer("dimension", dimension, minimum=2)
         check_elements("width", width, float(width) * (width + 2))
         check_elements("dimension", dimension, float(width) * dimension)
-        scale = checks.number("scale", scale, positive=True)
+        scale = checks.number("scale", scale, positive=True, largest=checks.LARGEST_WEIGHT)
         generator = np.random.default_rng(streams.root(rng))
         along = scale * generator.standard_normal((width, 2))
         across = scale * generator.standard_normal((width, dimension - 2))
@@ -166,15 +149,9 @@ def _refuse_draw(given: dict[str, Any]) -> None:
 
 
 def _check_feasible(Q: np.ndarray, R: np.ndarray, separation: float) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        along = R / separation
-        rest = Q - along @ along.T
-        scale = float(np.trace(Q)) + 1e-300
-    if not (np.isfinite(rest).all() and math.isfinite(scale)):
-        raise ValueError(
-            f"Arguments `Q` and `R` must leave Q - R R^T / separation^2 finite, but reach {np.abs(Q).max():.3g} and {np.abs(R).max():.3g} at "
-            f"separation {separation:g}."
-        )
+    along = R / separation
+    rest = Q - along @ along.T
+    scale = float(np.trace(Q)) + 1e-300
     if np.abs(Q - Q.T).max() > 1e-12 * scale:
         raise ValueError(
             f"Argument `Q` must be symmetric, but differs from its transpose by {np.abs(Q - Q.T).max():.3g}."

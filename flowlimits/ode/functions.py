@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ class RightHandSide:
 
     def __call__(self, t, y, params=(), work_size: int = 0) -> np.ndarray:
         """Return dy at (t, y), computed by the uncompiled function: for checks by hand."""
-        state = checks.array("y", y, ["n"])
+        state = checks.array("y", y, ["n"], largest=math.inf)
         dy = np.full(state.shape, np.nan)
         self.function(float(t), state, dy, np.asarray(params, dtype=np.float64), np.empty(work_size))
         return dy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def check_method(method: Any, known: Sequence[str] = METHODS) -> str:
 
 def check_times(times: Any, start: float) -> np.ndarray:
     """Return the requested times: finite, strictly increasing, none before `start`."""
-    result = np.atleast_1d(checks.array("times", times, allow_empty=True))
+    result = np.atleast_1d(checks.array("times", times, allow_empty=True, largest=math.inf))
     if result.ndim != 1:
         raise ValueError(f"Argument `times` must be one-dimensional, but has shape {result.shape}.")
     if result.size == 0:
@@ -51,7 +52,7 @@ def check_times(times: Any, start: float) -> np.ndarray:
 
 def check_jumps(jumps: Any, start: float, end: float) -> np.ndarray:
     """Return the times at which the right-hand side jumps that lie inside the integration."""
-    given = np.atleast_1d(checks.array("jumps", jumps, allow_empty=True))
+    given = np.atleast_1d(checks.array("jumps", jumps, allow_empty=True, largest=math.inf))
     if given.ndim != 1:
         raise ValueError(f"Argument `jumps` must be one-dimensional, but has shape {given.shape}.")
     return np.unique(given[(given > start) & (given < end)])
@@ -61,7 +62,7 @@ def check_max_step(max_step: Any, start: float, end: float) -> float:
     """Return the longest step; one that cannot move the time is refused."""
     if max_step is None:
         return float("inf")
-    longest = checks.number("max_step", max_step, positive=True)
+    longest = checks.number("max_step", max_step, positive=True, largest=math.inf)
     spacing = float(np.spacing(max(abs(start), abs(end))))
     if longest < spacing and end > start:
         raise ValueError(
@@ -74,7 +75,7 @@ def check_max_step(max_step: Any, start: float, end: float) -> float:
 def check_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, np.ndarray]:
     """Return rtol and one absolute tolerance per component."""
     relative = checks.number("rtol", rtol, nonnegative=True)
-    absolute = checks.array("atol", atol)
+    absolute = checks.array("atol", atol, largest=math.inf)
     if absolute.ndim > 1 or (absolute.ndim == 1 and absolute.shape != (n,)):
         raise ValueError(f"Argument `atol` must be a number or have shape ({n},), but has shape {absolute.shape}.")
     if (absolute < 0).any():
@@ -191,7 +192,7 @@ def rectangular(name: str, value: Any) -> np.ndarray:
             f"problem {other} has {shapes[other]}."
         ) from None
     if given.dtype.kind != "f":
-        return checks.array(name, value, allow_empty=True)
+        return checks.array(name, value, allow_empty=True, largest=math.inf)
     return np.array(given, dtype=np.float64, order="C")
 
 

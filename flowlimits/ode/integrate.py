@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from itertools import chain, pairwise
 from typing import Any
@@ -213,10 +214,10 @@ def integrate(
     [0.606531, 0.367879]
     """
     rhs = inputs.check_rhs(rhs)
-    begin = checks.number("start", start)
-    state = checks.array("y0", np.atleast_1d(checks.array("y0", y0)), ["n"])
+    begin = checks.number("start", start, largest=math.inf)
+    state = checks.array("y0", np.atleast_1d(checks.array("y0", y0, largest=math.inf)), ["n"], largest=math.inf)
     relative, absolute = inputs.check_tolerances(rtol, atol, state.size)
-    parameters = checks.array("params", params, ["m"], allow_empty=True)
+    parameters = checks.array("params", params, ["m"], allow_empty=True, largest=math.inf)
     work = checks.integer("work_size", work_size, minimum=0)
     wanted = inputs.check_times(times, begin)
     watched = inputs.check_events(events)
@@ -226,7 +227,7 @@ def integrate(
         "jacobian": inputs.check_jacobian(rhs, state.size, rank, sparsity, structure),
         "events": tuple((address_of(e.function), e.terminal, e.direction) for e in watched),
         "work_size": work, "dense_from": inputs.check_dense(dense), "owner": (rhs, watched),
-        "first_step": 0.0 if first_step is None else checks.number("first_step", first_step, positive=True),
+        "first_step": 0.0 if first_step is None else checks.number("first_step", first_step, positive=True, largest=math.inf),
         "max_step": inputs.check_max_step(max_step, begin, wanted[-1]),
     }  # fmt: skip
     most = checks.integer("max_steps", max_steps, minimum=1)

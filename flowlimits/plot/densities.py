@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import integer, number, show
+from ..core.checks import integer, show, times
 from . import style
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def spectrum(
         _check(runs, "runs", "eigenvalues", 'simulate(times, observables=[..., "eigenvalues"])')
     if bins is not None:
         integer("bins", bins, minimum=1)
-    instant = float(limit["time"].values[-1]) if time is None else number("time", time, nonnegative=True)
+    instant = float(limit["time"].values[-1] if time is None else times([time], "time")[0])
     axes = style.check_axes(ax)
 
     here = limit.isel(time=_index(limit, "limit", instant))

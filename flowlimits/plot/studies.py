@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def study(
             if asked is not None:
                 raise ValueError(f"Argument `{option}` belongs to a map: give `y` too.")
     if levels is not None:
-        levels = array("levels", levels, ("n",)).tolist()
+        levels = array("levels", levels, ("n",), largest=math.inf).tolist()
     scales = maps.Scales(xscale, yscale)
     scale = maps.common_scale(values, norm)
     if facet is None:

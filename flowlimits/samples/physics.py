@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core import checks, streams
-from ..core.checks import LARGEST, check_elements, check_scale
+from ..core.checks import check_elements, check_scale
 from ..core.problem import Problem
 from ..core.results import Variable
 from . import equations
@@ -244,8 +244,6 @@ class SampleFlowPhysics(Problem):
 
 def _draw(width: int, d: int, scale: float, start: str, rng: Any) -> tuple[np.ndarray, np.ndarray]:
     check_elements("width", width, float(width) * d)
-    if scale > LARGEST:
-        raise ValueError(f"Argument `scale` must be at most {LARGEST:g}, but is {scale:g}.")
     generator = np.random.default_rng(streams.root(rng))
     W = scale / math.sqrt(width) * generator.standard_normal((width, d))
     sign = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)

@@ -78,8 +78,8 @@ class SingleUnit(SingleUnitPhysics):
         overlaps = [name for name in ("Q", "R", "T") if name in physics]
         if overlaps:
             raise TypeError(f"Argument `{overlaps[0]}` is not taken here: the overlaps are those of the weights.")
-        first = checks.array("w", w, ("d",))
-        second = checks.array("w_star", w_star, (first.size,))
+        first = checks.array("w", w, ("d",), largest=checks.LARGEST_WEIGHT)
+        second = checks.array("w_star", w_star, (first.size,), largest=checks.LARGEST_WEIGHT)
         found = decompose(physics.pop("covariance", None), first.size, weights="w", entries="entries")
         C = found.overlaps(np.stack([first, second]))
         given: dict[str, Any] = {"Q": C[:, 0, 0], "R": C[:, 0, 1], "T": C[:, 1, 1], "covariance": found.groups}

@@ -6,6 +6,7 @@ same function, so that a grid and its refinement share one folder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def refine(
     learner_class = _learner_class(len(box) if isinstance(box, Mapping) else 0)
     ends = _check_box(box)
     count = integer("points", points, minimum=4)
-    level = None if boundary is None else number("boundary", boundary)
+    level = None if boundary is None else number("boundary", boundary, largest=math.inf)
     session = Session(
         function, list(ends), parameters=parameters, version=version, rng=rng, folder=folder, changed=changed,
         executor=executor, workers=workers, progress=progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,7 +133,7 @@ def check_grid(value: Any) -> np.ndarray:
                 f"must have the keys start, stop, count and perhaps spacing, but has {', '.join(value) or 'none'}"
             )
         try:
-            start, stop = checks.number("start", value["start"]), checks.number("stop", value["stop"])
+            start, stop = (checks.number(name, value[name], largest=math.inf) for name in ("start", "stop"))
             return make_grid(start, stop, checks.integer("count", value["count"]), value.get("spacing", "linear"))
         except TypeError as error:
             raise ValueError(str(error)) from None

@@ -350,14 +350,13 @@ def test_activations_of_sympy_that_have_a_name_here_are_named(make, word):
         fl.Committee([[1.0]], [[0.1]], [[1.0]], activation=make(sympy, sympy.Symbol("x")))
 
 
-def test_numbers_too_large_for_the_package_are_refused_or_kept():
+def test_numbers_too_large_for_the_package_are_refused():
     one = {"Q": [[0.5]], "R": [[0.1]], "T": [[1.0]]}
-    asks = r"^Argument `times` asks, at the length of a step, for .* at most 1e\+12 can be made\.$"
+    asks = r"^Argument `times` asks, at steps of 0.01, for .* at most 1e\+12 can be made\.$"
     with pytest.raises(ValueError, match=asks):
         fl.Committee(**one).simulate(10**30, dimension=3, step=0.01)
-    for rate in (0.1, fl.Schedule([0.0, 1.0], [0.1, 0.2])):
-        with pytest.raises(ValueError, match=asks):
+    for rate, steps in ((0.1, "steps of 0.0333"), (fl.Schedule([0.0, 1.0], [0.1, 0.2]), "the steps of the schedule")):
+        with pytest.raises(ValueError, match=asks.replace("steps of 0.01", steps)):
             fl.Committee(**one, learning_rate=rate).simulate(10**30, dimension=3)
-    assert np.isfinite(fl.Committee(**one | {"T": [[1e308]]}).T).all()
-    with pytest.raises(ValueError, match=r"eigenvalue -1e\+308"):
-        fl.Committee([[-1e308, 0.0], [0.0, 0.5]], [[0.1], [0.2]], [[1.0]])
+    with pytest.raises(ValueError, match=r"eigenvalue -1e\+50"):
+        fl.Committee([[-1e50, 0.0], [0.0, 0.5]], [[0.1], [0.2]], [[1.0]])

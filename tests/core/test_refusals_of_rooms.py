@@ -30,6 +30,68 @@ def start_files(tmp_path, **changes):
     return tmp_path / "net"
 
 
+ONE = {"Q": [[0.5]], "R": [[0.1]], "T": [[1.0]]}
+TEACHER = fl.Spectrum.orthonormal(0.25)
+PAIR = np.array([[0.1], [0.2]])
+#: Numbers that are floats, and whose powers are none.
+BEYOND = {
+    **{f"Committee {name}": (name, lambda name=name: fl.Committee(**ONE | {name: [[1e200]]})) for name in "QRT"},
+    **{
+        f"Committee {name}": (name, lambda name=name, value=value: fl.Committee(**ONE, **{name: value}))
+        for name, value in {
+            "second_layer": [1e200], "teacher_second_layer": [1e200], "learning_rate": 1e308, "noise": 1e200, "weight_decay": 1e60,
+            "second_layer_rate": 1e200,
+        }.items()
+    },
+    "many committees": ("T", lambda: fl.solve_many(fl.Committee, ONE | {"T": [[[1e308]], [[1.0]]]}, times=[1.0])),
+    "XorMixture": ("second_layer", lambda: fl.XorMixture(Q=np.eye(2), R=np.eye(2) / 9, second_layer=[1, 1e200])),
+    "XorMixture rate": ("learning_rate", lambda: mixture(learning_rate=1e200)),
+    "QuadraticFlow": ("W_star", lambda: fl.QuadraticFlow(np.eye(2), 1e200 * np.eye(2))),
+    "QuadraticFlow covariance": ("covariance", lambda: fl.QuadraticFlow(np.eye(2), np.eye(2), covariance=[1, 1e308])),
+    "MeanFieldQuadratic": ("teacher_eigenvalues", lambda: fl.MeanFieldQuadratic([1e200, 1], 1.0)),
+    "ExtensiveQuadratic": ("student_ratio", lambda: fl.ExtensiveQuadratic(1e200, TEACHER)),
+    "ExtensiveQuadratic decay": ("weight_decay", lambda: fl.ExtensiveQuadratic(0.5, TEACHER, weight_decay=1e200)),
+    "EmpiricalQuadratic": ("sample_ratio", lambda: fl.EmpiricalQuadratic(0.5, TEACHER, 1e200)),
+    "Spectrum": ("nodes", lambda: fl.Spectrum([0, 1e200], [0.5, 0.5])),
+    "Ensemble": ("projections", lambda: fl.Ensemble(None, 1.0, 1e200 * PAIR, 1.0)),
+    "MeanField": ("teacher", lambda: fl.MeanField([[1e200]], fl.Ensemble(None, 1.0, PAIR, 1.0))),
+    "SingleUnit": ("T", lambda: fl.SingleUnit("linear", Q=1.0, R=0.0, T=1e200)),
+    "SampleFlow": ("weights", lambda: fl.SampleFlow(X, Y, weights=(1e200 * np.eye(2), [1, 1]))),
+    "SampleFlow test data": ("y_test", lambda: fl.SampleFlow(X, Y, width=2, rng=0, X_test=X, y_test=1e200 * Y)),
+    "EarlyAlignment": ("directions", lambda: fl.EarlyAlignment(X, Y, directions=1e200 * np.eye(2))),
+    "MarginFlow": ("weights", lambda: fl.MarginFlow(fl.margin.LinearModel(), X, Y, weights=[1e200, 1])),
+    "GuessAndCheck": ("X", lambda: fl.GuessAndCheck(1e200 * X, Y, X, Y)),
+    "conventions": ("gamma", lambda: fl.conventions.Arnaboldi(gamma=1e200)),
+}  # fmt: skip
+WEIGHTS = {
+    "Committee.from_weights": ("W", lambda: fl.Committee.from_weights(1e30 * np.eye(2), np.eye(2))),
+    "Ensemble.from_weights": ("W_star", lambda: fl.Ensemble.from_weights(np.eye(2), 1e30 * np.eye(2))),
+    "SingleUnit.from_weights": ("w", lambda: fl.SingleUnit.from_weights([1e30, 0], [1.0, 1.0])),
+    "XorMixture scale": ("scale", lambda: mixture(scale=1e30)),
+}
+
+
+@pytest.mark.parametrize("case", [*BEYOND, *WEIGHTS])
+def test_numbers_whose_powers_are_no_floats_are_refused_before_any_work(case):
+    name, make = (BEYOND | WEIGHTS)[case]
+    with pytest.raises(ValueError) as caught:
+        make()
+    bound = "1e+50" if case in BEYOND else "1e+25"
+    problem = "Problem 0: " if case == "many committees" else ""
+    assert str(caught.value).startswith(f"{problem}Argument `{name}` must be at most {bound} in size, but is ")
+
+
+def test_large_numbers_whose_powers_are_floats_are_computed_with():
+    for problem in (
+        fl.Committee([[1e49]], [[0.0]], [[1.0]]),
+        fl.Committee([[1e49]], [[0.0]], [[1.0]], activation="square"),
+        fl.Committee.from_weights(1e24 * np.eye(2), np.eye(2)),
+        fl.QuadraticFlow(1e49 * np.eye(2), np.eye(2)),
+        fl.MeanFieldQuadratic([1.0, 0.5], 1e90),
+    ):
+        assert np.isfinite(problem.solve([0.0, 0.5])["risk"].values).all()
+
+
 MIXTURE = [
     (
         lambda: mixture(learning_rate=0.1).solve([1.0]),
@@ -73,7 +135,7 @@ MIXTURE = [
     ),
     (
         lambda: mixture(noise_scale=1e-160),
-        "Argument `noise_scale` must be 0 or at least 1e-150, where its square has digits, but is 1e-160.",
+        "Argument `noise_scale` must be 0 or at least 1e-50, but is 1e-160: rescale it.",
     ),
     (
         lambda: fl.XorMixture(2),

@@ -63,10 +63,10 @@ REFUSED = [
     (lambda: margin.trace_norm(*SEPARABLE, tolerance=-1), "Argument `tolerance` must not be negative, but is -1.0."),
     (
         lambda: margin.linear_program(1e200 * np.eye(2), [1, -1], "l1"),
-        "Argument `X` must hold numbers between 1e-50 and 1e+50 in size, but reaches 1e+200 in row 0: rescale it.",
+        "Argument `X` must be at most 1e+50 in size, but is 1e+200 at index [0, 0]: rescale it.",
     ),
     (
-        lambda: margin.frozen_units(margin.NormOnlyModel(1e60 * np.eye(2), [1, -1]), *SEPARABLE),
+        lambda: margin.frozen_units(margin.NormOnlyModel(1e40 * np.eye(2), [1, -1]), 1e20 * np.eye(2), [1, -1]),
         "Argument `model` must have outputs up to 1e+50, but its frozen units reach 1e+60 on `X`.",
     ),
     (lambda: RELU.draw(0, 2, 1.0), "Argument `generator` must be a NumPy Generator, but is 0."),
@@ -99,7 +99,7 @@ REFUSED = [
     (lambda: random_networks.read_arrays(3), "Argument `path` must be a path, but is 3."),
     (
         lambda: fl.SampleFlow(np.eye(2), [1e200, 1], width=3, rng=0),
-        "Argument `y` must hold numbers between 1e-50 and 1e+50 in size, but reaches 1e+200 in row 0: rescale it.",
+        "Argument `y` must be at most 1e+50 in size, but is 1e+200 at index [0]: rescale it.",
     ),
     (
         lambda: fl.EarlyAlignment(np.eye(2), [1, 1], width=10**12, rng=0),
@@ -111,7 +111,7 @@ REFUSED = [
     ),
     (
         lambda: fl.SampleFlow(np.eye(2), [1, 1], width=3, rng=0).simulate([1e30]),
-        "Argument `times` must lie within 9.01e+15 steps, but reaches 1e+30, which takes 1e+32 steps of 0.01.",
+        "Argument `times` asks, at steps of 0.01, for 1e+32, and at most 1e+12 can be made.",
     ),
 ]
 
@@ -135,3 +135,10 @@ def test_a_linear_program_does_not_depend_on_the_unit_of_the_inputs():
         scaled = margin.linear_program(scale * X, [1, 1, -1], "l1")
         assert scaled.lower == pytest.approx(scale * usual.lower, rel=1e-9)
         assert scaled.gap == pytest.approx(0, abs=1e-8 * scale)
+
+
+def test_a_start_whose_loss_is_no_float_is_followed_and_one_without_digits_refused():
+    flow = fl.MarginFlow(margin.LinearModel(), np.eye(2), [1.0, -1.0], weights=[1e3, 1e3]).solve([1.0])
+    assert flow.attrs["first_phase"].startswith("The loss of the start was e^1000: the flow was first followed")
+    with pytest.raises(ValueError, match=r"^The weights, of norm 1e\+20, are so large that the flow's margin is below"):
+        fl.MarginFlow(margin.LinearModel(), np.eye(2), [1.0, -1.0], weights=[1e20, 1e20]).solve([1.0])

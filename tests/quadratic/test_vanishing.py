@@ -113,7 +113,7 @@ def test_counts_that_no_integer_holds_are_refused():
             fl.Spectrum([0.0, 2.0], [0.5, 0.5]).width(size)
     with pytest.raises(ValueError, match=r"`dimension` ask for 2.5e\+14, and at most 1e\+12"):
         fl.Spectrum.orthonormal(0.25).width(10**15)
-    with pytest.raises(ValueError, match=r"`step` = 0.01 ask for 1e\+32"):
+    with pytest.raises(ValueError, match=r"`times` asks, at steps of 0.01, for 1e\+32"):
         fl.QuadraticFlow(W, W_STAR).simulate(10**30, step=0.01)
 
 

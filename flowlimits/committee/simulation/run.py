@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Seconds of work between two looks at interrupts, about.
 SLICE = 0.1
-#: The beginning of a refusal.
-ASKS = "Argument `times` asks, at the length of a step,"
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def plan(
         If two times fall on one step.
     """
     if not isinstance(rate, Schedule):
-        counts = checks.counts((times - start) / (rate * gain), ASKS)
+        counts = checks.steps_at(times - start, rate * gain)
         _check(counts, times, rate * gain)
         return [Stretch(int(n), rate, 1.0, True) for n in np.diff(counts, prepend=0)], start + counts * (rate * gain)
     stretches: list[Stretch] = []
@@ -95,7 +93,7 @@ def _advance(now: float, end: float, value: float, slope: float, gain: float, up
         exact = (end - now) / (value * gain)
     else:
         exact = math.log1p(slope * (end - now) / value) / math.log1p(growth)
-    checks.counts(exact, ASKS)
+    checks.counts(exact, "Argument `times` asks, at the steps of the schedule,")
     steps = math.ceil(exact) if up else round(exact)
     if abs(growth) < 1e-14:
         return steps, 1.0, now + steps * value * gain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import threading
 import time
 import warnings
@@ -199,7 +200,7 @@ def integrate_batch(
     [0.606531, 0.135335]
     """
     rhs = inputs.check_rhs(rhs)
-    begin = checks.number("start", start)
+    begin = checks.number("start", start, largest=math.inf)
     starts = inputs.check_starts(y0s)
     relative, absolute = inputs.check_tolerances(rtol, atol, starts.shape[1])
     own = inputs.check_params(params, len(starts))
@@ -212,7 +213,7 @@ def integrate_batch(
         "start": begin, "rtol": relative, "atol": np.array(absolute, dtype=np.float64),
         "method": inputs.check_method(method),
         "max_steps": checks.integer("max_steps", max_steps, minimum=1), "work_size": work,
-        "first_step": 0.0 if first_step is None else checks.number("first_step", first_step, positive=True),
+        "first_step": 0.0 if first_step is None else checks.number("first_step", first_step, positive=True, largest=math.inf),
         "max_step": inputs.check_max_step(max_step, begin, wanted[-1]),
         "threads": check_threads(threads), "progress": checks.progress(progress),
     }  # fmt: skip

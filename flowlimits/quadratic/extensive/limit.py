@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -210,7 +211,7 @@ def _warn_about_trace(problem: Physics) -> None:
 
 def check_energies(energies: Any) -> np.ndarray:
     """Return the eigenvalues at which the density is wanted."""
-    values = checks.array("spectrum", energies, ("m",))
+    values = checks.array("spectrum", energies, ("m",), largest=math.inf)
     if (values <= 0).any() or (np.diff(values) <= 0).any():
         raise ValueError(
             "Argument `spectrum` must hold positive, increasing eigenvalues: start at a small one; the atom at 0 is given apart."

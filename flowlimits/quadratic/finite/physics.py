@@ -58,7 +58,7 @@ class Physics(Problem):
         values = TABLE.check(
             "QuadraticFlow", other, W=W, W_star=W_star, activation=activation, weight_decay=weight_decay
         )
-        checks.same_dimension(values["W"], values["W_star"])
+        checks.weights(values["W"], values["W_star"], checks.LARGEST)
         self._freeze("W", check_size("W", values["W"]))
         if not values["W_star"].any():
             raise ValueError(

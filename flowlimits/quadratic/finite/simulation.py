@@ -31,7 +31,7 @@ def descend(flow: Flow, times: np.ndarray, step: float, request: Request) -> Out
     eigenvalues = np.full((times.size, form.teacher.dimension), math.nan) if request.eigenvalues else None
     multiplier, taken = 0.0, 0
     with np.errstate(all="ignore"):
-        for i, count in enumerate(step_counts(times, step)):
+        for i, count in enumerate(checks.steps_at(times, step)):
             for _ in range(count - taken):
                 velocity, theta = form.velocity(V)
                 V += (2 * step) * velocity
@@ -46,11 +46,6 @@ def descend(flow: Flow, times: np.ndarray, step: float, request: Request) -> Out
     return Outcome(observables, None, eigenvalues)  # type: ignore[arg-type]
 
 
-def step_counts(times: np.ndarray, step: float) -> np.ndarray:
-    """Return the number of steps to each time."""
-    return checks.counts(times / step, f"The times and `step` = {step:g} ask")
-
-
 def check_step(method: str, step: Any, times: np.ndarray) -> float | None:
     """Return the step of gradient descent, None for the flow; refuse one without the other."""
     if method == "flow":
@@ -61,7 +56,7 @@ def check_step(method: str, step: Any, times: np.ndarray) -> float | None:
         raise ValueError('Argument `step` is missing: method="gd" takes steps of that time, on the clock t.')
     checked = checks.number("step", step, positive=True)
     grid = np.append(0.0, times[times > 0])
-    if (np.diff(step_counts(grid, checked)) == 0).any():
+    if (np.diff(checks.steps_at(grid, checked)) == 0).any():
         least = float(np.diff(grid).min())
         raise ValueError(
             f"Argument `step` = {checked:g} is longer than half the smallest distance of two times, the start included, {least:g} on the clock t: "

@@ -106,12 +106,10 @@ class Scalars:
 
 
 def check_size(name: str, W: np.ndarray) -> np.ndarray:
-    """Return weights, whose fourth powers (the risk and the normalisation of the overlap) must be floating-point numbers."""
-    largest = float(np.abs(W).max())
-    if largest != 0 and not 1e-70 <= largest <= 1e70:
+    """Return weights, whose fourth powers (the risk and the normalisation of the overlap) must have all their digits."""
+    if 0 < (largest := float(np.abs(W).max())) < 1e-70:
         raise ValueError(
-            f"Argument `{name}` must have its largest entry between 1e-70 and 1e70, since the risk is of fourth order in it, "
-            f"but it is {largest:.3g}."
+            f"Argument `{name}` must have a largest entry of at least 1e-70, since the risk is of fourth order in it, but it is {largest:.3g}."
         )
     return W
 

@@ -63,7 +63,9 @@ class Physics(Problem):
             )
         self._freeze("teacher_eigenvalues", values)
         if checks.is_single(start):
-            object.__setattr__(self, "start", checks.number("start", start, nonnegative=True))
+            object.__setattr__(
+                self, "start", checks.number("start", start, nonnegative=True, largest=checks.LARGEST**2)
+            )
         else:
             self._freeze("start", check_moment(start, values.size))
         for name in ("activation", "weight_decay"):
@@ -118,7 +120,7 @@ class Physics(Problem):
 
 def check_moment(start: Any, dimension: int) -> np.ndarray:
     """Return a second moment: a symmetric positive semidefinite matrix of that size."""
-    checked = checks.array("start", start)
+    checked = checks.array("start", start, largest=checks.LARGEST**2)
     if checked.shape != (dimension, dimension):
         raise ValueError(
             f"Argument `start` must be a number or have shape ({dimension}, {dimension}), but has shape {checked.shape}."

@@ -41,13 +41,12 @@ def flow():
         (
             (1e100 * W, W_STAR),
             {},
-            "Argument `W` must have its largest entry between 1e-70 and 1e70, since the risk is of fourth order in it, but it is 1e+100.",
+            "Argument `W` must be at most 1e+50 in size, but is 1e+100 at index [0, 0]: rescale it.",
         ),
         (
             (W, 1e-150 * W_STAR),
             {},
-            "Argument `W_star` must have its largest entry between 1e-70 and 1e70, since the risk is of fourth order in it, "
-            "but it is 1e-150.",
+            "Argument `W_star` must have a largest entry of at least 1e-70, since the risk is of fourth order in it, but it is 1e-150.",
         ),
         ((W, W_STAR), {"weight_decay": -1}, "Argument `weight_decay` must not be negative, but is -1.0."),
     ],
