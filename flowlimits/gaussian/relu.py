@@ -244,7 +244,7 @@ def two_indicators(C, i, l, u, v, values):
 @jit
 def two_fields_row(q, r, x, first, A, B, K):
     """Write (A, B, K) of `two_fields` for one field and those from place `first` on, variances r and covariances x, in vector instructions."""
-    for j in range(first, x.size):
+    for j in range(np.uint64(first), np.uint64(x.size)):
         size = math.sqrt(q * r[j])
         sine = math.sqrt(max((size - x[j]) * (size + x[j]), 0.0)) / size
         cosine = x[j] / size

@@ -11,6 +11,7 @@ Parameters after the masses: nodes h (N,), their weights (N,), teachers U (k, m)
 
 import math
 
+import numpy as np
 from numba import types
 
 from ..compiled.jit import A1, A2, RHS_SIGNATURE, callback, jit
@@ -37,6 +38,8 @@ from .equations import (
 )
 
 ROWS = 14
+#: Sums in any order, so that they are taken in lanes; unsigned counters spare the test for negative indices, which forbids lanes.
+JOINED = {"reassoc", "contract", "nsz"}
 
 
 def work_size(particles, teachers, degree=0, teacher_degree=0):
@@ -47,27 +50,29 @@ def work_size(particles, teachers, degree=0, teacher_degree=0):
 @jit
 def add_erf(q, i, P, h, weight, s, x, tmp, values, B_row, Bh_row, A_row, K_row):
     """Add weight times (B, B h, A_ij, K) of particle i with the particles from i on."""
-    for j in range(i, P):
-        tmp[j] = x[j] + s[i] * s[j] * h
-    for j in range(i, P):
-        A, B = erf.two_fields(q[i], q[j], tmp[j])
+    own, length, others = q[i], s[i], range(np.uint64(i), np.uint64(P))
+    for j in others:
+        tmp[j] = x[j] + length * s[j] * h
+    for j in others:
+        A, B = erf.two_fields(own, q[j], tmp[j])
         B_row[j] += weight * B
         Bh_row[j] += weight * h * B
         A_row[j] += weight * A
     if values:
-        for j in range(i, P):
-            tmp[j] = erf.arcsine(tmp[j] / math.sqrt((1.0 + q[i]) * (1.0 + q[j])))
-        for j in range(i, P):
+        for j in others:
+            tmp[j] = erf.arcsine(tmp[j] / math.sqrt((1.0 + own) * (1.0 + q[j])))
+        for j in others:
             K_row[j] += weight * erf.TWO_OVER_PI * tmp[j]
 
 
 @jit
 def add_relu(q, i, P, h, weight, s, x, tmp, one, two, three, B_row, Bh_row, A_row, K_row):
     """Add weight times (B, B h, A_ij, K) of particle i with the particles from i on."""
-    for j in range(i, P):
-        tmp[j] = x[j] + s[i] * s[j] * h
-    relu.two_fields_row(q[i], q, tmp, i, one, two, three)
-    for j in range(i, P):
+    own, length, others = q[i], s[i], range(np.uint64(i), np.uint64(P))
+    for j in others:
+        tmp[j] = x[j] + length * s[j] * h
+    relu.two_fields_row(own, q, tmp, i, one, two, three)
+    for j in others:
         A_row[j] += weight * one[j]
         B_row[j] += weight * two[j]
         Bh_row[j] += weight * h * two[j]
@@ -154,7 +159,8 @@ def pull(values, y, dy, params, work):
         alpha[i] = 0.0
         star[i] = 0.0
     for i in range(P):
-        for j in range(i, P):
+        others = range(np.uint64(i), np.uint64(P))
+        for j in others:
             x[j] = 0.0
             B[j] = 0.0
             Bh[j] = 0.0
@@ -163,8 +169,9 @@ def pull(values, y, dy, params, work):
             back[j] = 0.0
         for direction in range(m):
             row = y[direction * P : direction * P + P]
-            for j in range(i, P):
-                x[j] += row[i] * row[j]
+            own = row[i]
+            for j in others:
+                x[j] += own * row[j]
         for node in range(N):
             h, weight = nodes[node], weights[node]
             if kind == ERF:
@@ -196,14 +203,15 @@ def pull(values, y, dy, params, work):
             dy[direction * P + i] += alpha[i] * y[direction * P + i]
 
 
-@jit
+@jit(fastmath=JOINED)
 def gather(kind, i, P, m, rows, y, dy, mass, q, alpha, B, Bh, A, K, back):
     """Add the moments of particle i with the particles from i on to the pulls of both."""
-    own, total = 0.0, 0.0
-    for j in range(i, P):
+    first, own, total = np.uint64(i), 0.0, 0.0
+    others, later = range(first, np.uint64(P)), range(first + np.uint64(1), np.uint64(P))
+    for j in others:
         own += mass[j] * A[j]
         total += mass[j] * K[j]
-    for j in range(i + 1, P):
+    for j in later:
         alpha[j] += mass[i] * other_slope(kind, A[j], q[i], q[j], back[j])
         dy[rows * P + j] += mass[i] * K[j]
     alpha[i] += own
@@ -213,9 +221,9 @@ def gather(kind, i, P, m, rows, y, dy, mass, q, alpha, B, Bh, A, K, back):
         coordinate, out = y[direction * P : direction * P + P], dy[direction * P : direction * P + P]
         from_i = mass[i] * coordinate[i]
         total = 0.0
-        for j in range(i, P):
+        for j in others:
             total += mass[j] * factor[j] * coordinate[j]
-        for j in range(i + 1, P):
+        for j in later:
             out[j] += factor[j] * from_i
         out[i] += total
 
