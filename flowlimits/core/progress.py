@@ -45,15 +45,24 @@ class Progress:
             sys.stderr.write(f"{self.description}: {self._words(now - self.started)}\n")
 
     def _words(self, elapsed: float) -> str:
-        whole = isinstance(self.total, int)
-        count = f"{self.done:.3g}" if self.done % 1 else f"{self.done:.0f}"
-        words = f"{count}/{self.total}" if whole else f"{100 * self.done / self.total:.0f} %"
+        words = (
+            f"{self._counted()}/{self.total}"
+            if isinstance(self.total, int)
+            else f"{100 * self.done / self.total:.0f} %"
+        )
         left = (
             f", about {elapsed * (self.total / self.done - 1):.0f} s left"
             if 0.01 * self.total <= self.done < self.total
             else ""
         )
         return f"{words} after {elapsed:.0f} s{left}"
+
+    def _counted(self) -> float:
+        """Return what is shown as done: of pieces a tenth at least, since a run that has just begun is not 1e-05 runs."""
+        if not isinstance(self.total, int):
+            return self.done
+        tenths = round(self.done, 1)
+        return int(tenths) if tenths == int(tenths) else tenths
 
     def _update_bar(self) -> None:
         if self.bar is None:
@@ -66,7 +75,7 @@ class Progress:
             self.bar = tqdm(total=self.total, desc=self.description, file=sys.stderr, bar_format=form)
             if not self.bar.disable:  # TQDM_DISABLE leaves a bar that knows no times
                 self.bar.start_t -= time.monotonic() - self.started
-        self.bar.update(self.done - self.bar.n)
+        self.bar.update(self._counted() - self.bar.n)
 
     def close(self) -> None:
         if self.bar is not None:

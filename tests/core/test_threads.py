@@ -196,3 +196,13 @@ def test_an_interrupt_does_not_wait_for_what_runs_in_a_thread():
     assert parallel.interruptible(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         parallel.interruptible(divmod, 7, 0)
+
+
+def test_a_run_that_has_just_begun_is_not_counted_in_powers_of_ten(capsys):
+    bar = parallel.Progress(24, "runs", True)
+    bar.last_line -= 10.0
+    bar.reach(1.86e-5)
+    assert capsys.readouterr().err.startswith("runs: 0/24 after")
+    bar.last_line -= 10.0
+    bar.reach(1.26)
+    assert capsys.readouterr().err.startswith("runs: 1.3/24 after")
