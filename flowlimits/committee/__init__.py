@@ -1,5 +1,6 @@
 """Networks of fixed width in high dimension: order parameters of gradient flow and one-pass SGD."""
 
+from .fields import TABLES as TABLES
 from .observables import invariants, plateau, specialisation, weak_recovery
 from .problem import Committee
 from .schedule import Schedule

@@ -9,19 +9,70 @@ All of this holds `within` the compilation of a function of this package, where 
 like are parts too.  What a user compiles, before, after or in another thread, is compiled by Numba as it is.
 """
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from numba.core import sigutils, typing
+from numba.core import sigutils, types, typing
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.core.environment import lookup_environment
 from numba.core.errors import ForceLiteralArg
 from numba.core.event import trigger_event
+from numba.core.targetconfig import ConfigStack, TargetConfig
+from numba.core.types.functions import BaseFunction
 
-from . import lookups
+# Numba finds two things again and again while it types: the meaning of an operator, and the flags of a compilation.
+#
+# Numba asks some twenty templates what `*` means for two numbers, anew at each place where it stands, and lists the values of all flags, one attribute
+# at a time, whenever it looks for an implementation.  Both answers are kept here; they are a fifth of the time of a compilation.
+
+_OPERATORS = frozenset(value for value in vars(operator).values() if callable(value))
+_PLAIN = (types.Number, types.Boolean, types.Array, types.BaseTuple)
+
+_signatures: dict[Any, Any] = {}
+_defaults: dict[type, tuple[dict[str, Any], int]] = {}
+
+
+def _call_type(self, context, args, kws):
+    """Return the signature of a call; of an operator between numbers, arrays or tuples, the one that was found before.
+
+    What was found depends on the templates (in the key of the function), the types and the flags, and a template keeps what it compiled.
+    """
+    if kws or self.typing_key not in _OPERATORS or not all(isinstance(one, _PLAIN) for one in args):
+        return _find_call_type(self, context, args, kws)
+    key = (self, context, tuple(args), ConfigStack.top_or_none())
+    if key not in _signatures:
+        _signatures[key] = _find_call_type(self, context, args, kws)
+    return _signatures[key]
+
+
+def _of_class(kind):
+    if kind not in _defaults:
+        options = {name: option.default for name, option in kind.options.items()}
+        _defaults[kind] = options, hash(tuple(sorted(options)))
+    return _defaults[kind]
+
+
+def _values(self):
+    """Return the values of all flags."""
+    return _of_class(type(self))[0] | self._values
+
+
+def _hash(self):
+    """Return the hash of the flags: that of their names, as Numba has it."""
+    return _of_class(type(self))[1]
+
+
+_find_call_type = BaseFunction.get_call_type
+#: Class, name and what stands there while a function of this package is compiled.
+CHANGES = (
+    (BaseFunction, "get_call_type", _call_type),
+    (TargetConfig, "values", _values),
+    (TargetConfig, "__hash__", _hash),
+)
 
 
 def _callers_first(library):
@@ -107,7 +158,7 @@ _CHANGES: tuple[tuple[Any, str, Any], ...] = (
     (JITCPUCodegen, "set_env", _set_env),
     (JITCPUCodegen, "_library_class", _Library),
     (Dispatcher, "get_call_template", _call_template),
-    *lookups.CHANGES,
+    *CHANGES,
 )
 _before: list[Any] = []
 _depth = 0

@@ -225,9 +225,9 @@ ARGUMENTS = {
 
 
 def table_of(name: str) -> Table:
-    """Return the table of a class of problems; it stands in the module `fields` of its room."""
+    """Return the table of a class of problems, which its room offers."""
     package, room, *_ = PROBLEMS[name].module.split(".")
-    tables: dict[str, Table] = importlib.import_module(f"{package}.{room}.fields").TABLES
+    tables: dict[str, Table] = importlib.import_module(f"{package}.{room}").TABLES
     return tables[name]
 
 

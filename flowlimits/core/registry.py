@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     help: str
 
 
-#: Classes of problems.  The module `fields` of its room holds the table of its fields.
+#: Classes of problems.  The room of each offers the table of its fields.
 PROBLEMS = {
     "ExtensiveQuadratic": Entry(
         "extensive", "flowlimits.quadratic.extensive.problem", "Quadratic network of extensive width: widths proportional to the dimension, d -> infinity."

@@ -15,7 +15,7 @@ from ..core.problem import Problem
 from ..core.results import Variable
 from ..spectrum.free_convolution import ATOMS, MARCHENKO_PASTUR
 from ..spectrum.spectrum import Spectrum
-from .fields import STARTS, TABLES, VANISHING
+from . import STARTS, TABLES, VANISHING
 
 TABLE = TABLES["EmpiricalQuadratic"]
 #: Attributes of results without time.

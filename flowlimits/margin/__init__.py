@@ -3,6 +3,7 @@
 from .certificates import Certificate, frozen_units, linear_program, parity, relu_plane, support_vectors, trace_norm
 from .laws import certify, rate_constant
 from .models import LinearModel, NormOnlyModel, QuadraticModel, ReLUModel, SkipReLUModel, SoftplusModel, UserModel
+from .physics import TABLES as TABLES
 from .problem import MarginFlow
 from .state import BudgetError, NoMarginError
 

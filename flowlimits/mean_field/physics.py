@@ -12,6 +12,7 @@ from ..committee import activations
 from ..core import checks
 from ..core.problem import Problem
 from ..spectrum.groups import CovarianceGroups
+from . import TABLES
 from .ensemble import (
     Ensemble,
     LostTarget,
@@ -22,7 +23,6 @@ from .ensemble import (
     is_overlap,
     target_values,
 )
-from .fields import TABLES
 
 #: Directions beyond which no grid over the span is made, and the points per direction that it starts with.
 GRID = {1: 40, 2: 20, 3: 12}

@@ -12,8 +12,7 @@ from .. import ode
 from ..core import checks
 from ..core.solve import Options, Path
 from ..core.threads import Unfinished, interruptible, plainly
-from . import equations, equations_atoms, equations_sampled, sliding
-from .fields import LOSSES
+from . import LOSSES, equations, equations_atoms, equations_sampled, sliding
 from .physics import XorMixturePhysics
 
 #: Blocks of points whose spread tells the error of an average, and standard errors that are stated.

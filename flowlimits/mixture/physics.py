@@ -12,8 +12,8 @@ from ..core import checks, streams
 from ..core.checks import check_elements
 from ..core.problem import Problem
 from ..core.results import Variable
+from . import TABLES
 from .equations import factor
-from .fields import TABLES
 
 #: Smallest length whose square has all its digits.
 SMALLEST = 1 / checks.LARGEST

@@ -12,8 +12,7 @@ from ..core import checks, results, streams
 from ..core.checks import check_elements, steps_at
 from ..core.results import Variable
 from ..core.threads import advance, run_threads
-from . import equations_sampled
-from .fields import LOSSES
+from . import LOSSES, equations_sampled
 from .limit import observe, pack
 from .physics import XorMixturePhysics
 

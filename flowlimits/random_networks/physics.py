@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import checks
 from ..core.checks import check_classes
+from ..core.fields import Table, array, choice, integer
 from ..core.problem import Problem
 from ..core.results import Variable
 
@@ -18,6 +19,25 @@ TRAINED = ("gd", "flow")
 SAME = 1e-12
 #: Why a variable may not be finite.
 NONE_FOUND = "nan where no network with zero training error was found, or one alone for an error bar"
+
+TABLES = {
+    "GuessAndCheck": Table(
+        (
+            array("X", "Training inputs, one per row.", ("n", "d")),
+            array("y", "Training labels, 1 and -1.", ("n",)),
+            array("X_test", "Test inputs.", ("n", "d")),
+            array("y_test", "Test labels.", ("n",)),
+            integer("depth", "Number of hidden layers.", 1, minimum=1),
+            choice("law", "Law of the weights at finite width.", ("gaussian", "uniform"), "gaussian"),
+        ),
+        {},
+        solve=("accuracy", "max_points", "rng", "threads"),
+        simulate=(
+            "widths", "runs", "method", "rng", "threads", "max_networks", "learning_rate", "steps", "loss", "tolerance",
+        ),
+        required=("widths",),
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,9 +12,8 @@ from ..core import checks, streams
 from ..core.checks import check_elements, check_scale
 from ..core.problem import Problem
 from ..core.results import Variable
-from . import equations
+from . import TABLES, equations
 from .equations import ACTIVATIONS
-from .fields import TABLES
 
 
 def distinct_kinks(X: np.ndarray, y: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,8 +12,7 @@ from ..core.problem import Problem
 from ..core.results import Variable
 from ..spectrum.covariance import groups_of
 from ..spectrum.groups import CovarianceGroups, in_dimension
-from . import expressions
-from .fields import TABLES
+from . import TABLES, expressions
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)

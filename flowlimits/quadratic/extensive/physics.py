@@ -12,8 +12,8 @@ from ...core.problem import Problem
 from ...core.results import Variable
 from ...spectrum.groups import CovarianceGroups
 from ...spectrum.spectrum import Spectrum
+from .. import STARTS, TABLES
 from ..commuting import Atoms
-from ..fields import STARTS, TABLES
 
 TABLE = TABLES["ExtensiveQuadratic"]
 #: Only runs of a finite step end that way.

@@ -11,7 +11,7 @@ from ...core import checks
 from ...core.problem import Description, Problem
 from ...core.results import Variable
 from ...spectrum.covariance import decompose
-from ..fields import TABLES
+from .. import TABLES
 from .start import Flow, check_size, teacher_of
 
 TABLE = TABLES["QuadraticFlow"]

@@ -11,8 +11,8 @@ import numpy as np
 from ...core import checks, results
 from ...core.problem import Description, Problem
 from ...spectrum.covariance import decompose
+from .. import TABLES
 from ..commuting import Atoms
-from ..fields import TABLES
 from ..finite.equations_reduced import OBSERVABLES
 from ..finite.physics import VARIABLES
 from ..finite.start import Flow, Teacher
