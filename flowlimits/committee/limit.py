@@ -59,7 +59,7 @@ def path(problem: Physics, options: Options, last: float) -> CommitteePath:
         check_method(options.method)
     found = CommitteePath(problem, options)
     if beside(options.given):
-        from .fluctuations import describe as fluctuations
+        from . import fluctuations
 
         found.parameters = fluctuations.check(problem, found.start.size, options.given)
     return found
@@ -191,7 +191,7 @@ class CommitteePath(Path):
                 coords["group"] = ("group", groups.eigenvalues, {"long_name": "eigenvalue of the covariance"})
         further: dict[str, Any] = {}
         if beside(self.asked.given) and self.times.size:
-            from .fluctuations import describe as fluctuations
+            from . import fluctuations
 
             further["extra"], found = fluctuations.further(self, names, self._scalar)
             attrs |= found

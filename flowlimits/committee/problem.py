@@ -285,7 +285,7 @@ class Committee(Physics):
         FloatingPointError
             If a run leaves the finite range; the message says when.
         """
-        from .simulation.simulate import simulate
+        from .simulation import simulate
 
         return simulate(
             self, times, dimension=dimension, weights=weights, start=start, runs=runs, rng=rng, method=method, step=step,
@@ -294,6 +294,6 @@ class Committee(Physics):
 
     def extend(self, result: xr.Dataset, times: np.ndarray) -> xr.Dataset | None:
         """Return a simulation with a kept state at `times`, which hold all its own, carried on from its last time."""
-        from .simulation.simulate import extend
+        from .simulation import extend
 
         return extend(self, result, times)

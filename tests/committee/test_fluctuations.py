@@ -8,8 +8,7 @@ from naive_fluctuations import increments
 import flowlimits as fl
 from flowlimits.committee import limit
 from flowlimits.committee.fluctuations import linear
-from flowlimits.committee.fluctuations.increments import Rule, product_rule
-from flowlimits.committee.fluctuations.sampled import sampled
+from flowlimits.committee.fluctuations.increments import Rule, product_rule, sampled
 from flowlimits.committee.fluctuations.track import Track
 from flowlimits.core.solve import Options
 

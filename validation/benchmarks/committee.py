@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 import flowlimits as fl
-from flowlimits.committee.simulation import simulate as simulation
+from flowlimits.committee import simulation
 from flowlimits.committee.simulation.run import Run
 from flowlimits.core.results import provenance
 

@@ -26,8 +26,7 @@ from .layout import (
     TEACHER_WIDTH,
     TRAINED,
     WEIGHT_DECAY,
-    fill_covariance,
-    fill_outputs,
+    opened,
     views,
 )
 from .moments import of_erf, of_polynomial, of_relu
@@ -147,9 +146,7 @@ def write_pull(params, A, B, K, w, a, out):
 @callback(RHS_SIGNATURE)
 def pull_polynomial(t, y, out, params, work):
     """Pull on the weights for polynomial activations."""
-    C, A, B, K, _, _, w, a, _, c = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, A, B, K, _, _, w, a, _, c = opened(y, params, work)
     of_polynomial(params, C, A, B, K, c)
     write_pull(params, A, B, K, w, a, out)
 
@@ -157,9 +154,7 @@ def pull_polynomial(t, y, out, params, work):
 @callback(RHS_SIGNATURE)
 def pull_erf(t, y, out, params, work):
     """Pull on the weights for erf."""
-    C, A, B, K, _, _, w, a, _, _ = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, A, B, K, _, _, w, a, _, _ = opened(y, params, work)
     of_erf(C, A, B, K)
     write_pull(params, A, B, K, w, a, out)
 
@@ -167,9 +162,7 @@ def pull_erf(t, y, out, params, work):
 @callback(RHS_SIGNATURE)
 def pull_relu(t, y, out, params, work):
     """Pull on the weights for ReLU."""
-    C, A, B, K, _, _, w, a, _, _ = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, A, B, K, _, _, w, a, _, _ = opened(y, params, work)
     of_relu(C, A, B, K)
     write_pull(params, A, B, K, w, a, out)
 

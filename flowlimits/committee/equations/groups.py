@@ -26,11 +26,9 @@ from .layout import (
     TEACHER_WIDTH,
     TRAINED,
     WEIGHT_DECAY,
-    fill_covariance,
-    fill_outputs,
     has_noise,
     learning_rate_at,
-    views,
+    opened,
 )
 from .moments import of_any
 
@@ -112,9 +110,7 @@ def pull(t, fields, norms, params, work, found):
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
     n = p + k
     G, noise, da, shrink = pull_of(found, p)
-    C, A, B, K, N, _, w, a, _, rest = views(p, k, work)
-    fill_covariance(fields, params, C)
-    fill_outputs(fields, params, a, w)
+    C, A, B, K, N, _, w, a, _, rest = opened(fields, params, work)
     noisy = has_noise(params)
     of_any(int(params[table_of(params)[0] + FAMILY]), params, C, A, B, K, N, w, rest, noisy)
     rate = learning_rate_at(t, params) / p if noisy else 0.0

@@ -133,6 +133,16 @@ def views(p, k, work):
     return C, A, B, K, N, V, w, a, row, work[at + n + 2 * p :]
 
 
+@jit(inline="always")
+def opened(y, params, work):
+    """Return the `views` of `work`; C, the weights w and the second layer a hold those of the state."""
+    found = views(int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH]), work)
+    C, _, _, _, _, _, w, a, _, _ = found
+    fill_covariance(y, params, C)
+    fill_outputs(y, params, a, w)
+    return found
+
+
 @jit
 def assemble(t, y, dy, params, C, A, B, K, N, V, w, a, norms, noisy):
     """Write the velocities from the moments; V becomes the products of dW with all weights."""

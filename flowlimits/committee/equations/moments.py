@@ -28,14 +28,39 @@ from .layout import (
     TEACHER_DEGREE,
     TEACHER_WIDTH,
     assemble,
-    fill_covariance,
-    fill_outputs,
     has_noise,
-    views,
+    opened,
     work_shared,
 )
 
 POLYNOMIAL, ERF, RELU = range(3)
+ROOT_HALF, ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
+
+
+@jit(inline="always")
+def value_at(kind, powers, x):
+    """Return s(x)."""
+    if kind == POLYNOMIAL:
+        value = 0.0
+        for j in range(powers.size - 1, -1, -1):
+            value = value * x + powers[j]
+        return value
+    if kind == ERF:
+        return math.erf(ROOT_HALF * x)
+    return 0.5 * (x + abs(x))
+
+
+@jit(inline="always")
+def slope_at(kind, powers, x):
+    """Return s'(x)."""
+    if kind == POLYNOMIAL:
+        value = 0.0
+        for j in range(powers.size - 1, 0, -1):
+            value = value * x + j * powers[j]
+        return value
+    if kind == ERF:
+        return ROOT_TWO_OVER_PI * math.exp(-0.5 * x * x)
+    return 1.0 if x > 0.0 else 0.0
 
 
 @jit
@@ -223,9 +248,7 @@ def of_any(family, params, C, A, B, K, N, w, rest, noisy):
 def rhs_polynomial(t, y, dy, params, work):
     """Velocities of Q, R and the second layer."""
     p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    C, A, B, K, N, V, w, a, norms, c = views(p, k, work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, A, B, K, N, V, w, a, norms, c = opened(y, params, work)
     stride = of_polynomial(params, C, A, B, K, c)
     noisy = has_noise(params)
     if noisy:
@@ -237,11 +260,8 @@ def rhs_polynomial(t, y, dy, params, work):
 @callback(EVENT_SIGNATURE)
 def risk_polynomial(t, y, params, work):
     """Risk minus the value of an event."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    n = p + k
-    C, _, _, _, _, _, w, a, _, c = views(p, k, work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, _, _, _, _, _, w, _, _, c = opened(y, params, work)
+    n = w.size
     stride = max(int(params[STUDENT_DEGREE]), int(params[TEACHER_DEGREE])) + 1
     polynomial_coefficients(params, C, c, c[n * stride :])
     total = 0.0
@@ -260,10 +280,7 @@ def work_size_erf(p, k):
 @callback(RHS_SIGNATURE)
 def rhs_erf(t, y, dy, params, work):
     """Velocities of Q, R and the second layer."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    C, A, B, K, N, V, w, a, norms, rest = views(p, k, work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, A, B, K, N, V, w, a, norms, rest = opened(y, params, work)
     of_erf(C, A, B, K)
     noisy = has_noise(params)
     if noisy:
@@ -274,11 +291,8 @@ def rhs_erf(t, y, dy, params, work):
 @callback(EVENT_SIGNATURE)
 def risk_erf(t, y, params, work):
     """Risk minus the value of an event."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    n = p + k
-    C, _, _, _, _, _, w, a, _, rest = views(p, k, work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, _, _, _, _, _, w, _, _, rest = opened(y, params, work)
+    n = w.size
     total = 0.0
     for u in range(n):
         for v in range(n):
@@ -297,10 +311,7 @@ def work_size_relu(p, k):
 @callback(RHS_SIGNATURE)
 def rhs_relu(t, y, dy, params, work):
     """Velocities of Q, R and the second layer."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    C, A, B, K, N, V, w, a, norms, rest = views(p, k, work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, A, B, K, N, V, w, a, norms, rest = opened(y, params, work)
     of_relu(C, A, B, K)
     noisy = has_noise(params)
     if noisy:
@@ -311,13 +322,9 @@ def rhs_relu(t, y, dy, params, work):
 @callback(EVENT_SIGNATURE)
 def risk_relu(t, y, params, work):
     """Risk minus the value of an event."""
-    p, k = int(params[STUDENT_WIDTH]), int(params[TEACHER_WIDTH])
-    n = p + k
-    C, _, _, _, _, _, w, a, _, _ = views(p, k, work)
-    fill_covariance(y, params, C)
-    fill_outputs(y, params, a, w)
+    C, _, _, _, _, _, w, _, _, _ = opened(y, params, work)
     total = 0.0
-    for u in range(n):
-        for v in range(n):
+    for u in range(w.size):
+        for v in range(w.size):
             total += w[u] * w[v] * (0.5 * C[u, u] if u == v else relu.two_fields(C[u, u], C[v, v], C[u, v])[2])
     return 0.5 * total - params[EVENT_VALUE]

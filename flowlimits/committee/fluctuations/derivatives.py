@@ -15,7 +15,7 @@ import numpy as np
 
 from ..equations import evaluate
 from ..schedule import Schedule
-from .sampled import root
+from .increments import root
 
 STEP = 1e-3
 #: Places and weights of the first derivative, and of the second.

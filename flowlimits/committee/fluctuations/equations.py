@@ -4,43 +4,15 @@ With the error e, label noise of variance N included in the powers of e, all sec
 :math:`g=(v_i\lambda_u,\,s_i,\,1,\,v_iv_j)` with the weights :math:`e^2+N`, :math:`e^3+3Ne` and :math:`e^4+6Ne^2+3N^2`.
 """
 
-import math
-
 import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, jit
 from ..equations.evaluate import A3
-from ..equations.moments import ERF, RELU
+from ..equations.moments import slope_at, value_at
 
 #: Points that are added up together.
 TOGETHER = 4
-
-
-@jit
-def value(kind, powers, x):
-    """Return s(x); `powers` are the coefficients of a polynomial."""
-    if kind == ERF:
-        return math.erf(x * math.sqrt(0.5))
-    if kind == RELU:
-        return max(x, 0.0)
-    total = 0.0
-    for c in powers[::-1]:
-        total = total * x + c
-    return total
-
-
-@jit
-def slope(kind, powers, x):
-    """Return s'(x)."""
-    if kind == ERF:
-        return math.sqrt(2.0 / math.pi) * math.exp(-0.5 * x * x)
-    if kind == RELU:
-        return 1.0 if x > 0.0 else 0.0
-    total = 0.0
-    for n in range(powers.size - 1, 0, -1):
-        total = total * x + n * powers[n]
-    return total
 
 
 @jit(types.void(types.int64[::1], A1, A1, A3, A2, A2, A1, A2, A1, types.float64, A2, A3))
@@ -70,13 +42,13 @@ def accumulate(flags, student, teacher, roots, norms, a, b, points, weights, noi
                         x += L[u, j] * z[j]
                     fields[u] = x
                     if u < p:
-                        s[u] = value(kind, student, x)
+                        s[u] = value_at(kind, student, x)
                         if centred:
                             s[u] -= norms[t, u]
-                        v[u] = -a[t, u] * slope(kind, student, x)
+                        v[u] = -a[t, u] * slope_at(kind, student, x)
                         e += a[t, u] / p * s[u]
                     else:
-                        f = value(other, teacher, x)
+                        f = value_at(other, teacher, x)
                         if other_centred:
                             f -= norms[t, u]
                         e -= b[u - p] / k * f

@@ -19,7 +19,7 @@ from .. import limit
 from ..equations import system
 from ..schedule import Schedule
 from .derivatives import Equations
-from .sampled import root
+from .increments import root
 from .track import LARGEST
 
 if TYPE_CHECKING:

@@ -19,11 +19,10 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, jit
-from ..equations.moments import ERF, POLYNOMIAL
+from ..equations.moments import slope_at, value_at
 
 RNG = types.npy_rng
 I2 = types.int64[:, ::1]
-ROOT_HALF, ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 
 #: Places in the settings of a run.
 (
@@ -33,32 +32,6 @@ ROOT_HALF, ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 SETTINGS = 9
 #: Rows of the table of blocks: first row, rows in use, capacity, and directions of each group.
 FIRST, USED, CAPACITY, DIRECTIONS = range(4)
-
-
-@jit(inline="always")
-def value_at(kind, powers, x):
-    """Return s(x)."""
-    if kind == POLYNOMIAL:
-        value = 0.0
-        for j in range(powers.size - 1, -1, -1):
-            value = value * x + powers[j]
-        return value
-    if kind == ERF:
-        return math.erf(ROOT_HALF * x)
-    return 0.5 * (x + abs(x))
-
-
-@jit(inline="always")
-def slope_at(kind, powers, x):
-    """Return s'(x)."""
-    if kind == POLYNOMIAL:
-        value = 0.0
-        for j in range(powers.size - 1, 0, -1):
-            value = value * x + j * powers[j]
-        return value
-    if kind == ERF:
-        return ROOT_TWO_OVER_PI * math.exp(-0.5 * x * x)
-    return 1.0 if x > 0.0 else 0.0
 
 
 @jit

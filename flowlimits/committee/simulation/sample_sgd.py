@@ -6,6 +6,7 @@ import numpy as np
 from numba import types
 
 from ...compiled.jit import A1, A2, jit
+from ..equations.moments import slope_at, value_at
 from .overlap_sgd import (
     NOISE,
     RNG,
@@ -16,8 +17,6 @@ from .overlap_sgd import (
     TEACHER_CENTRED,
     TEACHER_KIND,
     WEIGHT_DECAY,
-    slope_at,
-    value_at,
 )
 
 

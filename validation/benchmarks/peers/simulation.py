@@ -54,7 +54,7 @@ def torch_autograd(W: np.ndarray, W_star: np.ndarray, steps: int) -> Callable[[]
 def run(quick: bool) -> dict[str, Any]:
     """Return steps per second, on one thread."""
     import flowlimits as fl
-    from flowlimits.committee.simulation import simulate as simulation
+    from flowlimits.committee import simulation
     from flowlimits.committee.simulation.run import Run
 
     problem = fl.Committee.random(4, 4, dimension=DIMENSION, rng=0, learning_rate=RATE)
