@@ -251,9 +251,10 @@ def _checked(solutions: Solutions, name: str, values: np.ndarray) -> dict[str, s
 
     lacking = solutions.lacking.get(name, set())
     undefined = {"undefined": "nan for problems that do not have it"} if lacking else {}
-    done = np.array([i for i in np.flatnonzero(solutions.statuses == SUCCESS) if i not in lacking], dtype=int)
+    done = np.setdiff1d(np.flatnonzero(solutions.statuses == SUCCESS), list(lacking))
+    rows = slice(None) if done.size == len(values) else done  # a view where it can be
     try:
-        values[done], found = checked(solutions.example, name, values[done])
+        values[rows], found = checked(solutions.example, name, values[rows])
         undefined |= found
     except FloatingPointError:
         for index in done:

@@ -49,6 +49,7 @@ def outside(function: Any) -> dict[str, Any]:
     return {**function.__globals__, **cells}
 
 
+@functools.lru_cache(maxsize=1024)
 def names(code: types.CodeType) -> tuple[set[str], set[str]]:
     """Return the names of globals and outer variables, and all other names: of attributes, of imports."""
     outer, others = set(code.co_freevars), set()

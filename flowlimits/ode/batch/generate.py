@@ -7,6 +7,7 @@ is never read except to see whether it is still the same.  Where no folder can b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import operator
@@ -25,7 +26,7 @@ from ...compiled.jit import A1, A2, ADDRESS, call_rhs, callback, jit
 from ...compiled.simd import LANES, each, spread
 from ...compiled.simd_arrays import TABLE_ROWS, packed, table_of
 from ...compiled.views import maximum, minimum
-from .operations import Program
+from .operations import MOST, Program
 from .steps import LANES_SIGNATURE, call_traced
 
 #: By the text and the functions that it calls.
@@ -46,6 +47,7 @@ CHECKED = 128
 TIME = 1_000_000_000
 
 
+@functools.lru_cache(maxsize=MOST)
 def text_of(program: Program) -> str:
     """Return the function as text."""
     text = ["def traced(t, y, dy, inputs):"]

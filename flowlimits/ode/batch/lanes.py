@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -103,6 +104,10 @@ def _trace(
     return [one for part in parts for one in _trace(rhs, n, params, work_size, equations, instead, part, depth - 1)]
 
 
+#: Programs that were found to give the bits of their function; those that are remembered are met again.
+_right: WeakSet[Program] = WeakSet()
+
+
 def _compile(
     rhs: RightHandSide,
     program: Program,
@@ -117,9 +122,13 @@ def _compile(
         function = compile_program(program)
     except CompilationError:
         return None
-    addresses = address_of(function), address_of(rhs.function)
-    own = params if len(params) == 1 else params[indices]
-    return function if gives_the_same_bits(*addresses, span, y0s[indices], own, program.inputs, work_size) else None
+    if program not in _right:
+        addresses = address_of(function), address_of(rhs.function)
+        own = params if len(params) == 1 else params[indices]
+        if not gives_the_same_bits(*addresses, span, y0s[indices], own, program.inputs, work_size):
+            return None
+        _right.add(program)
+    return function
 
 
 #: Seconds that a compiled loop may run before Python looks for interrupts and moves the progress bar.

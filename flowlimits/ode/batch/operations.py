@@ -19,6 +19,8 @@ import numpy as np
 from ...compiled.views import rounds_in_vectors
 from .symbols import Symbol, UntraceableError, is_number
 
+#: Traces, and their texts, that are remembered.
+MOST = 32
 #: Operations beyond which a trace compiles too slowly.
 LONGEST = 6000
 #: Operations that may be met on the way, before what is not needed is dropped, and with those that are met again.
@@ -34,7 +36,7 @@ FUNCTIONS = {
 _EXACT = ("sqrt", "abs", "max", "min")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """A trace: operations in order, which of them are the velocities, inputs and called functions.
 

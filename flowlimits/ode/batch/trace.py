@@ -33,7 +33,7 @@ import numpy as np
 from ...compiled import views as _views
 from ...compiled.cache import instructions, names, outside
 from ...compiled.jit import is_compiled, is_strict
-from .operations import FUNCTIONS, Operations, Program
+from .operations import FUNCTIONS, MOST, Operations, Program
 from .symbols import MixedError, Numbers, Symbol, UntraceableError, Unwritten, is_number, is_power
 
 _BUILTINS = {"range", "len", "abs", "min", "max", "int", "float", "bool", "enumerate", "zip", "pow"}
@@ -288,9 +288,6 @@ def _is_pure(function: Any, of_symbols: bool) -> bool:
                 return False
     return True
 
-
-#: Traces that are remembered.
-MOST = 32
 
 _traces: OrderedDict[Any, Program] = OrderedDict()
 

@@ -12,6 +12,8 @@ the nodes 0, c_1, ..., c_s, without the row and column of the node 0 (sections I
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.polynomial import legendre
 
@@ -60,8 +62,9 @@ def nested_basis(theta: np.ndarray, count: int) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
+@functools.cache
 def tables() -> tuple[np.ndarray, np.ndarray]:
-    """Return the real and the complex tables of the three methods, padded with zeros."""
+    """Return the real and the complex tables of the three methods, padded with zeros; nobody writes to them."""
     real = np.zeros((len(STAGES), ROWS, WIDTH))
     cplx = np.zeros((len(STAGES), COMPLEX_ROWS, WIDTH), dtype=np.complex128)
     for k, s in enumerate(STAGES):
