@@ -19,7 +19,7 @@ from .equations import evaluate, system
 from .equations.evaluate import infeasible_times
 from .equations.system import advice, diverged
 from .observables import RESOLVED, SCALARS, beside, check_names
-from .physics import SLACK
+from .physics import SLACK, warn_of_copies
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def path(problem: Physics, options: Options, last: float) -> CommitteePath:
     if not isinstance(options.method, str) or options.method not in METHODS:
         check_method(options.method)
     found = CommitteePath(problem, options)
+    if problem.coordinates is not None and not problem.factored:
+        warn_of_copies(found.problem.Q, found.problem.R)
     if beside(options.given):
         from . import fluctuations
 
@@ -76,7 +78,7 @@ class CommitteePath(Path):
         # What is shown, but for the groups, is that of the problem of standard normal inputs with the same fields.
         self.given, self.problem, self.asked = problem, problem.seen(), options
         self.family = system.choose(self.problem)
-        self.factored, self.grouped = problem.coordinates is not None, problem.covariance is not None
+        self.factored, self.grouped = problem.factored, problem.covariance is not None
         self.start = system.factor_start(problem) if self.factored else system.start(problem)
         self.reports: list[ode.Report] = []
         rate = problem.learning_rate

@@ -110,7 +110,7 @@ def warn_of_copies(Q: np.ndarray, R: np.ndarray) -> None:
         if not ((Q[i] == Q[j]).all() and (R[i] == R[j]).all()):
             checks.warn(
                 f"Units {j} and {i} are nearer than {COPIES:g} of their norm: overlaps do not hold what tells them apart, and it "
-                "decides when they leave a saddle. Committee.from_weights(W, W_star) with learning_rate=0 keeps it."
+                "decides when they leave a saddle. Committee.from_weights(W, W_star) keeps it, in simulations and for learning_rate=0 in `solve`."
             )
             return
 
@@ -222,10 +222,6 @@ class Physics(Problem):
         seen = self.seen()
         check_combination(seen)
         if coordinates is not None:
-            if isinstance(learning_rate, Schedule) or learning_rate > 0:
-                raise ValueError(
-                    "Argument `coordinates` is for gradient flow, learning_rate = 0: SGD leaves their span."
-                )
             if groups is not None:
                 what = "a covariance" if unexplained is None else "unexplained fields"
                 raise ValueError(f"Argument `coordinates` is for standard normal inputs, and not for {what}.")
@@ -233,6 +229,11 @@ class Physics(Problem):
         else:
             warn_of_copies(seen.Q, seen.R)
         self.check_rate(None)
+
+    @property
+    def factored(self) -> bool:
+        """Whether the flow is that of the coordinates; SGD leaves their span, and its simulations begin at them."""
+        return self.coordinates is not None and self.kind == "exact"
 
     def check_rate(self, dimension: int | None) -> None:
         """Refuse a learning rate at which SGD of linear students diverges under a covariance, in the limit or in a dimension.

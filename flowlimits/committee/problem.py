@@ -47,8 +47,8 @@ class Committee(Physics):
     spherical : bool
         Keep the norm of every row of W by projection after each step.
     coordinates : array_like, shape (p + k, m), optional
-        Rows, students before teachers, whose products are the overlaps.  `from_weights` sets them for gradient flow from units
-        that nearly coincide, whose difference no overlap holds; the flow then evolves them.
+        Rows, students before teachers, whose products are the overlaps.  `from_weights` sets them for units
+        that nearly coincide, whose difference no overlap holds; gradient flow then evolves them, and simulations begin at them.
     covariance : Spectrum, CovarianceGroups, or array_like of shape (d,) or (d, d), optional
         Of the inputs, in the place of the identity.  Q, R and T then have one matrix for each of its L groups of equal eigenvalues,
         shapes (L, p, p), (L, p, k), (L, k, k): products of the weights there, over d.  Plain ones mean isotropic weights.
@@ -93,9 +93,7 @@ class Committee(Physics):
             groups = covariance.overlaps(first), covariance.overlaps(first, second), covariance.overlaps(second)
             return cls(*groups, **physics | {"covariance": covariance.groups})
         overlaps = first @ first.T / d, first @ second.T / d, second @ second.T / d
-        rate = physics.get("learning_rate", 0.0)
-        seen = physics.get("unexplained") is None
-        if isinstance(rate, int | float) and rate == 0 and seen and nearly_singular(overlaps[0]):
+        if physics.get("unexplained") is None and nearly_singular(overlaps[0]):
             physics["coordinates"] = coordinates_of(first, second)
         return cls(*overlaps, **physics)
 

@@ -67,6 +67,47 @@ def test_descent_begins_at_the_weights():
     assert float(descent[0, 0]) == pytest.approx(float(flow[0]), rel=0.01)
 
 
+@pytest.mark.parametrize("activation", ["square", "relu"])
+def test_sgd_of_near_copies_begins_at_the_weights(activation):
+    """The steps of copies are equal, so that the gap between them alone says when they part: tiny gaps scale with their start."""
+    K, d, times = 3, 12, [0.5, 1.0]
+    rng = np.random.default_rng(1)
+    W, W_star = rng.standard_normal((1, d)) * np.ones((K, 1)), rng.standard_normal((2, d))
+    apart = rng.standard_normal((K, d))
+    physics = {"activation": activation, "learning_rate": 0.05, "second_layer": [1.0, 1.0, 0.5]}
+    options = {"dimension": d, "rng": 0, "keep_state": True}
+    for method, given in (("samples", True), ("samples", False), ("overlaps", True), ("overlaps", False)):
+        gaps = []
+        for gap in (1e-9, 1e-11):
+            near = W + gap * apart
+            problem = fl.Committee.from_weights(near, W_star, **physics)
+            weights = {"weights": (near, W_star)} if given else {}
+            kept = problem.simulate(times, method=method, **options, **weights)["state_W"].values[0]
+            units = kept.reshape(kept.shape[-2:])
+            units = units if method == "samples" else units.T
+            gaps.append(np.linalg.norm(units[0] - units[1]))
+        assert gaps[0] / gaps[1] == pytest.approx(100.0, rel=0.02), (method, given)
+
+
+def test_the_limit_of_sgd_says_that_overlaps_do_not_hold_the_gap():
+    problem = fl.Committee.from_weights(*saddle(3, 1e-9), learning_rate=0.1)
+    with pytest.warns(UserWarning, match="Units 0 and 1 are nearer than 1e-07 of their norm"):
+        problem.solve([0.1])
+    assert not problem.factored
+
+
+def test_descent_from_own_weights_keeps_a_gap_across_the_teacher():
+    """Overlaps with the teacher do not hold the gap either: it lies in other directions."""
+    W, W_star = np.zeros((2, 4)), np.zeros((1, 4))
+    W[:, :2], W_star[0, 0] = [1.2, 0.4], 2.0
+    W[0, 2], W[1, 3] = 1e-9, 1e-9
+    flow = fl.Committee.from_weights(W, W_star, weight_decay=0.1).simulate(
+        [1.0], dimension=4, weights=(W, W_star), method="gd", step=0.01, keep_state=True
+    )
+    units = flow["state_W"].values[0]
+    assert 1e-10 < np.linalg.norm(units[0] - units[1]) < 1e-9
+
+
 def test_coordinates_travel_and_are_kept_only_where_they_are_needed():
     problem = fl.Committee.from_weights(*saddle(3, 1e-9))
     result = problem.solve([1.0])
@@ -105,8 +146,8 @@ def test_exact_copies_are_no_accident():
 def test_coordinates_are_checked():
     with pytest.raises(ValueError, match=r"must be rows whose products are the overlaps .* differ by 0\.5"):
         fl.Committee([[1.0]], [[0.0]], [[1.0]], coordinates=[[1.0, 0.0], [0.5, math.sqrt(0.75)]])
-    with pytest.raises(ValueError, match="`coordinates` is for gradient flow"):
-        fl.Committee([[1.0]], [[0.0]], [[1.0]], learning_rate=0.1, coordinates=np.eye(2))
+    with pytest.raises(ValueError, match="`coordinates` is for standard normal inputs, and not for a covariance"):
+        fl.Committee([[1.0]], [[0.0]], [[1.0]], covariance=[1.0, 2.0], coordinates=np.eye(2))
 
 
 def test_a_solution_that_loses_feasibility_says_where():

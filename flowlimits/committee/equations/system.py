@@ -234,7 +234,7 @@ def group_structure(fields: Physics, L: int) -> Structure:
 
 def diverged(problem: Physics) -> dict[ode.Status, str]:
     """Return what a failure means: a gradient flow has a finite length in a finite time, so that it only fails off its domain."""
-    flow = problem.kind == "exact" and problem.coordinates is None
+    flow = problem.kind == "exact" and not problem.factored
     text = UNFEASIBLE if flow else "The flow diverged."
     return {ode.Status.NOT_FINITE: text, ode.Status.STEP_TOO_SMALL: text, ode.Status.INFEASIBLE: UNFEASIBLE}
 

@@ -64,7 +64,7 @@ def check(problem: Any, size: int, given: Mapping[str, Any]) -> tuple[str, ...]:
     for argument, asked, what in (
         ("fluctuations", deviations, "the covariance of "), ("sensitivities", names, "")
     ):  # fmt: skip
-        if asked and problem.coordinates is not None:
+        if asked and problem.factored:
             raise ValueError(f"Argument `{argument}` is for overlaps, and not for problems with `coordinates`.")
         if asked and size > LARGEST:
             raise ValueError(

@@ -12,7 +12,6 @@ import xarray as xr
 from ...core import checks, results, streams
 from ...core import threads as parallel
 from ...core.solve import sgd_or_descent
-from ...spectrum.covariance import decompose
 from .. import limit
 from ..equations import system
 from ..observables import check_names
@@ -57,7 +56,7 @@ def simulate(
         check_redrawn(problem, dimension, weights, start)
     own = None if weights is None else _own_weights(problem, weights, dimension)
     if own is not None:
-        problem = _restarted(problem, own, dimension)
+        problem = _restarted(problem, own)
     root = streams.root(rng)
     call = {
         "verb": "simulate", "dimension": dimension, "runs": runs, "method": method, "step": step if method == "gd" else None,
@@ -187,16 +186,10 @@ def _own_weights(problem: Physics, weights: Any, dimension: int) -> tuple[np.nda
     )
 
 
-def _restarted(problem: Physics, own: tuple[np.ndarray, np.ndarray], dimension: int) -> Physics:
-    """Return the same physics from the overlaps of other weights."""
-    physics = physics_of(problem)
-    W, W_star = own
-    if problem.covariance is not None:
-        # Weights are given in the eigenbasis, group after group.
-        covariance = decompose(problem.covariance, dimension)
-        overlaps = covariance.overlaps(W), covariance.overlaps(W, W_star), covariance.overlaps(W_star)
-        return type(problem)(*overlaps, **physics | {"covariance": covariance.groups})
-    return type(problem)(W @ W.T / dimension, W @ W_star.T / dimension, W_star @ W_star.T / dimension, **physics)
+def _restarted(problem: Physics, own: tuple[np.ndarray, np.ndarray]) -> Physics:
+    """Return the same physics from other weights, which are given in the eigenbasis of a covariance, group after group."""
+    owner: Any = type(problem)
+    return owner.from_weights(*own, **physics_of(problem))
 
 
 def _kept(states: list[State]) -> dict[str, Any]:
