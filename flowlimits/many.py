@@ -251,7 +251,9 @@ def _checked(solutions: Solutions, name: str, values: np.ndarray) -> dict[str, s
 
     lacking = solutions.lacking.get(name, set())
     undefined = {"undefined": "nan for problems that do not have it"} if lacking else {}
-    done = np.setdiff1d(np.flatnonzero(solutions.statuses == SUCCESS), list(lacking))
+    done = np.flatnonzero(solutions.statuses == SUCCESS)
+    if lacking:
+        done = done[~np.isin(done, list(lacking))]
     rows = slice(None) if done.size == len(values) else done  # a view where it can be
     try:
         values[rows], found = checked(solutions.example, name, values[rows])

@@ -160,7 +160,7 @@ def array(
         _check_shape(name, result, shape)
     if result.size == 0 and not allow_empty:
         raise ValueError(f"Argument `{name}` must not be empty, but has shape {result.shape}.")
-    fits = (np.abs(result) <= largest) & np.isfinite(result)
+    fits = np.isfinite(result) if largest == math.inf else np.abs(result) <= largest
     if not fits.all():
         where = np.argwhere(~fits)[0]
         wrong = result[tuple(where)]

@@ -52,6 +52,8 @@ def check_times(times: Any, start: float) -> np.ndarray:
 
 def check_jumps(jumps: Any, start: float, end: float) -> np.ndarray:
     """Return the times at which the right-hand side jumps that lie inside the integration."""
+    if isinstance(jumps, tuple) and not jumps:
+        return np.empty(0)
     given = np.atleast_1d(checks.array("jumps", jumps, allow_empty=True, largest=math.inf))
     if given.ndim != 1:
         raise ValueError(f"Argument `jumps` must be one-dimensional, but has shape {given.shape}.")

@@ -215,7 +215,9 @@ def integrate(
     """
     rhs = inputs.check_rhs(rhs)
     begin = checks.number("start", start, largest=math.inf)
-    state = checks.array("y0", np.atleast_1d(checks.array("y0", y0, largest=math.inf)), ["n"], largest=math.inf)
+    state = np.atleast_1d(checks.array("y0", y0, largest=math.inf))
+    if state.ndim != 1:
+        checks.array("y0", state, ["n"], largest=math.inf)  # says so
     relative, absolute = inputs.check_tolerances(rtol, atol, state.size)
     parameters = checks.array("params", params, ["m"], allow_empty=True, largest=math.inf)
     work = checks.integer("work_size", work_size, minimum=0)
