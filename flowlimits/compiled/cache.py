@@ -245,6 +245,8 @@ def _fingerprint(function):
         for name, value in found:
             if isinstance(value, Dispatcher | CFunc):
                 pending.append(inspect.unwrap(value))
+                if loose := getattr(value, "targetoptions", {}).get("fastmath"):
+                    digest.update(f"{name}: {sorted(loose) if isinstance(loose, set) else loose}".encode())
             elif isinstance(value, types.FunctionType) and value.__module__.split(".")[0] == "flowlimits":
                 # What it means inside compiled code is defined in its file, perhaps by compiled functions there.
                 digest.update(_source(value.__module__))

@@ -384,6 +384,18 @@ def test_a_changed_constant_is_another_function(kind):
     assert reads(0) == reads(0) != reads(1)
 
 
+def test_other_rules_of_arithmetic_are_another_function():
+    def reads(rules):
+        scope = {"helper": _jit.jit(**rules)(lambda x: x + 1.0), "__name__": __name__}
+        exec("def reads(x):\n    return helper(x)", scope)
+        return _cache._fingerprint(scope["reads"])
+
+    if not _jit.INTERPRETED:
+        keys = [reads(rules) for rules in ({}, {"fastmath": {"contract"}}, {"fastmath": {"contract", "nsz"}})]
+        assert len(set(keys)) == 3
+        assert reads({"fastmath": {"nsz", "contract"}}) == keys[2]
+
+
 def test_two_processes_that_save_at_once_do_not_take_each_others_files(tmp_path, monkeypatch):
     def files():
         return _cache._DiskCache(_jit.is_callback)._cache_file
