@@ -122,6 +122,7 @@ class Committee(Physics):
         spherical = checks.boolean("spherical", physics.get("spherical", False))
         from .starts import LARGEST_DRAWN, gaussian_weights, wishart_overlaps
 
+        checks.check_elements("student_width", p, float(p + k) * max(min(d, LARGEST_DRAWN), p + k))
         generator = np.random.default_rng(streams.root(rng))
         if d <= LARGEST_DRAWN:
             return cls.from_weights(*gaussian_weights(p, k, d, size, spherical, generator), **physics)

@@ -81,6 +81,7 @@ def _rows(gram: np.ndarray, k: int, dimension: int) -> tuple[np.ndarray, np.ndar
 def weights(problem: Physics, dimension: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return (W, W_star), shapes (p, d), (k, d), of exactly the problem's overlaps along random orthonormal directions."""
     dimension = check_dimension(problem, dimension)
+    checks.check_elements("dimension", dimension, float(sum(problem.R.shape[-2:])) * dimension)
     length = float(np.sqrt(dimension))
     if problem.covariance is None:
         return _turned(*coordinates(problem, dimension), dimension, length, generator)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import checks
+from ..core.storage import check_path
 from .units import Convention
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def read_nn2pp_log(path: str | os.PathLike[str]) -> tuple[Nn2pp, xr.Dataset]:
     FileNotFoundError, ValueError
         If the file is missing, its header lacks a parameter, or a row has another number of columns.
     """
-    source = Path(path)
+    source = Path(check_path(path))
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {source}.")
     lines = source.read_text(encoding="utf-8", errors="replace").splitlines()

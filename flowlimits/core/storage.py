@@ -140,12 +140,12 @@ def save(dataset: Any, path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
-def check_path(path: Any) -> str | os.PathLike[str]:
+def check_path(path: Any, name: str = "path") -> str | os.PathLike[str]:
     """Return a path, or refuse what is none."""
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"Argument `path` must be a path, but is {show(path)}.")
+        raise TypeError(f"Argument `{name}` must be a path, but is {show(path)}.")
     if "\0" in os.fspath(path):
-        raise ValueError(f"Argument `path` must be a path, but holds a null character: {show(path)}.")
+        raise ValueError(f"Argument `{name}` must be a path, but holds a null character: {show(path)}.")
     return path
 
 

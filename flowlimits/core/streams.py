@@ -6,7 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from .checks import show
+from .checks import integer, show
+
+#: More runs than this are refused: their streams alone would take a gigabyte.
+MOST_RUNS = 1_000_000
+
+
+def runs(value: Any, minimum: int = 1) -> int:
+    """Return the number of independent runs."""
+    count = integer("runs", value, minimum=minimum)
+    if count > MOST_RUNS:
+        raise ValueError(
+            f"Argument `runs` must be at most {MOST_RUNS}, but is {count}: make several results, each with its own `rng`."
+        )
+    return count
 
 
 def root(rng: Any) -> np.random.SeedSequence:

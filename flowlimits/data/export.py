@@ -14,7 +14,7 @@ import xarray as xr
 
 from ..core import checks
 from ..core.files import replacing
-from ..core.storage import ARRAY_PREFIX
+from ..core.storage import ARRAY_PREFIX, check_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ def to_table(
     Of several runs, the mean and its standard error are written: in CSV as two columns, ``overlap`` and
     ``overlap_error`` with all digits, in LaTeX as 0.1234(5), where (5) is the error of the last digit.
     """
-    target = Path(path)
+    target = Path(check_path(path))
     if target.suffix not in (".csv", ".tex"):
         raise ValueError(f"Argument `path` must end in .csv or .tex, but is {checks.show(str(path))}.")
     if not isinstance(dataset, xr.Dataset):

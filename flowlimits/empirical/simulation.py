@@ -72,7 +72,7 @@ def simulate(
         )
     grid = None if until_end else checks.times(times)
     d = checks.integer("dimension", dimension, minimum=1)
-    count = checks.integer("runs", runs, minimum=1)
+    count = streams.runs(runs)
     names = _names(observables)
     if physics.infinite:
         return _infinite(physics, grid, d, count, rng, threads, progress)

@@ -119,6 +119,10 @@ def _second_phase(
     return states, report
 
 
+#: The largest relative tolerance of the direction.
+COARSEST = 0.1
+
+
 def _above_noise(state: State, theta: np.ndarray, ell: float, rtol: float, atol: float) -> tuple[float, float]:
     """Return tolerances that the rounding of the direction allows at minus log loss `ell`.
 
@@ -128,9 +132,10 @@ def _above_noise(state: State, theta: np.ndarray, ell: float, rtol: float, atol:
     _, _, q, p, _ = state.evaluate(theta)
     norm = float(np.linalg.norm(theta))
     rounding, seen = sys.float_info.epsilon * ell * norm**state.order, float(p @ q)
-    if not rounding < seen:
+    if not 50 * rounding <= COARSEST * seen:
         raise ValueError(
-            f"The weights, of norm {norm:.3g}, are so large that the flow's margin is below their rounding: start from smaller ones."
+            f"At minus log loss {ell:.3g} rounding decides on the direction of the weights, of norm {norm:.3g} at first: ask for larger losses, or "
+            "start from smaller weights."
         )
     return max(rtol, 50 * rounding / seen), max(atol, rounding / seen)
 

@@ -37,7 +37,7 @@ def simulate(
     clock = checked_clock(log_losses)
     rate = checks.number("learning_rate", learning_rate, positive=True)
     size = 0 if batch is None else checks.integer("batch", batch, minimum=1)
-    count, limit = checks.integer("runs", runs, minimum=1), checks.integer("max_steps", max_steps, minimum=1)
+    count, limit = streams.runs(runs), checks.integer("max_steps", max_steps, minimum=1)
     kkt = checks.boolean("kkt", kkt)
     if physics.geometry != "l2":
         raise ValueError(

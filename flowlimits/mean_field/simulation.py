@@ -63,8 +63,9 @@ def simulate(
     """Return the runs; see `MeanField.simulate`."""
     wanted = checks.times(times)
     p = checks.integer("student_width", student_width, minimum=1)
-    count = checks.integer("runs", runs, minimum=1)
+    count = streams.runs(runs)
     d = _check_dimension(physics, dimension)
+    checks.check_elements("student_width", p, float(p) * d)
     places = _places(physics, d)
     asked = observables.check(physics, observables.check_names(observables_, observables.FUNCTION), points, degree)
     own = None if weights is None else checks.starting_weights(weights, count, p, d)

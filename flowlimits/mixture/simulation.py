@@ -46,7 +46,7 @@ def simulate(
 ) -> xr.Dataset:
     """Return a simulation; see `XorMixture.simulate`."""
     wanted = checks.times(times)
-    runs = checks.integer("runs", runs, minimum=1)
+    runs = streams.runs(runs)
     dimension = checks.integer("dimension", dimension, minimum=2)
     method = _method(physics, method, step, samples, dimension)
     if weights is None:

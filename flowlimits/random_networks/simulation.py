@@ -160,7 +160,7 @@ def simulate(
 ) -> xr.Dataset:
     """Return the result of `GuessAndCheck.simulate`."""
     sizes = _widths(widths)
-    count = checks.integer("runs", runs, minimum=FEWEST_RUNS)
+    count = streams.runs(runs, FEWEST_RUNS)
     checks.choice("method", method, ("guess", *TRAINED))
     check_elements("runs", count, float(count) * len(sizes))
     weights = float(max(sizes)) * (physics.X.shape[1] + max(sizes) * (physics.depth - 1) + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..core import checks, streams
 from ..core.checks import check_elements
+from ..core.storage import check_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -109,9 +109,7 @@ def read_arrays(path: Any) -> tuple[np.ndarray, np.ndarray]:
     ValueError
         If it is of another kind, or lacks an array.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"Argument `path` must be a path, but is {checks.show(path)}.")
-    source = Path(path)
+    source = Path(check_path(path))
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {source}.")
     if source.suffix == ".npz":

@@ -41,7 +41,7 @@ def simulate(
 ) -> xr.Dataset:
     """Return a simulation; see `SingleUnit.simulate`."""
     wanted = checks.times(times)
-    runs = checks.integer("runs", runs, minimum=1)
+    runs = streams.runs(runs)
     names = limit.check_observables(observables)
     method, step = sgd_or_descent(method, step, runs, METHODS, problem.learning_rate > 0)
     C = np.moveaxis(np.array([[problem.Q, problem.R], [problem.R, problem.T]]), 2, 0)

@@ -31,6 +31,7 @@ from pydantic import AfterValidator
 
 from ..core.fields import table_of
 from ..core.registry import PROBLEMS, did_you_mean
+from ..core.storage import check_path
 from ..toml.file import SECTIONS, ConfigError, check_table, problem_from_table, read_toml
 from ..toml.values import Grid, Table, check_grid, is_array_file, read_array
 from .table import check_axes
@@ -97,7 +98,7 @@ def read_study(path: str | Path) -> StudyFile:
     ConfigError
         If the file has faults: one line for each.
     """
-    source = Path(path)
+    source = Path(check_path(path))
     raw = read_toml(source)
     sections: dict[str, type[Table]] = {"study": StudyTable, **SECTIONS}
     known = ("problem", *sections)

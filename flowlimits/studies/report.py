@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.files import replacing
+from ..core.storage import check_path
 from .blocks import Block, Failure
 from .keys import Definition
 from .store import Store, read_definition
@@ -42,7 +43,7 @@ def collect(folder: str | os.PathLike[str]) -> Collected:
     ValueError
         If the folder holds no study.
     """
-    path = Path(folder)
+    path = Path(check_path(folder, "folder"))
     definition = read_definition(path)
     if definition is None:
         raise ValueError(f"Folder {folder} holds no study.")

@@ -28,6 +28,7 @@ import numpy as np
 
 from ..core.checks import choice
 from ..core.files import replacing
+from ..core.storage import check_path
 from .blocks import SUFFIX, Block, DamagedShardError, Failure, Shard, decode, encode, merge
 from .keys import Definition
 
@@ -60,7 +61,7 @@ class Store:
             If the folder holds something else, or a study of another definition.
         """
         choice("changed", changed, CHANGED)
-        path = Path(folder)
+        path = Path(check_path(folder, "folder"))
         _make(path)
         stored = read_definition(path)
         if stored is None:

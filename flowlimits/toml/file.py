@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ..core.checks import show
 from ..core.problem import Problem
 from ..core.registry import PROBLEMS, did_you_mean
+from ..core.storage import check_path
 from .tables import SPECTRA, WORD, ProblemTable, SimulateTable, SolveTable, problem_table
 from .values import Table
 
@@ -53,7 +54,7 @@ def read_config(path: str | Path) -> Config:
         If the file is unreadable or not TOML, or has unknown keys, wrong types or missing sections: one line per
         fault, each with the name of the file and of the key.
     """
-    source = Path(path)
+    source = Path(check_path(path))
     raw = read_toml(source)
     problem, parts, faults = _validate(raw, source.parent)
     if not faults and problem is not None:

@@ -81,6 +81,45 @@ def test_numbers_whose_powers_are_no_floats_are_refused_before_any_work(case):
     assert str(caught.value).startswith(f"{problem}Argument `{name}` must be at most {bound} in size, but is ")
 
 
+FLOW = fl.MeanField([[1.0]], fl.Ensemble(None, 1.0, PAIR, 1.0))
+TOO_MANY = "Argument `runs` must be at most 1000000, but is 2147483648: make several results, each with its own `rng`."
+TOO_LARGE = [
+    (lambda: fl.Committee(**ONE, learning_rate=0.1).simulate([0.1], dimension=5, runs=2**31), TOO_MANY),
+    (lambda: mixture(learning_rate=0.1).simulate([0.1], dimension=6, runs=2**31), TOO_MANY),
+    (lambda: fl.ExtensiveQuadratic(0.5, TEACHER).simulate([0.1], dimension=8, runs=2**31), TOO_MANY),
+    (lambda: fl.MeanFieldQuadratic([1, 0.5], 1.0).simulate([0.1], student_width=8, runs=2**31), TOO_MANY),
+    (lambda: FLOW.simulate([0.1], student_width=8, dimension=10, runs=2**31), TOO_MANY),
+    (lambda: fl.SingleUnit("linear", Q=1, R=0, T=1, learning_rate=0.1).simulate([0.1], dimension=8, runs=2**31), TOO_MANY),
+    (lambda: fl.GuessAndCheck(X, Y, X, Y).simulate([2], runs=2**31, max_networks=10**13), TOO_MANY),
+    (lambda: fl.ExtensiveQuadratic(0.5, TEACHER).simulate([0.1], dimension=10**9), "`dimension` must leave arrays below"),
+    (lambda: fl.MeanFieldQuadratic([1, 0.5], 1.0).simulate([0.1], student_width=10**13), "`student_width` must leave arrays below"),
+    (lambda: FLOW.simulate([0.1], student_width=10**13, dimension=10), "`student_width` must leave arrays below"),
+    (lambda: fl.Committee.random(10**9, 2, dimension=10**9), "`student_width` must leave arrays below"),
+    (lambda: fl.Committee(**ONE).weights(10**13), "`dimension` must leave arrays below"),
+    (lambda: fl.SampleFlow(X, Y, width=2, rng=0).simulate([0.1], step=1e-14), "at steps of 1e-14, for 1e+13, and at most"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "sentence"), TOO_LARGE)
+def test_what_no_machine_holds_or_finishes_is_refused_at_once(call, sentence):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("path", lambda: fl.to_table(fl.Committee(**ONE).solve([0.1]), 3)),
+        ("folder", lambda: fl.study(lambda a: a, {"a": [1]}, folder=3)),
+        ("path", lambda: fl.conventions.read_nn2pp_log(3)),
+    ],
+)
+def test_what_is_no_path_is_named(name, call):
+    with pytest.raises(TypeError, match=f"^Argument `{name}` must be a path, but is 3"):
+        call()
+
+
 def test_large_numbers_whose_powers_are_floats_are_computed_with():
     for problem in (
         fl.Committee([[1e49]], [[0.0]], [[1.0]]),

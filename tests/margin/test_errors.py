@@ -140,5 +140,17 @@ def test_a_linear_program_does_not_depend_on_the_unit_of_the_inputs():
 def test_a_start_whose_loss_is_no_float_is_followed_and_one_without_digits_refused():
     flow = fl.MarginFlow(margin.LinearModel(), np.eye(2), [1.0, -1.0], weights=[1e3, 1e3]).solve([1.0])
     assert flow.attrs["first_phase"].startswith("The loss of the start was e^1000: the flow was first followed")
-    with pytest.raises(ValueError, match=r"^The weights, of norm 1e\+20, are so large that the flow's margin is below"):
+    with pytest.raises(ValueError, match=r"^At minus log loss 1 rounding decides on the direction"):
         fl.MarginFlow(margin.LinearModel(), np.eye(2), [1.0, -1.0], weights=[1e20, 1e20]).solve([1.0])
+
+
+@pytest.mark.parametrize("model", [margin.LinearModel(), margin.QuadraticModel(2)])
+def test_a_loss_at_which_rounding_decides_is_refused(model):
+    problem = fl.MarginFlow(model, [[1.0, 0.3], [-0.2, 1.0], [0.5, 0.6]], [1.0, -1.0, 1.0], rng=0)
+    late = problem.solve([1e9, 1e12])["margin"].values
+    assert late[1] == pytest.approx(late[0], rel=1e-6)
+    for log_losses in (1e15, 2**63):
+        with pytest.raises(
+            ValueError, match=r"rounding decides on the direction of the weights, of norm .* ask for larger losses"
+        ):
+            problem.solve(log_losses)

@@ -152,7 +152,7 @@ def good(**changes):
         ),
         (
             {"model": margin.QuadraticModel(2), "weights": np.full(4, 1e200)},
-            "The model is not finite at the starting weights.",
+            "Argument `weights` must be at most 1e+50 in size, but is 1e+200 at index [0]: rescale it.",
         ),
     ],
 )

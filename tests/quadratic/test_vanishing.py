@@ -1,5 +1,6 @@
 """Weight decay that takes everything away, starts far above the teacher, times next to zero: no ratio of rounding."""
 
+import json
 import math
 
 import numpy as np
@@ -65,6 +66,23 @@ def test_infinite_width_with_a_strong_decay(start, activation):
     # The direction turns towards the teacher's first: at t = 2, e^8 stronger than the second.
     assert float(result.overlap[2]) == pytest.approx(1 / math.sqrt(1.25), rel=1e-3)
     assert float(result.risk[2]) == (2.375 if activation == "square" else 1.25)
+
+
+@pytest.mark.parametrize("activation", ["square", "centred"])
+@pytest.mark.parametrize("covariance", [None, [1.0, 0.5]])
+def test_weights_that_have_vanished_cost_no_steps(activation, covariance):
+    problem = fl.QuadraticFlow(W, W_STAR, activation=activation, weight_decay=10.0, covariance=covariance)
+    near = problem.solve([5.0, 60.0], method="matrix")
+    late = problem.solve([5.0, 60.0, 1e6, 1e9], method="matrix")
+    np.testing.assert_array_equal(late.overlap[0], near.overlap[0])
+    np.testing.assert_array_equal(late.trace[1:], 0.0)
+    np.testing.assert_array_equal(late.risk[1:], late.risk[-1])
+    if activation == "square":
+        # The multiplier is the integral of 2 tr S (Z - Z*), and the eigenvalues of Z* are 1/4 and 1/16.
+        teacher = 0.25 + (0.0625 if covariance is None else 0.5 * 0.0625)
+        np.testing.assert_allclose(late.multiplier[2:] / late.time[2:], -2 * teacher, rtol=1e-4)
+    steps = [json.loads(result.attrs["provenance"])["steps"] for result in (near, late)]
+    assert steps[1] < steps[0] + 300
 
 
 @pytest.mark.parametrize("scale", [1e12, 1e20, 1e60])

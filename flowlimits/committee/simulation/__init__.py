@@ -44,7 +44,7 @@ def simulate(
 ) -> xr.Dataset:
     """Return a simulation; see `Committee.simulate`."""
     wanted = checks.times(times)
-    runs = checks.integer("runs", runs, minimum=1)
+    runs = streams.runs(runs)
     names = check_names(observables)
     checks.boolean("keep_state", keep_state)
     if start is not None:

@@ -53,7 +53,7 @@ def simulate(
     """Return runs of the flow at finite dimension; see `ExtensiveQuadratic.simulate`."""
     times = checks.times(times)
     d = checks.integer("dimension", dimension, minimum=1)
-    count = checks.integer("runs", runs, minimum=1)
+    count = streams.runs(runs)
     limits = Tolerances(*checks.tolerances(rtol, atol))
     indefinite = problem.indefinite
     if checks.choice("method", method, METHODS) != "flow" and indefinite:
@@ -64,6 +64,7 @@ def simulate(
     names = check_observables(observables)
     own = check_weights(weights, problem, d, count)
     p, k = widths(problem, d) if own is None else (own.shape[-2], teacher_width(problem, d))
+    checks.check_elements("dimension", d, float(d) * max(p, k))
     root = streams.root(rng)
     generators = streams.generators(root, count)
     request = Request(eigenvalues="eigenvalues" in names)

@@ -183,6 +183,8 @@ def _load_blas() -> None:
 
 #: Weight decay times the time of one piece, whose absolute tolerance follows from its start.
 FADING = 5.0
+#: Weights below this have squares that are zero.
+VANISHED = 1e-200
 #: Numbers of a Jacobian that are worth their memory.
 ROOM_OF_JACOBIAN = 3.0e7
 #: Numbers that the states at requested times may take in memory at once.
@@ -231,12 +233,13 @@ class MatrixPath:
                 raise type(error)(str(error), done, np.zeros((done.size, 0)), joined(total, error.report)) from None
             total, left = joined(total, report), float(np.abs(run.y[:-1]).max() / np.abs(y[:-1]).max(initial=1e-300))
             # What does not fade may be followed in longer and longer pieces; one in which it has lost digits is repeated.
-            repeat, stretch = (
-                stretch > 1 and left < math.exp(-FADING),
-                2 * stretch if left > 0.5 and self.form.settles else 1.0,
-            )
-            if repeat:
+            if 1 < stretch < math.inf and left < math.exp(-FADING):
+                stretch = 1.0
                 continue
+            if stretch < math.inf:
+                stretch = 2 * stretch if left > 0.5 and self.form.settles else 1.0
+            if fades and self._vanished(run.y[:-1].reshape(self.V.shape)):
+                run.y[:-1], stretch = 0.0, math.inf
             count = asked.size - bool(
                 asked[-1] < s[-1] - self.begin and asked[-1] != s[i + asked.size - 1] - self.begin
             )
@@ -244,6 +247,14 @@ class MatrixPath:
             y, begin, first_step, i = run.y, float(asked[-1]), float(run.real[ode_layout.H]), i + count
         assert total is not None
         return total
+
+    def _vanished(self, V: np.ndarray) -> bool:
+        """Whether V is too small for a number of any result, and falls in every component."""
+        largest = float(np.abs(V).max())
+        if largest >= VANISHED:
+            return False
+        small = V * (1e-100 / largest) if largest > 0 else V
+        return bool((small * self.form.velocity(small)[0] <= 0).all())
 
     def _piece(self, s: np.ndarray, begin: float, size: int, stretch: float) -> tuple[np.ndarray, bool]:
         """Return the times of the next piece, and whether weight decay may take V far down in it."""

@@ -36,7 +36,8 @@ def simulate(
     """Return runs of finite width; see `MeanFieldQuadratic.simulate`."""
     times = checks.times(times)
     p = checks.integer("student_width", student_width, minimum=1)
-    count = checks.integer("runs", runs, minimum=1)
+    count = streams.runs(runs)
+    checks.check_elements("student_width", p, float(p) * problem.dimension)
     tolerances = Tolerances(*checks.tolerances(rtol, atol))
     length = check_step(checks.choice("method", method, ("flow", "gd")), step, times)
     names = check_observables(ALL if observables is None else observables)
