@@ -128,24 +128,29 @@ SHARED = ("gaussian", "spectrum", "ode")
 )
 @click.argument("rooms", nargs=-1, metavar="[ROOM ...]")
 def warm_up(rooms: tuple[str, ...]) -> int:
-    """Import the modules of the rooms, and say how long it took."""
+    """Compile the functions of the rooms, and say how long it took."""
     for room in rooms:
         if room not in ROOMS:
             raise click.UsageError(f"There is no room `{room}`; the rooms are {', '.join(ROOMS)}.")
+    from ..compiled.beside import beside
+    from ..compiled.jit import compile_now
+    from ..core.threads import available_threads
+
     began = time.perf_counter()
-    for room in dict.fromkeys((*SHARED, *(rooms or ROOMS))):
-        compile_room(room)
+    functions = [one for room in dict.fromkeys((*SHARED, *(rooms or ROOMS))) for one in functions_of(room)]
+    with beside(functions, available_threads()):
+        for function in functions:
+            compile_now(function)
     click.echo(f"Compiled in {time.perf_counter() - began:.0f} s: {', '.join(rooms or ROOMS)}.")
     return 0
 
 
-def compile_room(room: str) -> None:
-    """Compile, or find in the cache, the functions of every module of a room."""
-    from ..compiled.jit import compile_now
+def functions_of(room: str) -> list[Any]:
+    """Return the compiled functions and callbacks of every module of a room."""
+    from ..compiled.jit import is_callback, is_compiled
 
-    for module in modules(importlib.import_module(f"flowlimits.{room}")):
-        for value in vars(importlib.import_module(module)).values():
-            compile_now(value)
+    found = [vars(importlib.import_module(one)) for one in modules(importlib.import_module(f"flowlimits.{room}"))]
+    return [one for space in found for one in space.values() if is_callback(one) or is_compiled(one)]
 
 
 def modules(package: ModuleType) -> list[str]:

@@ -122,9 +122,9 @@ def main(folder: str, *listed: str) -> None:
     """Compile the functions of a list of names and files from its end, until a file does not come to be."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name, path in zip(listed[-2::-2], map(Path, listed[::-2])):
-        if claim(folder, path):
-            module, _, attribute = name.partition(":")
-            function = getattr(importlib.import_module(module), attribute)
+        module, _, attribute = name.partition(":")
+        function = getattr(importlib.import_module(module), attribute, None)
+        if function is not None and claim(folder, path):
             function.compile_once() if hasattr(function, "compile_once") else function.address
             if not path.exists():
                 return

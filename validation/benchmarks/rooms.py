@@ -58,7 +58,7 @@ def extensive() -> None:
     """Simulations of extensive width by dimension, in units of one decomposition of a symmetric matrix."""
     problem = fl.ExtensiveQuadratic(0.5, fl.Spectrum.marchenko_pastur(0.05))
     times = np.geomspace(1e-2, 5, 30)
-    for d in (500, 1000, 2000):
+    for d in (500, 1000, 2000, 4000):
         problem.simulate(times, dimension=40, runs=1, rng=0, progress=False)
         S = np.random.default_rng(0).standard_normal((d, d))
         decomposition, _ = once(lambda S=S: np.linalg.eigh(S + S.T))
