@@ -243,7 +243,3 @@ def _interrupt_sentence(error: BaseException) -> str:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     say(f"Warning: {message}", err=True)
-
-
-if __name__ == "__main__":
-    main()

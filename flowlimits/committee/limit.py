@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import ode
+from ..core import checks
 from ..core.solve import Options, Path, cost
 from ..core.threads import Unfinished
 from ..ode.driver import Jacobian
@@ -18,7 +19,7 @@ from ..ode.integrate import _solve as integrate_unchecked
 from .equations import evaluate, system
 from .equations.evaluate import infeasible_times
 from .equations.system import advice, diverged
-from .observables import RESOLVED, SCALARS, beside, check_names
+from .observables import RESOLVED, SCALARS, STARTS, check_names
 from .physics import SLACK, warn_of_copies
 from .schedule import Schedule
 
@@ -45,6 +46,23 @@ def event_variables(problem: Physics) -> list[str]:
     return ["risk", *SCALARS]
 
 
+def beside(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `solve` that ask for more than the solution, checked; empty if none does."""
+    asked: dict[str, Any] = {}
+    fluctuations, sensitivities = given.get("fluctuations", False), given.get("sensitivities", ())
+    if isinstance(fluctuations, str) and fluctuations == STARTS:
+        asked["fluctuations"] = STARTS
+    elif not isinstance(fluctuations, bool | np.bool_):
+        raise TypeError(
+            f'Argument `fluctuations` must be True, False or "{STARTS}", but is {checks.show(fluctuations)}.'
+        )
+    elif fluctuations:
+        asked["fluctuations"] = True
+    if not isinstance(sensitivities, tuple) or sensitivities:
+        asked["sensitivities"] = list(checks.items("sensitivities", sensitivities, str))
+    return {name: value for name, value in asked.items() if value}
+
+
 def call(problem: Physics, options: Options, times: np.ndarray) -> dict[str, Any]:
     """Return the arguments that repeat the call."""
     return {
@@ -60,7 +78,7 @@ def path(problem: Physics, options: Options, last: float) -> CommitteePath:
     found = CommitteePath(problem, options)
     if problem.coordinates is not None and not problem.factored:
         warn_of_copies(found.problem.Q, found.problem.R)
-    if beside(options.given):
+    if found.beside:
         from . import fluctuations
 
         found.parameters = fluctuations.check(problem, found.start.size, options.given)
@@ -76,7 +94,7 @@ class CommitteePath(Path):
 
     def __init__(self, problem: Physics, options: Options):
         # What is shown, but for the groups, is that of the problem of standard normal inputs with the same fields.
-        self.given, self.problem, self.asked = problem, problem.seen(), options
+        self.given, self.problem, self.asked, self.beside = problem, problem.seen(), options, beside(options.given)
         self.family = system.choose(self.problem)
         self.factored, self.grouped = problem.factored, problem.covariance is not None
         self.start = system.factor_start(problem) if self.factored else system.start(problem)
@@ -192,12 +210,12 @@ class CommitteePath(Path):
             if any(name in GROUPS for name in names):
                 coords["group"] = ("group", groups.eigenvalues, {"long_name": "eigenvalue of the covariance"})
         further: dict[str, Any] = {}
-        if beside(self.asked.given) and self.times.size:
+        if self.beside and self.times.size:
             from . import fluctuations
 
             further["extra"], found = fluctuations.further(self, names, self._scalar)
             attrs |= found
-            if self.asked.given.get("fluctuations"):
+            if "fluctuations" in self.beside:
                 # Of runs from Gaussian starts the exact flow is the limit.
                 further["kind"] = "limit"
         if not any(np.isnan(variables[name]).any() for name in names):

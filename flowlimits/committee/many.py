@@ -152,13 +152,7 @@ class Many:
         row = system.parameters(self.example, rate)
         T, b = self.field("T", rows), self.field("teacher_second_layer", rows)
         params = np.repeat(row[None], len(T), axis=0)
-        columns = {
-            "learning_rate": layout.LEARNING_RATE,
-            "noise": layout.NOISE,
-            "weight_decay": layout.WEIGHT_DECAY,
-            "second_layer_rate": layout.SECOND_LAYER_RATE,
-        }
-        for name, column in columns.items():
+        for name, column in layout.PLACES.items():
             params[:, column] = self.field(name, rows)
         at = layout.HEADER
         params[:, at : at + k] = b

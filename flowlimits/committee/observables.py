@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,23 +82,6 @@ def check_names(names: Any, further: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the names of further variables."""
     listed = () if names is None else checks.items("observables", names, str)
     return tuple(checks.choice("observables", name, [*SCALARS, *further]) for name in listed)
-
-
-def beside(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `solve` that ask for more than the solution, checked; empty if none does."""
-    asked: dict[str, Any] = {}
-    fluctuations, sensitivities = given.get("fluctuations", False), given.get("sensitivities", ())
-    if isinstance(fluctuations, str) and fluctuations == STARTS:
-        asked["fluctuations"] = STARTS
-    elif not isinstance(fluctuations, bool | np.bool_):
-        raise TypeError(
-            f'Argument `fluctuations` must be True, False or "{STARTS}", but is {checks.show(fluctuations)}.'
-        )
-    elif fluctuations:
-        asked["fluctuations"] = True
-    if not isinstance(sensitivities, tuple) or sensitivities:
-        asked["sensitivities"] = list(checks.items("sensitivities", sensitivities, str))
-    return {name: value for name, value in asked.items() if value}
 
 
 def _dataset(result: Any) -> xr.Dataset:

@@ -136,9 +136,6 @@ class Table:
     outside: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
 
-    def __getitem__(self, name: str) -> Field:
-        return next(field for field in self.fields if field.name == name)
-
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.fields)

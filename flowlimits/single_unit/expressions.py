@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import math
+import operator
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -91,30 +92,35 @@ def _check(node: ast.expr, symbols: Collection[str], known: Collection[str]) -> 
     raise _RefusedError("numbers, + - * / **, and functions of one argument are allowed")
 
 
-def evaluate(node: ast.expr, values: dict[str, np.ndarray]) -> Any:
-    """Return the value of an expression at arrays."""
+_OPERATIONS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+
+
+def evaluate(
+    node: ast.expr,
+    values: dict[str, Any],
+    functions: dict[str, Callable[..., Any]],
+    number: Callable[[Any], Any] = lambda value: value,
+) -> Any:
+    """Return the value of an expression that `read` returned, at arrays or symbols, of which `values` has `pi` too."""
     match node:
         case ast.Constant(value=value):
-            return value
+            return number(value)
         case ast.Name(id=word):
-            return np.pi if word == "pi" else values[word]
+            return values[word]
         case ast.UnaryOp(op=operation, operand=operand):
-            inner = evaluate(operand, values)
+            inner = evaluate(operand, values, functions, number)
             return -inner if isinstance(operation, ast.USub) else inner
         case ast.Call(func=ast.Name(id=word), args=[argument]):
-            return (SMOOTH | ROUGH)[word](evaluate(argument, values))
+            return functions[word](evaluate(argument, values, functions, number))
         case ast.BinOp(left=left, op=operation, right=right):
-            a, b = evaluate(left, values), evaluate(right, values)
-            match operation:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult():
-                    return a * b
-                case ast.Div():
-                    return a / b
-            return a**b
+            sides = (evaluate(side, values, functions, number) for side in (left, right))
+            return _OPERATIONS[type(operation)](*sides)
     raise AssertionError("checked before")
 
 
@@ -125,24 +131,10 @@ def derivatives(tree: ast.expr) -> tuple[str, str, str]:
     u, y = sympy.symbols("u y", real=True)
     names: dict[str, Any] = {name: getattr(sympy, name) for name in SMOOTH if hasattr(sympy, name)}
     names["sigmoid"] = lambda x: (1 + sympy.tanh(x / 2)) / 2
-
-    def build(node: ast.expr) -> Any:
-        match node:
-            case ast.Constant(value=value):
-                return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value, 17)
-            case ast.Name(id=word):
-                return {"u": u, "y": y, "pi": sympy.pi}[word]
-            case ast.UnaryOp(op=operation, operand=operand):
-                return -build(operand) if isinstance(operation, ast.USub) else build(operand)
-            case ast.Call(func=ast.Name(id=word), args=[argument]):
-                return names[word](build(argument))
-            case ast.BinOp(left=left, op=operation, right=right):
-                a, b = build(left), build(right)
-                kinds = {ast.Add: a.__add__, ast.Sub: a.__sub__, ast.Mult: a.__mul__, ast.Div: a.__truediv__}
-                return kinds.get(type(operation), a.__pow__)(b)
-        raise AssertionError("checked before")
-
-    loss = build(tree)
+    loss = evaluate(
+        tree, {"u": u, "y": y, "pi": sympy.pi}, names,
+        lambda value: sympy.Integer(value) if isinstance(value, int) else sympy.Float(value, 17),
+    )  # fmt: skip
     first = sympy.diff(loss, u)
     return tuple(sympy.pycode(one, fully_qualified_modules=True) for one in (loss, first, sympy.diff(first, u)))
 
@@ -235,7 +227,9 @@ def _value(link: str, v: np.ndarray) -> np.ndarray:
     text = LINKS.get(link) or PROBABILITIES.get(link) or link
     tree = read("link", text, ("v",), rough=True)
     with np.errstate(all="ignore"):
-        return np.broadcast_to(np.asarray(evaluate(tree, {"v": v}), dtype=np.float64), v.shape)
+        return np.broadcast_to(
+            np.asarray(evaluate(tree, {"v": v, "pi": np.pi}, SMOOTH | ROUGH), dtype=np.float64), v.shape
+        )
 
 
 def draw_labels(link: str, v: np.ndarray, noise: float, generator: np.random.Generator) -> np.ndarray:

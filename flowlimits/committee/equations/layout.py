@@ -23,6 +23,13 @@ from ...compiled.views import matrix, vector
     STUDENT_DEGREE, TEACHER_DEGREE, TEACHER_CONSTANT, EVENT_VALUE,
 ) = range(18)  # fmt: skip
 HEADER = 18
+#: Numbers of a problem, by name.
+PLACES = {
+    "learning_rate": LEARNING_RATE,
+    "noise": NOISE,
+    "weight_decay": WEIGHT_DECAY,
+    "second_layer_rate": SECOND_LAYER_RATE,
+}
 
 
 @jit(inline="always")

@@ -26,13 +26,6 @@ from .track import LARGEST, TANGENT, Track
 SMALL_DEVIATION, SMALL_BIAS = 0.1, 0.05
 #: Norms of fields below this share of the largest one do not count as small: deviations are compared with the whole.
 SCALE = 0.1
-#: The numbers with respect to which there are derivatives, and their places in the parameters of the compiled equations.
-PLACES = {
-    "learning_rate": layout.LEARNING_RATE,
-    "noise": layout.NOISE,
-    "weight_decay": layout.WEIGHT_DECAY,
-    "second_layer_rate": layout.SECOND_LAYER_RATE,
-}
 
 Extra = dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]
 #: The values of the risk or of an observable at states of the fields, by its name.
@@ -49,7 +42,7 @@ def check(problem: Any, size: int, given: Mapping[str, Any]) -> tuple[str, ...]:
     """
     deviations = given.get("fluctuations", False)
     names = tuple(
-        checks.choice("sensitivities", one, list(PLACES))
+        checks.choice("sensitivities", one, list(layout.PLACES))
         for one in checks.items("sensitivities", given.get("sensitivities", ()), str)
     )
     if deviations and problem.kind != "limit" and deviations != STARTS:
@@ -157,7 +150,7 @@ def sensitivities(path: Any, names: Sequence[str], scalars: Scalars) -> Extra:
     equations, parameters = track.equations, path.parameters
     track.begin_covariance = np.diag(equations.natural(path.start[None])[0] ** 2)
     track.run()
-    sources = np.stack([_slopes(track, PLACES[one]) for one in parameters], axis=-1)
+    sources = np.stack([_slopes(track, layout.PLACES[one]) for one in parameters], axis=-1)
     tangents = track.vectors_at(times, track.propagate(np.zeros((equations.count, len(parameters))), sources), sources)
     nothing = np.zeros((len(times), equations.count, equations.count))
     extra: Extra = {}
