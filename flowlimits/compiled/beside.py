@@ -73,12 +73,8 @@ def beside(functions: Sequence[Any], processors: int) -> Iterator[None]:
     later = (
         [one for one in functions if hasattr(one, "_cache")] if processors > 1 else []
     )  # none where nothing is compiled
-    named = {one._cache.file(): inspect.unwrap(one) for one in later}
-    wanted = {
-        path: f"{one.__module__}:{one.__name__}"
-        for path, one in named.items()
-        if path is not None and not path.exists()
-    }
+    named = {one._cache.file(): one for one in later}
+    wanted = {path: _place(one) for path, one in named.items() if path is not None and not path.exists()}
     if len(wanted) < LEAST or _Now.second is not None or not _may_start():
         yield
         return
@@ -93,6 +89,12 @@ def beside(functions: Sequence[Any], processors: int) -> Iterator[None]:
             if _Now.second is not None:
                 _Now.second.end()
             _Now.second = None
+
+
+def _place(compiled: Any) -> str:
+    """Return the module of a function, and its name there, which is not that of its text where one text makes several."""
+    module = inspect.unwrap(compiled).__module__
+    return f"{module}:{next(name for name, value in vars(sys.modules[module]).items() if value is compiled)}"
 
 
 def _may_start() -> bool:

@@ -17,8 +17,8 @@ All numbers of the Jacobian stand in one array, see `parts`.  A right-hand side 
 the signature `STRUCTURE_SIGNATURE`, which begins with `begin`; `ode.jacobians.arrow` makes the rest.
 """
 
-from ...compiled.jit import FACTOR, FACTOR_COMPLEX, SOLVE, SOLVE_COMPLEX, callback, jit
-from .jacobian import factor
+from ...compiled.jit import jit
+from .jacobian import factor, solvers
 
 HEADER = 4
 
@@ -196,25 +196,4 @@ def solve(h, data, factors, pivots, x):
             x[n + i] += h * X_border[i, j] * small[j]
 
 
-@callback(FACTOR)
-def factor_real(shift, h, data, factors, pivots):
-    """Decompose for a real shift."""
-    return decompose(shift, h, data, factors, pivots)
-
-
-@callback(SOLVE)
-def solve_real(h, data, factors, pivots, x):
-    """Solve for a real shift."""
-    solve(h, data, factors, pivots, x)
-
-
-@callback(FACTOR_COMPLEX)
-def factor_complex(shift, h, data, factors, pivots):
-    """Decompose for a complex shift."""
-    return decompose(shift, h, data, factors, pivots)
-
-
-@callback(SOLVE_COMPLEX)
-def solve_complex(h, data, factors, pivots, x):
-    """Solve for a complex shift."""
-    solve(h, data, factors, pivots, x)
+factor_real, solve_real, factor_complex, solve_complex = solvers(decompose, solve)

@@ -106,28 +106,19 @@ def decompose_dense(shift, h, data, factors, pivots):
     return 1 if prepare_dense(shift, h, matrix(data, 0, n, n), factors.reshape((n, n)), pivots) else 0
 
 
-@callback(FACTOR)
-def factor_dense(shift, h, data, factors, pivots):
-    """Decompose for a real shift."""
-    return decompose_dense(shift, h, data, factors, pivots)
-
-
-@callback(FACTOR_COMPLEX)
-def factor_dense_complex(shift, h, data, factors, pivots):
-    """Decompose for a complex shift."""
-    return decompose_dense(shift, h, data, factors, pivots)
-
-
-@callback(SOLVE)
-def solve_dense(h, data, factors, pivots, x):
-    """Solve for a real shift."""
+@jit
+def solve_by_substitution(h, data, factors, pivots, x):
+    """Overwrite `x` by the solution for the matrix that was decomposed."""
     substitute(factors.reshape((x.size, x.size)), pivots, x)
 
 
-@callback(SOLVE_COMPLEX)
-def solve_dense_complex(h, data, factors, pivots, x):
-    """Solve for a complex shift."""
-    substitute(factors.reshape((x.size, x.size)), pivots, x)
+def solvers(decompose, solve):
+    """Return the callbacks of two functions that serve real and complex numbers: decompose and solve, and both for a complex shift."""
+    one, other = decompose.py_func, solve.py_func
+    return callback(FACTOR)(one), callback(SOLVE)(other), callback(FACTOR_COMPLEX)(one), callback(SOLVE_COMPLEX)(other)
+
+
+factor_dense, solve_dense, factor_dense_complex, solve_dense_complex = solvers(decompose_dense, solve_by_substitution)
 
 
 @jit
@@ -184,28 +175,9 @@ def woodbury(h, data, factors, pivots, x):
         x[i] += h * inverse[i] * total
 
 
-@callback(FACTOR)
-def factor_structured(shift, h, data, factors, pivots):
-    """Decompose for a real shift."""
-    return decompose_structured(shift, h, data, factors, pivots)
-
-
-@callback(FACTOR_COMPLEX)
-def factor_structured_complex(shift, h, data, factors, pivots):
-    """Decompose for a complex shift."""
-    return decompose_structured(shift, h, data, factors, pivots)
-
-
-@callback(SOLVE)
-def solve_structured(h, data, factors, pivots, x):
-    """Solve for a real shift."""
-    woodbury(h, data, factors, pivots, x)
-
-
-@callback(SOLVE_COMPLEX)
-def solve_structured_complex(h, data, factors, pivots, x):
-    """Solve for a complex shift."""
-    woodbury(h, data, factors, pivots, x)
+factor_structured, solve_structured, factor_structured_complex, solve_structured_complex = solvers(
+    decompose_structured, woodbury
+)
 
 
 DENSE, STRUCTURED, DIFFERENCES, COLOURED, OWN = range(5)

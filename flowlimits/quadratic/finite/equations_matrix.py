@@ -17,16 +17,12 @@ m (m + 1)/2 + m k of their changes: late times, where rates lie between 1 and 1/
 import numpy as np
 
 from ...compiled.jit import (
-    FACTOR,
-    FACTOR_COMPLEX,
     RHS_SIGNATURE,
-    SOLVE,
-    SOLVE_COMPLEX,
     STRUCTURE_SIGNATURE,
     callback,
     jit,
 )
-from ...ode.implicit.jacobian import decompose_structured, parts, woodbury
+from ...ode.implicit.jacobian import decompose_structured, parts, solvers, woodbury
 
 
 @jit
@@ -189,25 +185,4 @@ def solve_group(h, data, factors, pivots, x):
     rotate(data, x[: x.size - 1], row, True)
 
 
-@callback(FACTOR)
-def group_factor(shift, h, data, factors, pivots):
-    """Decompose for a real shift."""
-    return factor_group(shift, h, data, factors, pivots)
-
-
-@callback(FACTOR_COMPLEX)
-def group_factor_complex(shift, h, data, factors, pivots):
-    """Decompose for a complex shift."""
-    return factor_group(shift, h, data, factors, pivots)
-
-
-@callback(SOLVE)
-def group_solve(h, data, factors, pivots, x):
-    """Solve for a real shift."""
-    solve_group(h, data, factors, pivots, x)
-
-
-@callback(SOLVE_COMPLEX)
-def group_solve_complex(h, data, factors, pivots, x):
-    """Solve for a complex shift."""
-    solve_group(h, data, factors, pivots, x)
+group_factor, group_solve, group_factor_complex, group_solve_complex = solvers(factor_group, solve_group)
