@@ -229,7 +229,7 @@ def _converge_options(table: fields.Table | None) -> list[click.Option]:
 
 def _converge(stated: Stated, flags: Flags) -> int:
     from ..core import streams
-    from ..toml.grids import parse_grid
+    from ..core.fields import parse_grid
     from ..verdict.compare import convergence
 
     times = take_times(stated.simulate, flags, stated.solve, {"times": parse_grid(DEFAULT_TIMES)})

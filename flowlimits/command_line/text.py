@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
+from ..core import fields
 from ..core.files import check_writable
-from ..toml import grids
 
 # Parameter types: grids of times, lists of numbers, paths that can be written.
 
 
 class _Parsed(click.ParamType):
-    """Text that one of the functions of `flowlimits.toml.grids` reads."""
+    """Text that one of the functions of `flowlimits.core.fields` reads."""
 
     def __init__(self, name: str, parse: Any):
         self.name, self.parse = name, parse
@@ -28,9 +28,9 @@ class _Parsed(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-GRID = _Parsed("grid", grids.parse_grid)
-NUMBERS = _Parsed("numbers", grids.parse_numbers)
-SIZES = _Parsed("sizes", grids.parse_sizes)
+GRID = _Parsed("grid", fields.parse_grid)
+NUMBERS = _Parsed("numbers", fields.parse_numbers)
+SIZES = _Parsed("sizes", fields.parse_sizes)
 
 
 #: Endings of files of results.
@@ -59,7 +59,7 @@ class Output(click.ParamType):
 
 def _array(text: str) -> Any:
     """Return numbers, or the name of a file that holds them."""
-    return text if text.partition(":")[0].endswith((".npy", ".npz", ".csv")) else grids.parse_numbers(text)
+    return text if text.partition(":")[0].endswith((".npy", ".npz", ".csv")) else fields.parse_numbers(text)
 
 
 def _arrays(text: str) -> Any:

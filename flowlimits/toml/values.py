@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from ..core import checks
 from ..core.checks import show
-from .grids import make_grid, parse_grid
+from ..core.fields import make_grid, parse_grid
 
 SUFFIXES = (".npy", ".npz", ".csv")
 

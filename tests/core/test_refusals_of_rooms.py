@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import flowlimits as fl
-from flowlimits.toml import grids
+from flowlimits.core import fields
 
 X = np.array([[1.0, 0.2], [-0.4, 1.0], [0.3, -1.0], [-1.0, 0.5]])
 Y = np.array([1.0, -1.0, 1.0, -1.0])
@@ -252,7 +252,7 @@ GRIDS = [
 @pytest.mark.parametrize(("text", "message"), GRIDS)
 def test_grids_that_cannot_be_read_are_quoted(text, message):
     with pytest.raises(ValueError) as caught:
-        grids.parse_grid(text)
+        fields.parse_grid(text)
     assert message in str(caught.value)
 
 
