@@ -29,6 +29,7 @@ Without compilation
 
 import functools
 import importlib
+import inspect
 import sys
 import types as python_types
 from collections.abc import Callable, Iterator
@@ -240,13 +241,10 @@ def is_strict(function: Any) -> bool:
     return not options.get("fastmath") and not options.get("parallel")
 
 
-def _intrinsic(function) -> Any:
-    # The implementation takes a typing context that callers do not pass.
-    return _InterpretedCallback.call if INTERPRETED else intrinsic(function)
-
-
-def _call_by_address(signature):
+def caller(signature) -> Any:
     """Return an intrinsic ``call(address, *arguments)`` for callbacks of this signature."""
+    if INTERPRETED:
+        return _InterpretedCallback.call
     full = signature.return_type(ADDRESS, *signature.args)
 
     def generate(context, builder, typed, arguments):
@@ -257,32 +255,18 @@ def _call_by_address(signature):
         value = builder.call(pointer, list(arguments[1:]))
         return context.get_dummy_value() if returns_nothing else value
 
-    return full, generate
+    def call(typingctx, *arguments):
+        return full, generate
+
+    # Numba asks for the parameters; callers do not pass the first.
+    names = ["typingctx", *(f"argument_{i}" for i in range(len(full.args)))]
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return intrinsic(call)
 
 
-@_intrinsic
-def call_rhs(typingctx, address, t, y, dy, params, work):
-    """Call the right-hand side at `address`: writes dy."""
-    return _call_by_address(RHS_SIGNATURE)
-
-
-@_intrinsic
-def call_jacobian(typingctx, address, t, y, J, params, work):
-    """Call the dense Jacobian at `address`: writes J."""
-    return _call_by_address(JACOBIAN_SIGNATURE)
-
-
-@_intrinsic
-def call_structured_jacobian(typingctx, address, t, y, D, U, V, params, work):
-    """Call the Jacobian diag(D) + U V^T at `address`: writes D, U, V."""
-    return _call_by_address(STRUCTURED_SIGNATURE)
-
-
-@_intrinsic
-def call_event(typingctx, address, t, y, params, work):
-    """Call the event function at `address`: returns its value."""
-    return _call_by_address(EVENT_SIGNATURE)
-
+call_rhs, call_event = caller(RHS_SIGNATURE), caller(EVENT_SIGNATURE)
+call_jacobian, call_structured_jacobian = caller(JACOBIAN_SIGNATURE), caller(STRUCTURED_SIGNATURE)
 
 # Jacobians of a structure of their own.
 
@@ -298,32 +282,5 @@ FACTOR_COMPLEX = types.int64(COMPLEX, FLOAT, A1, C1, PIVOTS)
 SOLVE = types.void(FLOAT, A1, A1, PIVOTS, A1)
 SOLVE_COMPLEX = types.void(FLOAT, A1, C1, PIVOTS, C1)
 
-
-@_intrinsic
-def call_structure(typingctx, address, t, y, data, params, work):
-    """Call the Jacobian of a structure of its own at `address`: writes data."""
-    return _call_by_address(STRUCTURE_SIGNATURE)
-
-
-@_intrinsic
-def call_factor(typingctx, address, shift, h, data, factors, pivots):
-    """Call the decomposition at `address`: returns whether it was regular."""
-    return _call_by_address(FACTOR)
-
-
-@_intrinsic
-def call_factor_complex(typingctx, address, shift, h, data, factors, pivots):
-    """Call the complex decomposition at `address`: returns whether it was regular."""
-    return _call_by_address(FACTOR_COMPLEX)
-
-
-@_intrinsic
-def call_solve(typingctx, address, h, data, factors, pivots, x):
-    """Call the solution of a real system at `address`: overwrites x."""
-    return _call_by_address(SOLVE)
-
-
-@_intrinsic
-def call_solve_complex(typingctx, address, h, data, factors, pivots, x):
-    """Call the solution of a complex system at `address`: overwrites x."""
-    return _call_by_address(SOLVE_COMPLEX)
+call_structure, call_factor, call_solve = caller(STRUCTURE_SIGNATURE), caller(FACTOR), caller(SOLVE)
+call_factor_complex, call_solve_complex = caller(FACTOR_COMPLEX), caller(SOLVE_COMPLEX)

@@ -18,19 +18,14 @@ import math
 
 import numpy as np
 
-from ..compiled.jit import A1, FLOAT, _call_by_address, _intrinsic, jit
+from ..compiled.jit import A1, FLOAT, caller, jit
 
 LINEAR, QUADRATIC, QUADRATIC_TRAINED, RELU, NORM_ONLY, SOFTPLUS, RELU_SKIP, USER = range(8)
 EXPONENTIAL, LOGISTIC = range(2)
 
 #: f(theta, x, gradient) writes the gradient of the output and returns the output
 MODEL_SIGNATURE = FLOAT(A1, A1, A1)
-
-
-@_intrinsic
-def call_model(typingctx, address, theta, x, gradient):
-    """Call the model at `address`: writes the gradient, returns the output."""
-    return _call_by_address(MODEL_SIGNATURE)
+call_model = caller(MODEL_SIGNATURE)
 
 
 @jit

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import types
 
-from ..compiled.jit import A1, A2, ADDRESS, FLOAT, _call_by_address, _intrinsic, call_event, call_rhs, callback, jit
+from ..compiled.jit import A1, A2, ADDRESS, FLOAT, call_event, call_rhs, callback, caller, jit
 from . import dop853
 from .control import (
     LAST,
@@ -132,13 +132,8 @@ WATCH_SIGNATURE = types.int64(
 )
 
 
-@_intrinsic
-def call_watch(
-    typingctx, at, rhs, t, tnew, h, y, K, scratch, dense, rows, real, count, times, states, addresses, info, values, found, log,
-    logged, params, work,
-):  # fmt: skip
-    """Call `watch` at address `at`."""
-    return _call_by_address(WATCH_SIGNATURE)
+#: Calls `watch` by its address.
+call_watch = caller(WATCH_SIGNATURE)
 
 
 @callback(WATCH_SIGNATURE)

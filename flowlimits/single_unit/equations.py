@@ -28,15 +28,15 @@ from ..compiled.jit import (
     FLOAT,
     RHS_SIGNATURE,
     STRUCTURE_SIGNATURE,
-    _call_by_address,
-    _intrinsic,
     callback,
+    caller,
     jit,
 )
 from ..ode.implicit import arrow
 
 #: loss(u, y, out) writes the loss and its first two derivatives by u
 LOSS_SIGNATURE = types.void(FLOAT, FLOAT, A1)
+call_loss = caller(LOSS_SIGNATURE)
 
 SQUARED, INTENSITY, LOGISTIC, OWN = range(4)
 #: Places in `params`; the arrays follow: c, q, T by group (L each), z and its weights, v (J), labels and weights (J K each).
@@ -47,12 +47,6 @@ HEAD = 15
 #: Results of `moments`.
 CURVATURE, PULL, NOISE, RISK = range(4)
 WORK = 32
-
-
-@_intrinsic
-def call_loss(typingctx, address, u, y, out):
-    """Call the loss at `address`: writes the loss and its derivatives."""
-    return _call_by_address(LOSS_SIGNATURE)
 
 
 @jit

@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from ...compiled.jit import _call_by_address, _intrinsic, call_rhs, jit
+from ...compiled.jit import call_rhs, caller, jit
 from ...compiled.simd import LANES, holds
 from ...compiled.simd_arrays import PACKED, STRIDED, numbers_at, tail
 from ...compiled.views import minimum, where
@@ -120,10 +120,8 @@ def count_calls(lane):
 LANES_SIGNATURE = types.void(PACKED, STRIDED, STRIDED, PACKED)
 
 
-@_intrinsic
-def call_traced(typingctx, address, t, y, dy, inputs):
-    """Call the traced right-hand side of all lanes at `address`: writes dy."""
-    return _call_by_address(LANES_SIGNATURE)
+#: Calls the traced right-hand side of all lanes by its address.
+call_traced = caller(LANES_SIGNATURE)
 
 
 @velocity.register(tuple)

@@ -22,13 +22,12 @@ from ...compiled.jit import (
     FLOAT,
     SOLVE,
     SOLVE_COMPLEX,
-    _call_by_address,
-    _intrinsic,
     call_jacobian,
     call_rhs,
     call_structure,
     call_structured_jacobian,
     callback,
+    caller,
     jit,
 )
 from ...compiled.views import matrix, vector
@@ -187,12 +186,8 @@ DIFFERENCES_SIGNATURE = types.void(
 )
 
 
-@_intrinsic
-def call_differences(
-    typingctx, at, kind, rhs, t, y, slope, h, rtol, atol, groups, pattern, data, point, other, count, params, work
-):
-    """Call `differences` at address `at`: writes data."""
-    return _call_by_address(DIFFERENCES_SIGNATURE)
+#: Calls `differences` by its address.
+call_differences = caller(DIFFERENCES_SIGNATURE)
 
 
 @jit

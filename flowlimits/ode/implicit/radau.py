@@ -3,7 +3,7 @@
 import numpy as np
 from numba import types
 
-from ...compiled.jit import A1, A2, ADDRESS, FLOAT, _call_by_address, _intrinsic, call_event, call_rhs, callback, jit
+from ...compiled.jit import A1, A2, ADDRESS, FLOAT, call_event, call_rhs, callback, caller, jit
 from ..control import all_finite, emit, emit_end, first_step
 from ..dense import clear, copy, evaluate, evaluate_all, fill, find, forget_later, suspect
 from ..layout import (
@@ -245,13 +245,8 @@ WATCH_SIGNATURE = types.int64(
 )  # fmt: skip
 
 
-@_intrinsic
-def call_watch(
-    typingctx, at, rhs, k, t, tnew, h, y, ynew, rows, real, count, times, states, atol, tables, matrices, workspace, events,
-    goal, outcome, params, work,
-):  # fmt: skip
-    """Call `watch` at address `at`: whether a terminal event ends the integration."""
-    return _call_by_address(WATCH_SIGNATURE)
+#: Calls `watch` by its address.
+call_watch = caller(WATCH_SIGNATURE)
 
 
 @callback(WATCH_SIGNATURE)
