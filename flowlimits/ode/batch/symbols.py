@@ -72,6 +72,17 @@ def is_power(instruction: dis.Instruction) -> bool:
     return instruction.opname == "BINARY_OP" and instruction.argrepr in ("**", "**=")
 
 
+def _compared(test: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
+    return lambda symbol, other: symbol._compare(other, test)
+
+
+def _recorded(sign: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    return (
+        lambda symbol, other: symbol.recorder.binary(sign, symbol, other),
+        lambda symbol, other: symbol.recorder.binary(sign, other, symbol),
+    )
+
+
 class Symbol:
     """A number that is not known yet: an operation that is recorded, or a value of each problem."""
 
@@ -108,49 +119,15 @@ class Symbol:
         theirs = other._known() if isinstance(other, Symbol) else other
         return bool(self._decide(test(self._known(), theirs)))
 
-    def __eq__(self, other: Any) -> bool:
-        return self._compare(other, np.equal)
-
-    def __ne__(self, other: Any) -> bool:
-        return self._compare(other, np.not_equal)
-
-    def __lt__(self, other: Any) -> bool:
-        return self._compare(other, np.less)
-
-    def __le__(self, other: Any) -> bool:
-        return self._compare(other, np.less_equal)
-
-    def __gt__(self, other: Any) -> bool:
-        return self._compare(other, np.greater)
-
-    def __ge__(self, other: Any) -> bool:
-        return self._compare(other, np.greater_equal)
-
+    __eq__, __ne__ = _compared(np.equal), _compared(np.not_equal)
+    __lt__, __le__ = _compared(np.less), _compared(np.less_equal)
+    __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
     __hash__ = None  # type: ignore[assignment]
 
-    def __add__(self, other: Any) -> Any:
-        return self.recorder.binary("+", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self.recorder.binary("+", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return self.recorder.binary("-", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self.recorder.binary("-", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return self.recorder.binary("*", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self.recorder.binary("*", other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.recorder.binary("/", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self.recorder.binary("/", other, self)
+    __add__, __radd__ = _recorded("+")
+    __sub__, __rsub__ = _recorded("-")
+    __mul__, __rmul__ = _recorded("*")
+    __truediv__, __rtruediv__ = _recorded("/")
 
     def __pow__(self, other: Any) -> Any:
         caller = sys._getframe(1)
