@@ -84,11 +84,11 @@ def from_flags(name: str, table: fields.Table, flags: Flags) -> Stated:
     stated = {field.name: _value(field, flags) for field in table.keys}
     stated = {key: value for key, value in stated.items() if value is not None}
     if table.draw is not None:
-        _choose_start(table.draw, table, stated)
+        _choose_start(table.draw, stated)
     return Stated(problem_from_table({"class": name} | stated), {}, {})
 
 
-def _choose_start(draw: fields.Draw, table: fields.Table, stated: Flags) -> None:
+def _choose_start(draw: fields.Draw, stated: Flags) -> None:
     """Leave out the defaults of the draw where the start is given; ask for what the draw needs otherwise."""
     if set(draw.instead_of) & set(stated):
         for field in draw.fields:

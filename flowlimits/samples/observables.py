@@ -19,13 +19,9 @@ def least_squares(X: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(X, y, rcond=None)[0]
 
 
-def split_least_squares(X: np.ndarray, y: np.ndarray, beta: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return the fits :math:`b_+, b_-` on the inputs with :math:`\beta\cdot x > 0` and :math:`< 0`, eq. (S5).
-
-    `beta` defaults to the least-squares fit of all inputs.
-    """
-    beta = least_squares(X, y) if beta is None else beta
-    right = X @ beta > 0
+def split_least_squares(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return the fits :math:`b_+, b_-` on the inputs with :math:`\beta\cdot x > 0` and :math:`< 0`, beta that of all inputs, eq. (S5)."""
+    right = X @ least_squares(X, y) > 0
     plus = least_squares(X[right], y[right]) if right.any() else np.zeros(X.shape[1])
     minus = least_squares(X[~right], y[~right]) if (~right).any() else np.zeros(X.shape[1])
     return plus, minus

@@ -15,7 +15,6 @@ import numpy as np
 from ..schedule import Schedule
 from .derivatives import Equations
 from .increments import Rule
-from .linear import transposed
 
 #: Eigenvalues of the fields' correlations below this share count as zero.
 RANK = 1e-10
@@ -46,7 +45,7 @@ class Increments:
         C = equations.covariances(states)[0]
         Q, R, T = C[:, :p, :p], C[:, :p, p:], C[:, p:, p:]
         along = R @ np.linalg.pinv(T, hermitian=True)
-        P = Q - along @ transposed(R)
+        P = Q - along @ R.mT
         left, right = self.pairs
         covariance = np.zeros((equations.count, equations.count))
         for l, share in enumerate(equations.weights):
@@ -92,13 +91,13 @@ class Increments:
         noise = self.noise_matrix(means)
         apart = self.between_groups(groups, M, C, noise)
         mean = np.einsum("tdj,tj->td", table, means)
-        second = table @ moments @ transposed(table) + apart
+        second = table @ moments @ table.mT + apart
         covariance = second - mean[:, :, None] * mean[:, None]
         after = self.second_order(groups, C, inverse, M, a, means, moments, mean, rates)
         if problem.spherical:
             after = self.on_the_sphere(states, after, second)
             project = self.projection(states)
-            covariance = project @ covariance @ transposed(project)
+            covariance = project @ covariance @ project.mT
         change = np.einsum("tij,tj->ti", J, F) + self.explicit_change(times, states)
         return rates[:, None, None] * covariance, rates[:, None] * (after - 0.5 * change)
 
@@ -196,7 +195,7 @@ class Increments:
             cross = np.einsum("tlau,tju->tlaj", M, moments[:, at_one, : p * n].reshape(-1, p, n))
             keep = 4.0 * a[:, None, :, None] * a[:, None, None, :] * (c**2)[:, None, None] * groups[:, :, :p, :p]
             shrunk = 2.0 * c[:, None, None] * a[:, None, :, None] * cross[:, :, :p]
-            whole = keep * square[:, None, None, None] + shrunk + transposed(shrunk)
+            whole = keep * square[:, None, None, None] + shrunk + shrunk.mT
             after[:, :, students] += whole[:, :, i, j]
         flat = after.reshape(len(C), -1)
         return np.concatenate([flat, np.zeros((len(C), p))], axis=1) if equations.trained else flat
@@ -229,7 +228,7 @@ class Increments:
         relative = picks / norms[:, :, None]
         i, j = self.members()
         size, student = i.size, j >= 0
-        crossed = second @ transposed(relative)
+        crossed = second @ relative.mT
         own = relative @ crossed
         result = np.einsum("tde,te->td", self.projection(states), after)
         y = states[:, :size]

@@ -16,15 +16,10 @@ import numpy as np
 SMALL, TERMS = 0.3, 7
 
 
-def transposed(matrices: np.ndarray) -> np.ndarray:
-    """Return the transposes of the last two axes."""
-    return np.swapaxes(matrices, -1, -2)
-
-
 def symmetric(J: np.ndarray, S: np.ndarray) -> np.ndarray:
     """Return J S + (J S)^T for symmetric S."""
     product = J @ S
-    return product + transposed(product)
+    return product + product.mT
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def exponential(A: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
         added = added + source
     propagator = unit + A @ integral
     for _ in range(doublings):
-        added = added + propagator @ added @ transposed(propagator)
+        added = added + propagator @ added @ propagator.mT
         integral = 0.5 * (integral + propagator @ integral)
         propagator = propagator @ propagator
     return propagator, integral, added

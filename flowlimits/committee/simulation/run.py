@@ -35,17 +35,13 @@ class Stretch:
     record: bool
 
 
-def plan(
-    rate: float | Schedule, times: np.ndarray, gain: float, start: float = 0.0
-) -> tuple[list[Stretch], np.ndarray]:
+def plan(rate: float | Schedule, times: np.ndarray, gain: float) -> tuple[list[Stretch], np.ndarray]:
     """Return the stretches to the steps nearest to `times`, and the times of these steps.
 
     Parameters
     ----------
     rate : float or Schedule
         Learning rate; a step advances the clock by rate * gain, gain = 1/(p d).
-    start : float
-        The time at which the steps begin.
 
     Raises
     ------
@@ -53,13 +49,12 @@ def plan(
         If two times fall on one step.
     """
     if not isinstance(rate, Schedule):
-        counts = checks.steps_at(times - start, rate * gain)
+        counts = checks.steps_at(times, rate * gain)
         _check(counts, times, rate * gain)
-        return [Stretch(int(n), rate, 1.0, True) for n in np.diff(counts, prepend=0)], start + counts * (rate * gain)
+        return [Stretch(int(n), rate, 1.0, True) for n in np.diff(counts, prepend=0)], counts * (rate * gain)
     stretches: list[Stretch] = []
     realised: list[float] = []
-    now = start
-    total, counts_at = 0, []
+    now, total, counts_at = 0.0, 0, []
     knots = rate.times
     for wanted in times:
         while True:

@@ -90,7 +90,7 @@ def sentence(statuses: tuple[Status, ...], reached: np.ndarray) -> str:
     )
 
 
-def tell(report: BatchReport, times: np.ndarray) -> None:
+def tell(report: BatchReport) -> None:
     """Warn of problems that did not reach the last time."""
     if failures(report.statuses):
         warnings.warn(

@@ -222,7 +222,7 @@ def integrate_batch(
     guard.reached(wanted, states[0])
     if watched:
         report = _find_events(rhs, watched, starts, wanted, own, states, report, options)
-    tell(report, wanted)
+    tell(report)
     return wanted, states, report
 
 
