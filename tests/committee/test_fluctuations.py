@@ -7,9 +7,8 @@ from naive_fluctuations import increments
 
 import flowlimits as fl
 from flowlimits.committee import limit
-from flowlimits.committee.fluctuations import linear
 from flowlimits.committee.fluctuations.increments import Rule, product_rule, sampled
-from flowlimits.committee.fluctuations.track import Track
+from flowlimits.committee.fluctuations.track import Track, exponential, panels
 from flowlimits.core.solve import Options
 
 PLAIN = {"Q": [[0.6, 0.1], [0.1, 0.5]], "R": [[0.13, 0.05], [0.03, 0.19]], "T": [[1.0, 0.2], [0.2, 1.0]]}
@@ -113,7 +112,7 @@ def test_linear_equations_are_solved_to_fourth_order():
         h, t = np.full(count, 2 / count), np.arange(count) * 2 / count
         nodes = [[np.array(x) for x in zip(*map(matrices, t + s / count))] for s in (0, 1, 2)]
         J, B, b = zip(*nodes)
-        made = linear.panels(h, J, B)
+        made = panels(h, J, B)
         added, S, m = made.vector(*b), np.zeros((2, 2)), np.zeros(2)
         for i in range(count):
             S = made.propagator[i] @ S @ made.propagator[i].T + made.added[i]
@@ -137,7 +136,7 @@ def test_the_covariance_is_resolved_to_a_percent(physics):
 
 def test_decaying_directions_may_decay_by_any_factor():
     A = np.array([[[-4000.0, 0.0], [0.0, -1e-3]]])
-    propagator, integral, added = linear.exponential(A, np.array([[[2.0, 0.0], [0.0, 1.0]]]))
+    propagator, integral, added = exponential(A, np.array([[[2.0, 0.0], [0.0, 1.0]]]))
     np.testing.assert_allclose(propagator[0, 1, 1], np.exp(-1e-3), rtol=1e-10)
     np.testing.assert_allclose(integral[0, 0, 0], 1 / 4000, rtol=1e-8)
     np.testing.assert_allclose(added[0, 0, 0], 2 / 8000, rtol=1e-6)
