@@ -42,7 +42,7 @@ def resolve(s, y, params, work):
     if r > rho:
         rows_of_basis(params, work)
     fill(params, work)
-    orthonormalise(Q)
+    orthonormalise(Q, w.X[0])
     for i in range(r):
         total = 0.0
         for k in range(rho):

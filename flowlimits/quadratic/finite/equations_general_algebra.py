@@ -6,6 +6,9 @@ from collections import namedtuple
 from ...compiled.jit import jit
 from .equations_reduced import HEADER, log_one_plus_exp, sizes, vectors
 
+#: Numbers that no longer fit into a fast cache: rows then go in blocks, so many (a multiple of four, as `project` takes them).
+LARGE, ROWS = 100_000, 16
+
 Matrices = namedtuple("Matrices", "alpha order Q T L Y H Phi X S Pi")
 
 
@@ -202,22 +205,37 @@ def project(row, Q, first):
 
 
 @jit
-def orthonormalise(Q):
-    """Make the rows of Q orthonormal in their order (Gram-Schmidt, repeated where a row lost most of its length)."""
+def start_block(Q, begin, end, norms):
+    """Write the norms of the rows of a block, and take the parts along all rows before it out of them, each read once."""
+    for k in range(begin, end):
+        norms[k] = math.sqrt(dot(Q[k], Q[k]))
+    for n in range(0, begin, 4):
+        for k in range(begin, end):
+            project(Q[k], Q, n)
+
+
+@jit
+def orthonormalise(Q, norms):
+    """Make the rows of Q orthonormal in their order (Gram-Schmidt, repeated where a row lost most of its length); `norms` is scratch."""
+    large = Q.size > LARGE
     for k in range(Q.shape[0]):
+        if large and k % ROWS == 0:
+            start_block(Q, k, min(k + ROWS, Q.shape[0]), norms)
         row = Q[k]
-        before = math.sqrt(dot(row, row))
+        before = norms[k] if large else math.sqrt(dot(row, row))
         if before == 0.0:
             continue
+        first = k - k % ROWS if large else 0
         for _ in range(4):
             for n in range(0, k - 3, 4):
-                project(row, Q, n)
+                if n >= first:
+                    project(row, Q, n)
             for n in range(k - k % 4, k):
                 subtract(row, dot(Q[n], row), Q[n])
             after = math.sqrt(dot(row, row))
             if after > 0.3 * before or after == 0.0:
                 break
-            before = after
+            before, first = after, 0
         scale = 1.0 / after if after > 0.0 else 0.0
         for j in range(row.size):
             row[j] *= scale

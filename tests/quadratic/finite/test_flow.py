@@ -5,6 +5,7 @@ import pytest
 from naive import closed_form, gradient, matrices, observables, outputs, risk, weights_at
 
 import flowlimits as fl
+from flowlimits.quadratic.finite import equations_general_algebra
 
 NAMES = ("risk", "overlap", "misalignment", "trace")
 SHAPES = [(12, 5, 3), (12, 2, 5), (6, 9, 3), (6, 4, 9), (10, 8, 6), (10, 6, 8), (8, 1, 3), (8, 3, 1), (5, 5, 5)]
@@ -224,3 +225,18 @@ def test_a_direction_that_is_ten_digits_smaller_is_kept_or_said_to_be_dropped():
     with pytest.warns(UserWarning, match="The reduced form drops a direction of the start that is smaller"):
         wrong = problem.solve(times, method="reduced")["risk"].values
     assert wrong[1] > 2 * known[1]
+
+
+def test_rows_in_blocks_become_orthonormal_with_the_same_bits(monkeypatch):
+    """Of a large matrix, whose earlier rows are read once for a block; one row is zero, and one nearly depends on others."""
+    plain = np.random.default_rng(0).standard_normal((40, 90))
+    plain[7] = 0.0
+    plain[20] = plain[3] + 1e-9 * plain[20]
+    rows, blocks = plain.copy(), plain.copy()
+    equations_general_algebra.orthonormalise.py_func(rows, np.zeros(40))
+    monkeypatch.setattr(equations_general_algebra, "LARGE", 0)
+    equations_general_algebra.orthonormalise.py_func(blocks, np.zeros(40))
+    np.testing.assert_array_equal(rows, blocks)
+    expected = np.eye(40)
+    expected[7, 7] = 0.0
+    np.testing.assert_allclose(rows @ rows.T, expected, atol=1e-14)
