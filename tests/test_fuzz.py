@@ -59,6 +59,20 @@ def close(found, expected, largest=None):
     assert np.abs(found - expected).max() <= TOLERANCES * (RTOL * scale + ATOL)
 
 
+def follow(velocity, start, times):
+    """Solve to the last time, or until something is beyond a million, as where SGD diverges."""
+
+    def within(t, y):
+        return velocity(t, y) if np.abs(y).max() < 1e9 else np.full(y.size, np.nan)
+
+    def beyond(t, y):
+        return np.abs(y).max() - 1e6
+
+    beyond.terminal = True
+    with np.errstate(invalid="ignore"):
+        return solve_ivp(within, (0, times[-1]), start, "DOP853", times, rtol=1e-10, atol=1e-13, events=beyond)
+
+
 @many
 def test_quadratic_flows_and_committees_of_squares(number):
     rng = draw(number, "quadratic")
@@ -126,11 +140,11 @@ def test_committees_of_any_activation(number):
         return np.concatenate([dQ.ravel(), dR.ravel(), da])
 
     start = np.concatenate([problem.Q.ravel(), problem.R.ravel(), problem.second_layer])
-    known = solve_ivp(velocity, (0, times[-1]), start, "DOP853", times, rtol=1e-10, atol=1e-13)
+    known = follow(velocity, start, times)
     try:
         found = problem.solve(times)
     except fl.ode.IntegrationError:
-        assert known.status == -1 or np.abs(known.y).max() > 1e3
+        assert known.status != 0 or np.abs(known.y).max() > 1e3
         return
     close(found["Q"].values.ravel(), known.y[0])
     close(found["R"].values.ravel(), known.y[1], np.sqrt(known.y[0].max() * problem.T.max()))
@@ -173,11 +187,11 @@ def test_committees_of_several_units(number):
         return np.concatenate([dQ.ravel(), dR.ravel(), da])
 
     start = np.concatenate([problem.Q.ravel(), problem.R.ravel(), problem.second_layer])
-    known = solve_ivp(velocity, (0, times[-1]), start, "DOP853", times, rtol=1e-10, atol=1e-13)
+    known = follow(velocity, start, times)
     try:
         found = problem.solve(times)
     except fl.ode.IntegrationError:
-        assert known.status == -1 or np.abs(known.y).max() > 1e3
+        assert known.status != 0 or np.abs(known.y).max() > 1e3
         return
     close(found["Q"].values.reshape(3, -1), known.y[: p * p].T)
     close(found["R"].values.reshape(3, -1), known.y[p * p : -p].T, np.sqrt(known.y[: p * p].max() * problem.T.max()))
@@ -364,8 +378,7 @@ def test_single_units(number):
         w = w_star * rng.choice([1.0, -1.0])
     physics, loss, law = UNITS[int(rng.integers(len(UNITS)))]
     end = float(rng.uniform(0.05, 0.2))
-    known = [naive_single_unit.flow(w, end, steps, w_star, S, loss, law) for steps in (6, 12)]
-    known = known[1] + (known[1] - known[0]) / 15
+    known = naive_single_unit.flow(w, end, w_star, S, loss, law)
     found = fl.SingleUnit.from_weights(w, w_star, covariance=S, **physics).solve([end])
     size = np.sqrt((known @ S @ known) * (w_star @ S @ w_star)) / d
     assert abs(float(found["Q"][0]) - known @ S @ known / d) <= 2e-6 * max(known @ S @ known / d, 1e-4)
@@ -412,6 +425,7 @@ def test_mean_fields_of_any_activation(number):
 
 
 @few
+@pytest.mark.filterwarnings("ignore:The equations violate the counting bound")
 def test_steady_states_of_finitely_many_samples(number):
     rng = draw(number, "empirical")
     kind = rng.integers(2)

@@ -59,7 +59,7 @@ def test_the_flow_of_groups_is_that_of_weights_with_a_dense_covariance(name):
     S, w, w_star = A @ A.T / 4, 0.5 * rng.standard_normal(4), rng.standard_normal(4)
     problem = fl.SingleUnit.from_weights(w, w_star, covariance=S, **physics)
     found = problem.solve([0.0, 0.5], rtol=1e-10)
-    end = naive.flow(w, 0.5, 40, w_star, S, loss, law)
+    end = naive.flow(w, 0.5, w_star, S, loss, law)
     exact = [naive.risk(at, w_star, S, loss, law) for at in (w, end)]
     np.testing.assert_allclose(found["risk"], exact, rtol=2e-7)
     np.testing.assert_allclose(found["Q"][1], end @ S @ end / 4, rtol=2e-7)

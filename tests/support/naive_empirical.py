@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.integrate import quad_vec
+from scipy.optimize import brentq
 
 import flowlimits as fl
 
@@ -58,22 +60,22 @@ def support(teacher, xi, points=4001):
     return np.array(edges).reshape(-1, 2)
 
 
-def integrals(teacher, xi, cut, pieces, nodes=80):
-    """Return over (cut, inf) the integrals of 1, x, x^2, h, x h against the law with noise."""
-    theta, weights = np.polynomial.legendre.leggauss(nodes)
+def integrals(teacher, xi, cut, pieces):
+    """Return over (cut, inf) the integrals of 1, x, x^2, h, x h against the law with noise, by an adaptive rule."""
     total = np.zeros(5)
     for low, high in pieces:
-        if cut >= high:
-            continue
         centre, radius = 0.5 * (low + high), 0.5 * (high - low)
-        first = np.arccos(np.clip((centre - max(cut, low)) / radius, -1, 1))
-        angles = first + (np.pi - first) * 0.5 * (theta + 1)
-        for angle, weight in zip(angles, 0.5 * (np.pi - first) * weights):
+
+        def density(angle, centre=centre, radius=radius):
             x = centre - radius * np.cos(angle)
             m = resolvent(teacher, xi, x)
-            if m is not None:
-                measure = -m.imag / np.pi * radius * np.sin(angle) * weight
-                total += measure * np.array([1, x, x * x, m.real, x * m.real])
+            if m is None:
+                return np.zeros(5)
+            return -m.imag / np.pi * radius * np.sin(angle) * np.array([1, x, x * x, m.real, x * m.real])
+
+        if cut < high:
+            first = np.arccos(np.clip((centre - max(cut, low)) / radius, -1, 1))
+            total += quad_vec(density, first, np.pi, epsabs=1e-10, epsrel=1e-10)[0]
     return total
 
 
@@ -84,11 +86,7 @@ def residuals(problem, found):
     square = 1 + 1 / teacher.ratio if teacher.kind == "marchenko_pastur" else (teacher.weights * teacher.nodes**2).sum()
     cut, pieces = q, support(teacher, xi, 801)
     if integrals(teacher, xi, q, pieces)[0] > kappa + 1e-9:
-        low, high = q, 20.0
-        for _ in range(34):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if integrals(teacher, xi, middle, pieces, 40)[0] > kappa else (low, middle)
-        cut = 0.5 * (low + high)
+        cut = brentq(lambda x: integrals(teacher, xi, x, pieces)[0] - kappa, q, pieces[-1, 1], xtol=1e-13)
     N, _, second, H0, H1 = integrals(teacher, xi, cut, pieces)
     J = H1 - q * H0
     risk = square + q * q * N - second + 4 * xi * J

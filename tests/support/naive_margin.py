@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.special import expit
 
 
 def read(name):
@@ -27,7 +29,7 @@ def output(name, theta, x, *, width=0, signs=None):
     value, slope = {
         "quadratic trained": (z**2, 2 * z),
         "relu": (np.maximum(z, 0), (z > 0).astype(float)),
-        "softplus": (np.logaddexp(0, z), 1 / (1 + np.exp(-z))),
+        "softplus": (np.logaddexp(0, z), expit(z)),
         "skip": (np.maximum(z, 0), (z > 0).astype(float)),
     }[name]
     parts = [((a * slope)[:, None] * x).ravel(), value]
@@ -48,14 +50,13 @@ def loss_and_gradient(name, theta, X, y, loss="exponential", **model):
             total += np.exp(-q)
             gradient -= np.exp(-q) * label * slope
         else:
-            total += np.log1p(np.exp(-q))
-            gradient -= label * slope / (1 + np.exp(q))
+            total += np.logaddexp(0, -q)
+            gradient -= label * slope * expit(-q)
     return total, gradient
 
 
 def flow(name, theta, X, y, targets, loss="exponential", end=1e9, **model):
     """Return weights and times t at which minus log loss reaches the targets before the end, by scipy in the time t itself."""
-    from scipy.integrate import solve_ivp
 
     def event(target):
         def reached(t, theta):
@@ -64,8 +65,9 @@ def flow(name, theta, X, y, targets, loss="exponential", end=1e9, **model):
         reached.terminal = target == targets[-1]
         return reached
 
-    solved = solve_ivp(
-        lambda t, theta: -loss_and_gradient(name, theta, X, y, loss, **model)[1],
-        (0, end), theta, method="DOP853", rtol=1e-11, atol=1e-13, events=[event(target) for target in targets],
-    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):  # of steps that are too long, and taken back
+        solved = solve_ivp(
+            lambda t, theta: -loss_and_gradient(name, theta, X, y, loss, **model)[1],
+            (0, end), theta, method="DOP853", rtol=1e-11, atol=1e-13, events=[event(target) for target in targets],
+        )  # fmt: skip
     return np.array([w[0] for w in solved.y_events if len(w)]), np.array([t[0] for t in solved.t_events if len(t)])
