@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from numba.core import sigutils, types, typing
+from numba.core.base import BaseContext
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
@@ -23,6 +24,8 @@ from numba.core.errors import ForceLiteralArg
 from numba.core.event import trigger_event
 from numba.core.targetconfig import ConfigStack, TargetConfig
 from numba.core.types.functions import BaseFunction
+
+from .signals import deferred
 
 # Numba finds two things again and again while it types: the meaning of an operator, and the flags of a compilation.
 #
@@ -108,6 +111,7 @@ class _Library(JITCodeLibrary):
                     function.linkage = "linkonce_odr"
         return self._text
 
+    @deferred()
     def finalize(self):
         self._linking_libraries = _callers_first(self)
         super().finalize()
@@ -127,6 +131,16 @@ class _Library(JITCodeLibrary):
                 passes, builder = self._codegen._function_pass_manager()
                 passes.run(function, builder)
 
+    @deferred()
+    def add_llvm_module(self, ll_module):
+        super().add_llvm_module(ll_module)
+
+    @classmethod
+    @deferred()
+    def _unserialize(cls, codegen, state):
+        return super()._unserialize(codegen, state)
+
+    @deferred()
     def get_pointer_to_function(self, name):
         if not self._finalized and not self._defines(name):
             return 0
@@ -158,6 +172,9 @@ _CHANGES: tuple[tuple[Any, str, Any], ...] = (
     (JITCPUCodegen, "set_env", _set_env),
     (JITCPUCodegen, "_library_class", _Library),
     (Dispatcher, "get_call_template", _call_template),
+    # An exception within would end the generators of what Numba knows, and with them every later compilation.
+    (BaseContext, "refresh", deferred()(BaseContext.refresh)),
+    (typing.BaseContext, "refresh", deferred()(typing.BaseContext.refresh)),
     *CHANGES,
 )
 _before: list[Any] = []
