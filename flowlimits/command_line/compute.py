@@ -236,7 +236,13 @@ def _converge(stated: Stated, flags: Flags) -> int:
     chosen = DEFAULTS | arguments(stated.simulate, flags, ("sizes", "runs", "rng", "threads"))
     judged = {} if flags["level"] is None else {"level": flags["level"]}
     root = streams.root(chosen.pop("rng", None))
-    comparison = convergence(stated.problem, times, rng=root, **chosen, **judged)
+    try:
+        comparison = convergence(stated.problem, times, rng=root, **chosen, **judged)
+    except KeyboardInterrupt as error:
+        error.args = (
+            f"{error.args[0] if error.args else 'Interrupted.'} Nothing is saved: a verdict needs all sizes.",
+        )
+        raise
     say(str(comparison))
     if flags["out"]:
         _leave(comparison, root, {name: chosen[name] for name in ("sizes", "runs")} | judged, flags["out"])

@@ -228,6 +228,9 @@ def _sentence(error: Exception) -> str:
     from ..toml.file import ConfigError
 
     text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno and error.filename is None:
+        # Whatever writes a file names it.
+        text = f"Cannot write to standard output: {error.strerror}."
     if isinstance(error, MemoryError):
         text = f"Not enough memory: {text}"
     return text if isinstance(error, ConfigError) else f"Error: {text}"

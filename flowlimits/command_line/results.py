@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any
 
@@ -135,13 +136,12 @@ def save_figure(figure: Any, path: str) -> None:
     """Write a figure, with text as text in vector formats; the file is there whole or not at all."""
     import matplotlib
 
-    suffix = os.path.splitext(path)[1]
+    suffix, image = os.path.splitext(path)[1], io.BytesIO()
     # rc_context is the only way to reach the font type of a file, and it ends with the file.
-    with (
-        matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}),
-        replacing(path) as temporary,
-    ):
-        figure.savefig(temporary, dpi=300, format=suffix[1:], metadata=_metadata(suffix))
+    with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}):
+        figure.savefig(image, dpi=300, format=suffix[1:], metadata=_metadata(suffix))
+    with replacing(path) as temporary:
+        temporary.write_bytes(image.getvalue())
 
 
 def _metadata(suffix: str) -> dict[str, Any]:

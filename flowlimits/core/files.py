@@ -26,11 +26,16 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError
-        If the path is a folder, or neither file nor folder can be created there.
+        If the path is a folder or a device, or neither file nor folder can be created there.
     """
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Cannot write {path}: the working directory is gone.") from None
     if target.is_dir():
         raise IsADirectoryError(f"Cannot write {path}: it is a folder.")
+    if target.exists() and not target.is_file():
+        raise OSError(f"Cannot write {path}: it is a device or a pipe, which a file would replace.")
     there = next(folder for folder in target.parents if folder.exists())
     if not there.is_dir():
         raise NotADirectoryError(

@@ -126,3 +126,16 @@ def test_the_package_runs_as_a_module(capsys, monkeypatch):
 
 def test_names_of_the_package_are_listed_before_they_load():
     assert set(fl.__all__) <= set(dir(fl))
+
+
+def test_an_interrupted_convergence_says_that_nothing_is_kept(run, monkeypatch):
+    from flowlimits.core import threads
+    from flowlimits.verdict import compare
+
+    def stopped(*_, **__):
+        raise threads.Interrupted("Interrupted after 3 of 8 runs.", {})
+
+    monkeypatch.setattr(compare, "convergence", stopped)
+    status, _, error = run("converge extensive --student-ratio 0.5 --teacher-ratio 0.25")
+    assert status == 130
+    assert "Interrupted after 3 of 8 runs. Nothing is saved: a verdict needs all sizes." in error

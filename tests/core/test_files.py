@@ -49,3 +49,43 @@ def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path):
         temporary.write_text("new")
         assert (tmp_path / "kept.txt").read_text() == "kept"
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    import os
+    import stat
+
+    pipe = tmp_path / "pipe.nc"
+    os.mkfifo(pipe)
+    (tmp_path / "link.nc").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link.nc"):
+        with pytest.raises(OSError, match="it is a device or a pipe, which a file would replace"):
+            fl.save(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([0.1]), path)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_working_directory_that_is_gone_is_told(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError, match=r"^Cannot write x\.nc: the working directory is gone"):
+        check_writable("x.nc")
+
+
+def test_a_disk_that_is_full_is_told_with_the_name_of_the_figure_or_stream(tmp_path, monkeypatch):
+    import errno
+    from pathlib import Path
+
+    from flowlimits.command_line import results
+
+    def full(self, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    axes = fl.plot.curves(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([0.1, 0.2]))
+    with pytest.raises(OSError, match=r"^Cannot write .*risk\.pdf: No space left on device"):
+        results.save_figure(axes.figure, str(tmp_path / "risk.pdf"))
+    assert not list(tmp_path.iterdir())
+    sentence = cli._sentence(OSError(errno.ENOSPC, "No space left on device"))
+    assert sentence == "Error: Cannot write to standard output: No space left on device."
