@@ -11,6 +11,7 @@ import importlib
 import inspect
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,14 +31,18 @@ TURN = 0.01
 class Second:
     """The second process, and the files that it is to make."""
 
-    def __init__(self, wanted: dict[Path, str], folder: str) -> None:
-        self.wanted, self.folder = wanted, folder
+    def __init__(self, wanted: dict[Path, str]) -> None:
+        self.wanted, self.folder = wanted, tempfile.mkdtemp(prefix="flowlimits-")
         listed = [part for path, name in wanted.items() for part in (name, str(path))]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", __name__, folder, *listed], stdin=subprocess.PIPE, env=environment, **quiet
-        )
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", __name__, self.folder, *listed], stdin=subprocess.PIPE, env=environment, **quiet
+            )
+        except OSError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def brings(self, path: Path | None) -> bool:
         """Return whether the file is there, once the second process has made it or has ended; at once where it did not claim it."""
@@ -53,6 +58,7 @@ class Second:
         """End the process, whatever it does."""
         self.process.kill()
         self.process.communicate()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class _Now:
@@ -70,31 +76,29 @@ def brings(find: Callable[[], Path | None]) -> bool:
 @contextmanager
 def beside(functions: Sequence[Any], processors: int) -> Iterator[None]:
     """Let a second process compile the functions that are neither compiled nor in the cache, in the order in which they are needed here."""
-    later = (
-        [one for one in functions if hasattr(one, "_cache")] if processors > 1 else []
-    )  # none where nothing is compiled
+    # Where nothing is compiled, functions have no cache.
+    later = [one for one in functions if hasattr(one, "_cache")] if processors > 1 else []
     named = {one._cache.file(): one for one in later}
     wanted = {path: _place(one) for path, one in named.items() if path is not None and not path.exists()}
     if len(wanted) < LEAST or _Now.second is not None or not _may_start():
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="flowlimits-", ignore_cleanup_errors=True) as folder:
-        try:
-            _Now.second = Second(wanted, folder)
-        except OSError:  # no more processes, or no memory for one
-            _Now.second = None
-        try:
-            yield
-        finally:
-            if _Now.second is not None:
-                _Now.second.end()
-            _Now.second = None
+    try:
+        _Now.second = Second(wanted)
+    except OSError:  # no folder, no more processes, or no memory for one
+        yield
+        return
+    try:
+        yield
+    finally:
+        _Now.second.end()
+        _Now.second = None
 
 
 def _place(compiled: Any) -> str:
     """Return the module of a function, and its name there, which is not that of its text where one text makes several."""
     module = inspect.unwrap(compiled).__module__
-    return f"{module}:{next(name for name, value in vars(sys.modules[module]).items() if value is compiled)}"
+    return f"{module}:{next((name for name, value in vars(sys.modules[module]).items() if value is compiled), '')}"
 
 
 def _may_start() -> bool:
@@ -114,15 +118,16 @@ def claim(folder: str, path: Path) -> bool:
     return True
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: str) -> None:
     """End at once when the process that started this one has ended, or closed the pipe between them."""
     os.read(0, 1)  # not sys.stdin: its lock would be held when this process ends
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
 def main(folder: str, *listed: str) -> None:
     """Compile the functions of a list of names and files from its end, until a file does not come to be."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     for name, path in zip(listed[-2::-2], map(Path, listed[::-2])):
         module, _, attribute = name.partition(":")
         function = getattr(importlib.import_module(module), attribute, None)

@@ -117,11 +117,12 @@ def test_no_process_where_it_would_be_of_no_use(mine, monkeypatch):
         pass
 
 
-def test_a_process_that_cannot_start_is_done_without(mine, monkeypatch):
+@pytest.mark.parametrize("place", ["subprocess.Popen", "tempfile.mkdtemp"])
+def test_a_process_that_cannot_start_is_done_without(mine, monkeypatch, place):
     def full(*arguments, **options):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(module.subprocess, "Popen", full)
+    monkeypatch.setattr(place, full)
     with module.beside(mine, 2):
         assert mine[0](1.0) == 2.0
     assert module._Now.second is None
