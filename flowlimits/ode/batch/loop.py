@@ -65,7 +65,7 @@ INTEGERS = types.int64[:, ::1]
 QUEUE = types.int64[::1]
 
 
-@jit
+@jit(inline="always")  # else the arrays of `emit` are kept in memory, which costs every output a third more
 def retire(l, status, lane, place, queue, outcome, reached):
     """Note how the problem of a lane ended, and free the lane."""
     problem = place[PROBLEM, l]
