@@ -298,7 +298,7 @@ def cached_trace(
     """Return the trace of a right-hand side, see `trace.trace`; another call with the same parameters finds it."""
     if not str(function.__module__).startswith("flowlimits."):
         return trace(function, n, params, work_size, equations=equations, instead=instead)
-    digest = hashlib.blake2b(params.tobytes()).digest()
+    digest = hashlib.sha256(params.tobytes()).digest()
     key = (function, n, params.shape, digest, work_size, equations, *instead.items())
     program = _traces.pop(key, None) or trace(function, n, params, work_size, equations=equations, instead=instead)
     _traces[key] = program
