@@ -215,11 +215,13 @@ def test_an_interrupt_in_the_implicit_method_keeps_what_it_finished(monkeypatch)
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupt_stops_long_implicit_integrations_in_all_threads(threads):
+    options = {"method": "radau5", "threads": threads}
+    fl.ode.integrate_batch(PENDULUM, np.ones((3, 2)), [0.1], [1.0, 0.0], **options)  # loaded and compiled
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.warns(RuntimeWarning, match="Interrupted: 0 of 3"):
         _, states, report = fl.ode.integrate_batch(
-            PENDULUM, np.ones((3, 2)), [1.0, 1e9], [1.0, 0.0], method="radau5", threads=threads, max_steps=10**12
+            PENDULUM, np.ones((3, 2)), [1.0, 1e9], [1.0, 0.0], max_steps=10**12, **options
         )
     timer.join()
     assert report.outputs.tolist() == [1] * threads + [0] * (3 - threads)
