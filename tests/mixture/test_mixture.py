@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 import flowlimits as fl
 from flowlimits.data.rerun import differing, rerun
-from flowlimits.mixture import equations, equations_sampled, fields
+from flowlimits.mixture import LOSSES, equations, equations_sampled
 from flowlimits.mixture.limit import normal_points
 
 S, SEPARATION = 0.5, 1.3
@@ -89,7 +89,7 @@ def test_flow_is_the_gradient_of_the_risk_in_weight_space():
     np.testing.assert_allclose(dy[24:], -of_second, atol=1e-8)
 
 
-@pytest.mark.parametrize("loss", fields.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_velocity_and_risk_of_every_loss_agree_with_monte_carlo(loss):
     rng = np.random.default_rng(5)
     W, a = network(rng)
