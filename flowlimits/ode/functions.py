@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ def load(functions: bytes, make: Callable, options: tuple[Any, ...]) -> Any:
 
 def _in_memory() -> bool:
     """Whether the main module is a notebook or a prompt, which another process cannot import."""
-    return not hasattr(sys.modules["__main__"], "__file__")
+    return not os.path.exists(getattr(sys.modules["__main__"], "__file__", ""))
 
 
 def _by_value(functions: tuple[Any, ...]) -> bytes:

@@ -6,9 +6,11 @@ What is ours here is small: make the pool, say how many chunks to keep in flight
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
@@ -55,7 +57,9 @@ class Pool:
             return
         self.payload = pickle.dumps((identity_of_process(), dumps(self.task)))
         try:
-            self.executor.submit(prepare, self.payload).result()
+            with main_without_a_file():
+                first = self.executor.submit(prepare, self.payload)
+            first.result()
         except Exception as error:
             self.close(wait=False)
             raise StudyError(_cannot_start(self.task.name, error)) from error
@@ -71,7 +75,8 @@ class Pool:
 
     def submit(self, points: list[Any], budget: float) -> Future[Any]:
         self._calls += 1
-        return self.executor.submit(run_chunk, self.payload, points, budget, self._calls)
+        with main_without_a_file():
+            return self.executor.submit(run_chunk, self.payload, points, budget, self._calls)
 
     def rebuild(self, error: BaseException) -> None:
         """Replace an executor that broke.
@@ -101,6 +106,21 @@ class Pool:
         # `cancel_futures` is unknown to dask and loky; the driver has cancelled its futures.
         with contextlib.suppress(Exception):
             self.executor.shutdown(wait=wait)
+
+
+@contextlib.contextmanager
+def main_without_a_file() -> Iterator[None]:
+    """Hide the file of a main program that has none, such as <stdin>: new worker processes would look for it and end."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if main is None or file is None or os.path.exists(file):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
 
 
 def _describe(executor: Any, workers: int | None) -> tuple[str, Callable[[], Any], bool]:

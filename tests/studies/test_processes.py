@@ -1,5 +1,6 @@
 """Workers end with their parent, however it ends; SIGTERM is answered as Ctrl-C is."""
 
+import math
 import os
 import re
 import signal
@@ -132,3 +133,55 @@ def test_sigterm_in_a_study_keeps_its_points(tmp_path):
     assert said.strip().startswith("Interrupted after ")
     assert said.endswith("the same call goes on from there.\n")
     assert wait_for(lambda: not family(tmp_path), 10)
+
+
+CELL = """
+import flowlimits as fl
+
+@fl.ode.right_hand_side
+def decay(t, y, dy, params, work):
+    dy[0] = -params[0] * y[0]
+
+@fl.ode.event
+def half(t, y, params, work):
+    return y[0] - 0.5
+
+problem = fl.Committee([[0.5]], [[0.1]], [[1.0]])
+result = problem.solve([0.5])
+
+def f(rate, which):
+    if which == 0:
+        return float(fl.ode.integrate(decay, [1.0], [1.0], params=[rate], events=[half])[1][0, 0])
+    return float((problem.solve([rate]) if which == 1 else result)["risk"][0])
+
+table = fl.study(f, {"rate": [0.5, 0.6], "which": [0, 1, 2]}, workers=1, executor="processes", progress=False)
+print("found", *table["f"].values.ravel().tolist())
+"""
+
+
+def right_values():
+    problem = fl.Committee([[0.5]], [[0.1]], [[1.0]])
+    risks = problem.solve([0.5, 0.6])["risk"].values
+    return [math.exp(-0.5), risks[0], risks[0], math.exp(-0.6), risks[1], risks[0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["prompt", "standard input", "notebook"])
+def test_what_a_program_without_a_file_defines_reaches_the_workers(place, tmp_path):
+    if place == "notebook":
+        nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+        pytest.importorskip("ipykernel")
+        first, last = CELL.split("\ntable")
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (first, "table" + last)])
+        nbclient.NotebookClient(book, timeout=200, kernel_name="python3").execute()
+        output = "".join(shown.get("text", "") for shown in book.cells[1].outputs)
+    else:
+        arguments = {"prompt": ["-c", CELL], "standard input": ["-"]}[place]
+        done = subprocess.run(
+            [sys.executable, *arguments], input=CELL, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(fl.__file__).parents[1])},
+            capture_output=True, text=True, timeout=200, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        output = done.stdout
+    found = [float(word) for word in output.split("found")[1].split()]
+    assert found == pytest.approx(right_values(), rel=1e-6)
