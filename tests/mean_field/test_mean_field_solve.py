@@ -61,7 +61,7 @@ def test_gaussian_weights_at_dimension_30_have_their_known_risk(activation, expe
 def test_gaussian_relu_weights_have_all_known_digits():
     start = fl.Ensemble.gaussian(30, second_layer=SIGNS)
     found = fl.MeanField([[1.0]], start, activation="relu", second_layer_rate=1.0).solve(
-        [2.0, 8.0, 32.0], particles=504
+        [2.0, 8.0, 32.0], particles=756
     )
     assert np.abs(found["risk"].values - [0.0664110920, 0.0066542850, 1.009439e-3]).max() < 2e-9
 
