@@ -63,14 +63,16 @@ def settle(levels, q, v, w, gaussian, rank, ell, nu, offset, unknown):
 
 @jit(
     types.int64(
-        A1, C1, C1, C1, types.boolean, FLOAT, A1, A1, FLOAT, types.complex128, A1,
+        A1, FLOAT, C1, C1, C1, types.boolean, FLOAT, A1, A1, FLOAT, types.complex128, A1,
     )
 )  # fmt: skip
-def densities(energies, levels, q, v, gaussian, rank, ell, nu, offset, first, density):
+def densities(energies, top, levels, q, v, gaussian, rank, ell, nu, offset, first, density):
     """Write -Im g(E + i0)/pi at every energy; return how many roots were not followed to the real axis.
 
     Parameters
     ----------
+    top : float
+        The largest of all energies, in whose units the heights above the real axis are.
     levels : ndarray of complex, shape (n,)
         4 (z_j - reference) gamma.
     q, v : ndarray of complex, shape (n,)
@@ -78,7 +80,6 @@ def densities(energies, levels, q, v, gaussian, rank, ell, nu, offset, first, de
     first : complex
         The unknown of the real solution, which is the root infinitely far above the real axis.
     """
-    top = energies.max()
     lost = 0
     for k in range(energies.size):
         unknown = first

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .prepare import Solution
 
 SMALLEST_ATOM = 1e-12
+#: Energies between two looks at Ctrl-C: compiled code does not see it.
+BLOCK = 16
 
 
 def spectra(solution: Solution, gammas: np.ndarray, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,10 +110,12 @@ def density(
     first = row[EXPONENT] if start.gaussian else _unknown_of(start, row[EXPONENT], offset)
     result = np.empty(energies.size)
     complex_levels = (4 * (z - teacher.reference) * gamma).astype(complex)
-    lost = densities(
-        energies, complex_levels, q.astype(complex), v.astype(complex),
-        start.gaussian, start.rank, start.ell, start.nu, offset, complex(first), result,
-    )  # fmt: skip
+    top, lost = float(energies.max()), 0
+    for i in range(0, energies.size, BLOCK):
+        lost += densities(
+            energies[i : i + BLOCK], top, complex_levels, q.astype(complex), v.astype(complex),
+            start.gaussian, start.rank, start.ell, start.nu, offset, complex(first), result[i : i + BLOCK],
+        )  # fmt: skip
     if lost:
         checks.warn(
             f"At {lost} of {energies.size} energies the density is smoothed: its root was not followed to the real axis."
