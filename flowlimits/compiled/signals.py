@@ -62,8 +62,8 @@ def deferred() -> Iterator[None]:
             _depth -= 1
     finally:
         if outer:
-            for number, handler in replaced.items():
-                signal.signal(number, handler)
+            for changed, handler in replaced.items():
+                signal.signal(changed, handler)
             numbers = list(dict.fromkeys(_arrived)) if os.getpid() == process else []
             _arrived.clear()
             _answer(numbers)

@@ -159,7 +159,10 @@ def event_variables(physics: SampleFlowPhysics) -> list[str]:
 
 def call(physics: SampleFlowPhysics, options: Options, times: np.ndarray) -> dict[str, Any]:
     """Return the arguments that repeat the call."""
-    given = options.given
+    given = {
+        name: None if options.given[name] is None else float(options.given[name])
+        for name in ("rtol", "atol", "kink_step")
+    }
     return {
         "verb": "solve", "rtol": given["rtol"], "atol": given["atol"], "method": options.method, "kink_step": given["kink_step"],
         "observables": list(options.observables), "max_steps": options.max_steps, "keep_state": options.keep_state,

@@ -1,6 +1,7 @@
 """Gradient flow on a sample: gradients, kinks, end states, merging; each against something that shares no code."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -355,3 +356,10 @@ def test_weight_decay_and_depth_are_refused_with_a_reason():
     ):
         with pytest.raises(TypeError, match=rf"^SampleFlow has no argument `{word}`: {reason}"):
             fl.SampleFlow(np.eye(2), np.ones(2), width=3, rng=0, **{word: 1})
+
+
+def test_tolerances_of_any_kind_of_number_are_kept_as_floats():
+    problem = fl.SampleFlow([[1.0], [0.5]], [1.0, 0.3], width=2, rng=0)
+    found = problem.solve([0.1], rtol=Fraction(1, 10**6), atol=np.array(1e-9), kink_step=Fraction(1, 1000))
+    same = problem.solve([0.1], rtol=1e-6, atol=1e-9, kink_step=1e-3)
+    assert details(found)["call"] == details(same)["call"]
