@@ -29,6 +29,8 @@ from .equations import LINEAR, descent, margins, probabilities, scale_at
 
 KIND, LOSS, SAMPLES, FEATURES, ORDER, EXTRA, HOMOGENEOUS, NORM = range(8)
 HEAD = 8
+#: Norms from which the point of a ray is looked for: the last one, and the first one times powers of two.
+ATTEMPTS = 12
 
 
 @jit
@@ -78,26 +80,32 @@ def _on_ray(ell, u, params, work):
         theta[:] = rho * u
         _, B = probabilities(loss, q, p, curvature)
         return rho, B, descent(p, gradients, G)
-    rho = work[0] if work[0] > 0 else params[NORM]
     B, squared = 1.0, 0.0
-    for _ in range(50):
-        theta[:] = rho * u
-        margins(kind, theta, X, y, extra, q, gradients)
-        value, B = probabilities(loss, q, p, curvature)
-        squared = descent(p, gradients, G)
-        slope = 0.0
-        for k in range(size):
-            slope += G[k] * theta[k]
-        slope *= B
-        if not slope > 0.0:
-            return math.nan, B, squared
-        # In log rho, so that rho stays positive; a step of one at most, far from the solution.
-        step = max(-1.0, min(1.0, (ell - value) / slope))
-        rho *= math.exp(step)
-        if abs(step) <= 1e-14:
-            break
-    work[0] = rho
-    return rho, B, squared
+    for attempt in range(ATTEMPTS):
+        # The last norm may be that of a trial step that led far away, where the loss does not fall along the ray.
+        rho = work[0] if attempt == 0 and work[0] > 0 else params[NORM] * 2.0 ** max(attempt - 1, 0)
+        step = math.inf
+        for _ in range(50):
+            theta[:] = rho * u
+            margins(kind, theta, X, y, extra, q, gradients)
+            value, B = probabilities(loss, q, p, curvature)
+            squared = descent(p, gradients, G)
+            slope = 0.0
+            for k in range(size):
+                slope += G[k] * theta[k]
+            slope *= B
+            if not slope > 0.0:
+                step = math.inf
+                break
+            # In log rho, so that rho stays positive; a step of one at most, far from the solution.
+            step = max(-1.0, min(1.0, (ell - value) / slope))
+            rho *= math.exp(step)
+            if abs(step) <= 1e-14:
+                break
+        if abs(step) <= 1e-8:
+            work[0] = rho
+            return rho, B, squared
+    return math.nan, B, squared
 
 
 @callback(RHS_SIGNATURE)

@@ -22,6 +22,8 @@ _FIRST = ode.RightHandSide(equations_smooth.first_phase)
 _DIRECTION = ode.RightHandSide(equations_smooth.direction, equations_smooth.direction_jacobian)
 #: The norm is eliminated once the loss is this many e-folds below the value that guarantees positive margins.
 LEAD = 0.1
+#: Multiples of the weights at which the loss is to fall along their ray.
+RAY = 2.0 ** np.arange(-1.0, 6.5, 0.5)
 #: A first phase that takes more steps than this approaches a stationary point, where the clock of the loss stands still.
 STALLED = 20_000
 
@@ -41,7 +43,8 @@ def follow_smooth(
     sentence, first = "The loss of the start is below one: there was no first phase.", None
     early = np.zeros((0, theta.size + 2))
     switch = max(ell, state.threshold + LEAD)
-    if ell < switch:
+    while ell < switch or not (switch >= clock[-1] or _increases(state, theta)):
+        switch = switch if ell < switch else min(2.0 * switch + 1.0, float(clock[-1]))
         early, final, first = _first_phase(state, clock[clock <= switch], switch, rtol, atol, budget)
         theta, numbers, ell = final[:-2], final[-2:], switch
         sentence = f"The loss of the start was {state.start_loss}: the flow was first followed in the weights, to the loss {math.exp(-ell):.4g}."
@@ -54,6 +57,21 @@ def follow_smooth(
         report |= second.provenance()
     joined = np.concatenate(rows)
     return Trajectory(joined[:, :-2], joined[:, -2], joined[:, -1], report, sentence)
+
+
+def _increases(state: State, theta: np.ndarray) -> bool:
+    """Return whether the loss falls along the ray from half these weights on, so that it fixes the norm.
+
+    It does for homogeneous models with positive margins.  With biases in disguise, as softplus has, large weights of this direction may
+    still have negative margins; then the flow is followed in the weights until they do not.
+    """
+    if state.model.homogeneous:
+        return True
+    for scale in RAY:
+        _, _, _, p, gradients = state.evaluate(scale * theta)
+        if not float(p @ (gradients @ theta)) > 0.0:
+            return False
+    return True
 
 
 def _parameters(state: State, norm: float) -> np.ndarray:

@@ -41,6 +41,29 @@ def test_flow_is_the_gradient_flow_in_time(name, model, loss):
     np.testing.assert_allclose(np.exp(flow["log_time"]), times, rtol=10 * tolerance)
 
 
+def test_a_loss_that_rises_again_along_the_ray_does_not_fix_the_norm():
+    """Of softplus: large weights of the start's direction misclassify, and two norms have one loss; times of 2.19 and 2.66 were the wrong one's."""
+    X = np.array(
+        [[-0.3148008, 1.08095452], [-0.39564745, -0.59269149], [-0.51409412, 0.55779053], [-0.82384171, -1.64371769]]
+    )
+    W = [[-0.3312516, 0.04179543], [-0.96119448, -0.04824361], [0.10112236, 0.46311404]]
+    a, y = [0.73922556, 0.309915, -0.11003535], np.array([-1.0, -1.0, -1.0, 1.0])
+    targets = np.array([0.5, 1.5, 2.0])
+    for loss in ("exponential", "logistic"):
+        problem = margin.MarginFlow(margin.SoftplusModel(3), X, y, weights=(W, a), loss=loss)
+        extra = problem.model.extra()
+        weights, times = naive.flow("softplus", problem.weights, X, y, targets, loss, width=3, signs=extra, end=1000.0)
+        for asked in (targets, targets[1:2]):
+            flow = problem.solve(asked)
+            known = np.isin(targets, asked)
+            found = flow["direction"].values * np.exp(flow["log_norm"].values)[:, None]
+            np.testing.assert_allclose(found, weights[known], atol=1e-6 * np.abs(weights).max())
+            np.testing.assert_allclose(np.exp(flow["log_time"]), times[known], rtol=1e-6)
+    late = problem.solve([1.0, 30.0, 100.0, 1000.0, 1e4])
+    assert (np.diff(late["log_time"].values) > 0).all()
+    assert (np.diff(late["smoothed_margin"].values[2:]) > 0).all()
+
+
 def test_linear_flow_finds_the_hard_margin_machine_at_a_loss_of_1e_minus_10000():
     X, y = read("linear")
     best = margin.support_vectors(X, y)
