@@ -92,6 +92,10 @@ def _callers_first(library):
     return list(done)[-2::-1]
 
 
+#: Draws of random numbers: called, each of them would count references to the generator, which takes longer than the draw.
+_DRAWS = "_ZN5numba2np6random"
+
+
 class _Library(JITCodeLibrary):
     """Code that is optimised and made into machine code when an address in it is asked for, which for parts is never."""
 
@@ -109,6 +113,8 @@ class _Library(JITCodeLibrary):
             for function in self._text.functions:
                 if not function.is_declaration and function.linkage.name == "external":
                     function.linkage = "linkonce_odr"
+                    if function.name.startswith(_DRAWS):
+                        function.add_function_attribute("alwaysinline")
         return self._text
 
     @deferred()
