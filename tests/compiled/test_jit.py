@@ -182,3 +182,23 @@ def test_a_numba_of_other_insides_compiles_all_the_same(tmp_path):
 
     expected = float(fl.Committee([[0.5]], [[0.1]], [[1.0]]).solve([1.0])["risk"][0])
     assert fresh_process.run(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path)) == [f"{expected:.12f}"]
+
+
+def test_draws_of_random_numbers_are_no_calls(tmp_path):
+    """A call counts references to the generator, which takes longer than the draw."""
+    code = (
+        "import numba, numpy as np\n"
+        "from flowlimits.committee.simulation.overlap_sgd import RNG\n"
+        "from flowlimits.compiled.jit import jit\n"
+        "@jit(numba.float64(RNG, numba.int64))\n"
+        "def total(rng, count):\n"
+        "    found = 0.0\n"
+        "    for _ in range(count):\n"
+        "        found += rng.standard_normal()\n"
+        "    return found\n"
+        "rng = np.random.default_rng(0)\n"
+        "assert total(rng, 3) == sum(np.random.default_rng(0).standard_normal(3).tolist())\n"
+        "text, = total.inspect_asm().values()\n"
+        "assert 'total' in text and '_ZN5numba2np6random' not in text, text\n"
+    )
+    fresh_process.run(code, tmp_path)
