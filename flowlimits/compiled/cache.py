@@ -84,11 +84,14 @@ def returns_a_value(function: Any) -> bool:
 #: How every function is compiled.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-#: Changes whenever what was compiled before must not be found any more.
-FORMAT = 2
-
 #: What reading a file of the cache may raise.
 _DAMAGED = (EOFError, ImportError, AttributeError, pickle.UnpicklingError)
+
+
+@functools.cache
+def _compiler() -> str:
+    """Return the digest of the modules of this folder, which say how functions are compiled: what others made is not found."""
+    return _hashed(*(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
 
 
 class _Names:
@@ -116,7 +119,7 @@ class _Files:
     def __init__(self, folder, base, stamp):
         self._folder = Path(folder)
         self._base = base
-        self._source = _hashed(FORMAT, numba.__version__, stamp)[:10]
+        self._source = _hashed(_compiler(), numba.__version__, stamp)[:10]
 
     def _path(self, key):
         return self._folder / f"{self._base}.{self._source}.{_hashed(*key)[:24]}.nbc"
