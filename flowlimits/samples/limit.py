@@ -160,7 +160,7 @@ def event_variables(physics: SampleFlowPhysics) -> list[str]:
 def call(physics: SampleFlowPhysics, options: Options, times: np.ndarray) -> dict[str, Any]:
     """Return the arguments that repeat the call."""
     given = {
-        name: None if options.given[name] is None else float(options.given[name])
+        name: None if options.given[name] is None else checks.number(name, options.given[name], positive=name != "atol")
         for name in ("rtol", "atol", "kink_step")
     }
     return {
