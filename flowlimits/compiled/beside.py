@@ -37,9 +37,11 @@ class Second:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         try:
+            # -P: in a clone, `-m` would find the package of the working directory before the one that is installed and runs here.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, self.folder, *listed], stdin=subprocess.PIPE, env=environment, **quiet
-            )
+                [sys.executable, "-P", "-m", __name__, self.folder, *listed],
+                stdin=subprocess.PIPE, env=environment, **quiet,
+            )  # fmt: skip
         except OSError:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise

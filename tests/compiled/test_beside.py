@@ -74,6 +74,16 @@ def test_all_is_brought_and_compiled_once(mine, monkeypatch):
     assert module._Now.second is None
 
 
+def test_a_package_in_the_working_directory_is_not_taken(mine, tmp_path, monkeypatch):
+    """README's first command runs in a clone, with the package that is installed."""
+    (tmp_path / "clone" / "flowlimits").mkdir(parents=True)
+    (tmp_path / "clone" / "flowlimits" / "__init__.py").write_text("raise ImportError")
+    monkeypatch.chdir(tmp_path / "clone")
+    with module.beside(mine, 2):
+        assert module._Now.second.process.wait(60) == 0
+    assert all(one._cache.file().exists() for one in mine)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="stops a process and looks for it")
 @pytest.mark.parametrize("when", ["before", "waiting"])
 def test_what_a_killed_process_had_claimed_is_compiled_here(mine, when):
